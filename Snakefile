@@ -1,0 +1,80 @@
+# Forecasts crypto prices, decides whether to trade on them, and audits the decision. See README.md.
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from common.errors import UserError
+from dag.settings import history_bars, resolve
+from dag.sources import sources
+from market.intervals import step_ms
+
+
+configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
+
+
+try:
+    SETTINGS = resolve(config)
+except UserError as error:
+    sys.exit(f"config: {error}")
+
+DATA = SETTINGS["paths"]["data"]
+ARTIFACTS = SETTINGS["paths"]["artifacts"]
+LOGS = SETTINGS["paths"]["logs"]
+SYMBOLS = SETTINGS["symbols"]
+SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
+FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
+SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
+BASELINES = ["random_walk", "ewma", "ewma_drift", "seasonal_naive"]
+MEMBERS = ["tft", *BASELINES]
+# the oracle knows the simulated market's law: it is measured against, and never part of a decision
+MEASURED = [*MEMBERS, "oracle"] if SIMULATED else MEMBERS
+
+
+wildcard_constraints:
+    pin="train|live",
+    symbol=r"[A-Z0-9-]+",
+    fold=r"\d+|live",
+    seed=r"\d+",
+
+
+def code(rule_name):
+    """The modules that a rule's script imports: an edit of one reruns the rule."""
+    return sources(Path(workflow.basedir) / "scripts" / f"{rule_name}.py")
+
+
+def pin_of(wildcards):
+    """The pin that a fold's forecasts stand on."""
+    return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
+
+
+def features_of(pin):
+    """Features of all symbols, in the order of the config."""
+    return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
+
+
+localrules:
+    all,
+
+
+rule all:
+    """Everything, to the audited decision, its plots and the summary."""
+    input:
+        f"{ARTIFACTS}/run.yaml",
+        f"{ARTIFACTS}/mock_eval.json",
+        f"{ARTIFACTS}/summary.txt",
+        expand(
+            f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
+            plot=["evaluation", "forecast", "consensus"],
+            kind=["png", "pdf"],
+        ),
+
+
+include: "rules/targets.smk"
+include: "rules/fetch.smk"
+include: "rules/features.smk"
+include: "rules/train.smk"
+include: "rules/predict.smk"
+include: "rules/evaluate.smk"
+include: "rules/consensus.smk"
+include: "rules/plots.smk"

@@ -1,0 +1,120 @@
+# Needs the live forecasts and the evaluation; gives the sealed decision, and after the fact its audit.
+
+
+rule consensus:
+    input:
+        forecasts=expand(
+            f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS
+        ),
+        evaluation=f"{ARTIFACTS}/evaluation.json",
+        candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
+        pin=f"{DATA}/as_of/live.json",
+        code=code("consensus"),
+    """Decide BUY or HOLD after costs, and seal it."""
+    output:
+        trade=f"{ARTIFACTS}/mock_trade.json",
+        path=f"{ARTIFACTS}/forecast_path.csv",
+    log:
+        f"{ARTIFACTS}/logs/consensus/trade.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/consensus/trade.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        symbol=SETTINGS["consensus"]["symbol"],
+        interval=SETTINGS["interval"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        consensus=SETTINGS["consensus"],
+    message:
+        "Deciding"
+    script:
+        "../scripts/consensus.py"
+
+
+rule settle:
+    input:
+        pin=f"{DATA}/as_of/live.json",
+        code=code("settle"),
+    """What came after the decision. Nothing before the audit reads it."""
+    output:
+        candles=f"{DATA}/settle/{{symbol}}.parquet",
+        quality=f"{DATA}/settle/{{symbol}}.quality.json",
+    log:
+        f"{ARTIFACTS}/logs/settle/{{symbol}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/settle/{{symbol}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        exchange=SETTINGS["exchange"],
+        symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
+        interval=SETTINGS["interval"],
+        horizon=SETTINGS["horizon"],
+        fill=SETTINGS["candles"]["fill"],
+    message:
+        "Fetching what came after the decision ({wildcards.symbol})"
+    script:
+        "../scripts/settle.py"
+
+
+rule audit:
+    input:
+        trade=f"{ARTIFACTS}/mock_trade.json",
+        path=f"{ARTIFACTS}/forecast_path.csv",
+        candles=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
+        code=code("audit"),
+    """What the sealed decision really earned, for HOLD too."""
+    output:
+        audit=f"{ARTIFACTS}/mock_eval.json",
+    log:
+        f"{ARTIFACTS}/logs/audit/trade.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/audit/trade.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        symbol=SETTINGS["consensus"]["symbol"],
+        interval=SETTINGS["interval"],
+    message:
+        "Auditing the decision"
+    script:
+        "../scripts/audit.py"
+
+
+rule summary:
+    input:
+        evaluation=f"{ARTIFACTS}/evaluation.json",
+        trade=f"{ARTIFACTS}/mock_trade.json",
+        audit=f"{ARTIFACTS}/mock_eval.json",
+        code=code("summary"),
+    """A dozen lines that anyone reads in a minute."""
+    output:
+        text=f"{ARTIFACTS}/summary.txt",
+    log:
+        f"{ARTIFACTS}/logs/summary/summary.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/summary/summary.tsv"
+    localrule: True
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    message:
+        "Summing up"
+    script:
+        "../scripts/summary.py"

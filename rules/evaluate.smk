@@ -1,0 +1,40 @@
+# Needs the folds' forecasts and what came; gives artifacts/evaluation.csv, evaluation_steps.csv and evaluation.json.
+
+
+rule evaluate:
+    input:
+        forecasts=expand(
+            f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
+            fold=FOLDS,
+            member=MEASURED,
+        ),
+        candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
+        pin=f"{DATA}/as_of/train.json",
+        code=code("evaluate"),
+    """Score every member on every fold, against the baselines and, on the simulated market, the oracle."""
+    output:
+        table=f"{ARTIFACTS}/evaluation.csv",
+        steps=f"{ARTIFACTS}/evaluation_steps.csv",
+        summary=f"{ARTIFACTS}/evaluation.json",
+    log:
+        f"{ARTIFACTS}/logs/evaluate/all.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/evaluate/all.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        symbols=SYMBOLS,
+        interval=SETTINGS["interval"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        folds=SPLIT,
+        stride=SETTINGS["folds"]["stride"],
+        exchange=SETTINGS["exchange"]["id"],
+    message:
+        "Scoring the forecasts"
+    script:
+        "../scripts/evaluate.py"

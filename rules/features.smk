@@ -1,0 +1,32 @@
+# Needs candles; gives data/features/*/*.parquet.
+
+
+rule make_features:
+    input:
+        candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
+        others=lambda wildcards: [
+            f"{DATA}/candles/{wildcards.pin}/{symbol}.parquet"
+            for symbol in SYMBOLS
+            if symbol != wildcards.symbol
+        ],
+        code=code("make_features"),
+    """Causal features of one symbol, with the other symbols' latest return."""
+    output:
+        features=f"{DATA}/features/{{pin}}/{{symbol}}.parquet",
+    log:
+        f"{ARTIFACTS}/logs/make_features/{{pin}}-{{symbol}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/make_features/{{pin}}-{{symbol}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        spans=SETTINGS["features"]["spans"],
+        interval=SETTINGS["interval"],
+    message:
+        "Making features of {wildcards.symbol} ({wildcards.pin})"
+    script:
+        "../scripts/make_features.py"

@@ -1,0 +1,91 @@
+# Needs the exchange; gives the pins data/as_of/*.json and the candles up to them, data/candles/*/*.parquet.
+
+
+rule run_config:
+    input:
+        code=code("run_config"),
+    """The resolved config beside the artifacts that it made."""
+    output:
+        run=f"{ARTIFACTS}/run.yaml",
+    log:
+        f"{ARTIFACTS}/logs/run_config/run.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/run_config/run.tsv"
+    localrule: True
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=SETTINGS,
+    message:
+        "Writing the resolved config"
+    script:
+        "../scripts/run_config.py"
+
+
+rule as_of:
+    input:
+        not_before=lambda wildcards: (
+            [] if wildcards.pin == "train" else f"{DATA}/as_of/train.json"
+        ),
+        code=code("as_of"),
+    """Pin the moment after which nothing is known. The decision's pin is never before the training's."""
+    output:
+        pin=f"{DATA}/as_of/{{pin}}.json",
+    log:
+        f"{ARTIFACTS}/logs/as_of/{{pin}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/as_of/{{pin}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        exchange=SETTINGS["exchange"],
+        symbols=list(SETTINGS["markets"].values()),
+        interval=SETTINGS["interval"],
+        horizon=SETTINGS["horizon"],
+        as_of=SETTINGS["as_of"],
+    message:
+        "Asking the exchange for its clock ({wildcards.pin})"
+    script:
+        "../scripts/as_of.py"
+
+
+rule fetch_candles:
+    input:
+        pin=f"{DATA}/as_of/{{pin}}.json",
+        code=code("fetch_candles"),
+    """Candles of one symbol up to a pin, cleaned, and what was found wrong with them."""
+    output:
+        candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
+        quality=f"{DATA}/candles/{{pin}}/{{symbol}}.quality.json",
+    log:
+        f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        exchange=SETTINGS["exchange"],
+        symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
+        interval=SETTINGS["interval"],
+        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[
+            wildcards.pin
+        ],
+        fill=SETTINGS["candles"]["fill"],
+        max_missing=SETTINGS["candles"]["max_missing"],
+        max_conflicting=SETTINGS["candles"]["max_conflicting"],
+    message:
+        "Fetching {wildcards.symbol} ({wildcards.pin})"
+    script:
+        "../scripts/fetch_candles.py"

@@ -1,0 +1,99 @@
+# Needs artifacts; gives artifacts/plots/*.png and *.pdf, drawn on the host. The conda file names the host's plotting
+# packages; it changes nothing under --use-singularity.
+
+
+rule plot_evaluation:
+    input:
+        table=f"{ARTIFACTS}/evaluation.csv",
+        steps=f"{ARTIFACTS}/evaluation_steps.csv",
+        summary=f"{ARTIFACTS}/evaluation.json",
+        code=code("plot_evaluation"),
+    """Skill and coverage by fold and by step."""
+    output:
+        png=f"{ARTIFACTS}/plots/evaluation.png",
+        pdf=f"{ARTIFACTS}/plots/evaluation.pdf",
+    log:
+        f"{ARTIFACTS}/logs/plot_evaluation/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_evaluation/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Plotting the evaluation"
+    script:
+        "../scripts/plot_evaluation.py"
+
+
+rule plot_forecast:
+    input:
+        forecasts=f"{ARTIFACTS}/forecasts/live/tft.parquet",
+        candles=[f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS],
+        settle=[f"{DATA}/settle/{symbol}.parquet" for symbol in SYMBOLS],
+        pin=f"{DATA}/as_of/live.json",
+        code=code("plot_forecast"),
+    """The live forecast of each symbol: history, quantile fan, what came."""
+    output:
+        png=f"{ARTIFACTS}/plots/forecast.png",
+        pdf=f"{ARTIFACTS}/plots/forecast.pdf",
+    log:
+        f"{ARTIFACTS}/logs/plot_forecast/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_forecast/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        interval=SETTINGS["interval"],
+        timefmt=SETTINGS["plots"]["timefmt"],
+    message:
+        "Plotting the forecast"
+    script:
+        "../scripts/plot_forecast.py"
+
+
+rule plot_consensus:
+    input:
+        trade=f"{ARTIFACTS}/mock_trade.json",
+        audit=f"{ARTIFACTS}/mock_eval.json",
+        path=f"{ARTIFACTS}/forecast_path.csv",
+        candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
+        settle=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
+        code=code("plot_consensus"),
+    """The trade: history, forecast, entry, exit, breakeven, what came."""
+    output:
+        png=f"{ARTIFACTS}/plots/consensus.png",
+        pdf=f"{ARTIFACTS}/plots/consensus.pdf",
+    log:
+        f"{ARTIFACTS}/logs/plot_consensus/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_consensus/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        interval=SETTINGS["interval"],
+        timefmt=SETTINGS["plots"]["timefmt"],
+        pad_min=SETTINGS["plots"]["pad_min"],
+    message:
+        "Plotting the trade"
+    script:
+        "../scripts/plot_consensus.py"

@@ -1,0 +1,108 @@
+# Needs models and features; gives artifacts/forecasts/<fold>/<member>.parquet.
+
+
+rule predict_tft:
+    input:
+        models=expand(
+            f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
+            seed=SETTINGS["model"]["seeds"],
+            allow_missing=True,
+        ),
+        features=lambda wildcards: features_of(
+            "live" if wildcards.fold == "live" else "train"
+        ),
+        pin=pin_of,
+        code=code("predict_tft"),
+    """The TFT's quantile paths at a fold's test origins, or at the live origin."""
+    output:
+        forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/tft.parquet",
+    log:
+        f"{ARTIFACTS}/logs/predict_tft/{{fold}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/predict_tft/{{fold}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        symbols=SYMBOLS,
+        interval=SETTINGS["interval"],
+        lookback=SETTINGS["lookback"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        folds=SPLIT,
+        stride=SETTINGS["folds"]["stride"],
+    message:
+        "Predicting fold {wildcards.fold} with the TFT"
+    script:
+        "../scripts/predict_tft.py"
+
+
+rule predict_baselines:
+    input:
+        features=features_of("train"),
+        live=lambda wildcards: features_of("live") if wildcards.fold == "live" else [],
+        pin=pin_of,
+        code=code("predict_baselines"),
+    """What the honest baselines say at the same origins."""
+    output:
+        **{
+            member: f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet"
+            for member in BASELINES
+        },
+    log:
+        f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        symbols=SYMBOLS,
+        interval=SETTINGS["interval"],
+        lookback=SETTINGS["lookback"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        folds=SPLIT,
+        stride=SETTINGS["folds"]["stride"],
+        baselines=SETTINGS["baselines"],
+    message:
+        "Predicting fold {wildcards.fold} with the baselines"
+    script:
+        "../scripts/predict_baselines.py"
+
+
+if SIMULATED:
+
+    rule predict_oracle:
+        input:
+            reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
+            code=code("predict_oracle"),
+        """What one would say who knew the simulated market's law: the best forecast there is."""
+        output:
+            forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet",
+        log:
+            f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.log",
+        benchmark:
+            f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.tsv"
+        container:
+            SETTINGS["image"]
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=30,
+        params:
+            exchange=SETTINGS["exchange"],
+            markets=SETTINGS["markets"],
+            interval=SETTINGS["interval"],
+            horizon=SETTINGS["horizon"],
+            quantiles=SETTINGS["quantiles"],
+        message:
+            "Asking the simulated market's law about fold {wildcards.fold}"
+        script:
+            "../scripts/predict_oracle.py"

@@ -1,0 +1,57 @@
+# One named target a stage. evaluate, consensus and audit are targets by their own rules.
+
+
+localrules:
+    fetch,
+    features,
+    train,
+    predict,
+    plots,
+
+
+rule fetch:
+    """All candles up to each as_of."""
+    input:
+        expand(
+            f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
+            pin=["train", "live"],
+            symbol=SYMBOLS,
+        ),
+
+
+rule features:
+    """All features."""
+    input:
+        features_of("train"),
+        features_of("live"),
+
+
+rule train:
+    """A model for each evaluation fold and seed, and for the decision."""
+    input:
+        expand(
+            f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
+            fold=[*FOLDS, "live"],
+            seed=SETTINGS["model"]["seeds"],
+        ),
+
+
+rule predict:
+    """All forecasts: of each fold's test origins, and the live ones."""
+    input:
+        expand(
+            f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
+            fold=FOLDS,
+            member=MEASURED,
+        ),
+        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
+
+
+rule plots:
+    """The pictures."""
+    input:
+        expand(
+            f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
+            plot=["evaluation", "forecast", "consensus"],
+            kind=["png", "pdf"],
+        ),

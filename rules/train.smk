@@ -1,0 +1,33 @@
+# Needs the training pin's features; gives artifacts/models/<fold>/seed<seed>.ckpt and the training curves.
+
+
+rule train_tft:
+    input:
+        features=features_of("train"),
+        pin=f"{DATA}/as_of/train.json",
+        code=code("train_tft"),
+    """One TFT for one fold and seed, on that fold's training span alone."""
+    output:
+        model=f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
+        curve=f"{LOGS}/fold-{{fold}}-seed{{seed}}/metrics.csv",
+    log:
+        f"{ARTIFACTS}/logs/train_tft/{{fold}}-seed{{seed}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/train_tft/{{fold}}-seed{{seed}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: SETTINGS["model"]["threads"]
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        interval=SETTINGS["interval"],
+        lookback=SETTINGS["lookback"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        folds=SPLIT,
+        model=SETTINGS["model"],
+    message:
+        "Training fold {wildcards.fold}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_tft.py"

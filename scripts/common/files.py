@@ -1,0 +1,82 @@
+"""Artifacts appear whole or not at all: written beside their name, then renamed. Reading names what is damaged."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from common.errors import UserError
+
+
+def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then rename it to `path`.
+
+    Raises UserError when the folder cannot be written; whatever stood at `path` stays as it was.
+    """
+    path = Path(path)
+    # the suffix stays last: some writers choose the format by it
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); make the folder writable, or change paths"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    write_atomic(path, lambda partial: partial.write_bytes(text.encode()))
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON with ordered keys. Raises ValueError on NaN and infinities: they are not JSON."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON. Raises UserError when the file is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def write_parquet(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a frame without its index; `frame.attrs` is kept."""
+    write_atomic(path, lambda partial: frame.to_parquet(partial, index=False))
+
+
+def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a frame written by `write_parquet`. Raises UserError when it is missing, damaged or lacks a column."""
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a frame as CSV, floats to ten significant digits."""
+    text = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    write_text(path, text)
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read a frame written by `write_csv`. Raises UserError when it is missing or damaged."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path}: missing or damaged ({reason}); delete it and run again to rebuild it")

@@ -1,0 +1,163 @@
+"""The config, checked and resolved: one clear line for the first thing that is wrong."""
+
+import difflib
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from common.errors import UserError
+from market.indicators import warm_up
+from market.intervals import DAY, MINUTE, parse_time, step_ms
+from market.symbols import slug
+
+Config = dict[str, Any]
+SCHEMA = Path(__file__).resolve().parents[2] / "config" / "schema.yaml"
+NEEDED_LEVELS = {0.05, 0.25, 0.5, 0.75, 0.95}
+SECRETS = {"apikey", "secret", "password", "token", "privatekey", "walletaddress", "twofa"}
+
+
+def resolve(config: Config) -> Config:
+    """The config with every null that stands for a default replaced. Raises UserError on the first thing wrong.
+
+    Symbols become the names that files carry (BTCUSDT); `markets` maps them to what the user wrote.
+    """
+    _check_schema(config)
+    settings = deepcopy(config)
+    written = settings["symbols"]
+    settings["symbols"] = [slug(symbol) for symbol in written]
+    settings["markets"] = dict(zip(settings["symbols"], written, strict=True))
+    folds, consensus = settings["folds"], settings["consensus"]
+    if folds["embargo"] is None:
+        folds["embargo"] = settings["horizon"]
+    consensus["symbol"] = slug(consensus["symbol"] or written[0])
+    step = step_ms(settings["interval"])
+    if consensus["horizon_m"] is None:
+        consensus["horizon_m"] = settings["horizon"] * step // MINUTE
+    _check_values(settings)
+    _check_trade(settings, step)
+    _check_history(settings, step)
+    return settings
+
+
+def season_bars(step: int) -> int:
+    """Bars in a season: a day, or a week for bars of a day and more."""
+    return (DAY if step < DAY else 7 * DAY) // step or 1
+
+
+def history_bars(settings: Config, step: int) -> dict[str, int]:
+    """Bars to fetch before each pin's as_of: the whole history for `train`, enough for one origin for `live`."""
+    live = warm_up(settings["features"]["spans"]) + max(settings["lookback"], season_bars(step) + 1) + 1
+    return {"train": int(settings["days"] * DAY // step), "live": live}
+
+
+def _check_schema(config: Config) -> None:
+    """Raise UserError on the first key that the schema does not admit."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (list(map(str, e.path)), e.message)
+    )
+    if not errors:
+        return
+    error = errors[0]
+    key = ".".join(map(str, error.path))
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(name for name in error.instance if name not in known)
+        near = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(known)}"
+        raise UserError(f"{'.'.join(filter(None, [key, str(unknown)]))}: there is no such key; {hint}")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        raise UserError(f"{'.'.join(filter(None, [key, missing]))}: is missing; config/config.yaml has its default")
+    raise UserError(f"{key}: {error.instance!r} is not possible; it must be {_meaning(schema, list(error.path))}")
+
+
+def _meaning(schema: Config, path: list[Any]) -> str:
+    """What the schema says of the key at `path`: the description of the nearest key that has one."""
+    meaning = "a mapping of settings"
+    for part in path:
+        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        meaning = schema.get("description", meaning)
+    return meaning
+
+
+def _check_values(settings: Config) -> None:
+    """Checks within one section that a schema cannot say."""
+    symbols, levels, spans = settings["symbols"], settings["quantiles"], settings["features"]["spans"]
+    exchange, model = settings["exchange"], settings["model"]
+    if len(set(symbols)) < len(symbols):
+        raise UserError(f"symbols: {', '.join(symbols)} names one twice; name each once")
+    if levels != sorted(set(levels)) or not set(levels) >= NEEDED_LEVELS:
+        raise UserError(f"quantiles: {levels} must rise and hold {', '.join(map(str, sorted(NEEDED_LEVELS)))}")
+    if spans != sorted(set(spans)):
+        raise UserError(f"features.spans: {spans} must rise, each once")
+    if model["hidden_size"] % model["attention_heads"]:
+        raise UserError(
+            f"model.attention_heads: {model['attention_heads']} does not divide "
+            f"model.hidden_size {model['hidden_size']}"
+        )
+    if len(set(model["seeds"])) < len(model["seeds"]):
+        raise UserError(f"model.seeds: {model['seeds']} names one twice; name each once")
+    if exchange["id"] == "replay" and not exchange["folder"]:
+        raise UserError("exchange.folder: is not set; exchange.id replay needs the folder of the candle files")
+    secret = _secret(exchange["options"])
+    if secret:
+        raise UserError(f"exchange.options.{secret}: keys do not go into a config; set them in the environment")
+    _check_time("exchange.tape_end", exchange["tape_end"])
+    if settings["as_of"] != "latest":
+        _check_time("as_of", settings["as_of"])
+
+
+def _secret(options: Config) -> str | None:
+    """Dotted name of the first key among ccxt's options that holds a secret."""
+    for name, value in options.items():
+        if str(name).lower() in SECRETS:
+            return str(name)
+        inner = _secret(value) if isinstance(value, dict) else None
+        if inner:
+            return f"{name}.{inner}"
+    return None
+
+
+def _check_time(key: str, text: str) -> None:
+    try:
+        parse_time(text)
+    except ValueError as error:
+        raise UserError(f'{key}: {text!r} is not a time; write it as "2024-05-31T12:00:00Z"') from error
+
+
+def _check_trade(settings: Config, step: int) -> None:
+    """The decision's symbol and horizon against what is forecast."""
+    consensus, symbols = settings["consensus"], settings["symbols"]
+    if consensus["symbol"] not in symbols:
+        raise UserError(f"consensus.symbol: {consensus['symbol']} is not among symbols; it may be {', '.join(symbols)}")
+    minutes, bar, longest = consensus["horizon_m"], step // MINUTE, settings["horizon"] * step // MINUTE
+    if minutes % bar or minutes > longest:
+        raise UserError(
+            f"consensus.horizon_m: {minutes} minutes is not possible; it must be a multiple of the interval "
+            f"({bar} minutes), at most the horizon ({longest} minutes)"
+        )
+
+
+def _check_history(settings: Config, step: int) -> None:
+    """Is there enough history for the first fold's windows, and a whole test window in every fold?"""
+    folds, lookback, horizon = settings["folds"], settings["lookback"], settings["horizon"]
+    share, batch = settings["model"]["validation"], settings["model"]["batch_size"]
+    if folds["test_bars"] <= horizon:
+        raise UserError(
+            f"folds.test_bars: {folds['test_bars']} holds no whole forecast; it must be more than horizon, {horizon}"
+        )
+    # the fitting part must hold a batch of windows, and the validation part one whole forecast
+    fit, validate = (lookback + horizon + batch) / (1 - share), (horizon + max(1, horizon // 4)) / share
+    warm = warm_up(settings["features"]["spans"])
+    needed = warm + math.ceil(max(fit, validate)) + folds["embargo"] + folds["count"] * folds["test_bars"]
+    bars = history_bars(settings, step)["train"]
+    if bars < needed:
+        raise UserError(
+            f"days: {settings['days']} of {settings['interval']} bars are {bars}; warm-up, lookback, horizon, folds "
+            f"and embargo need {needed}; give days={math.ceil(needed * step / DAY)} or more, or fewer or shorter folds"
+        )

@@ -1,0 +1,28 @@
+"""Which of our modules a script is made of: declared as inputs, an edited module reruns the rules that use it."""
+
+import ast
+from pathlib import Path
+
+
+def sources(script: Path) -> list[str]:
+    """Paths of all modules under the script's folder that it imports, directly or not, sorted; without itself."""
+    root = script.parent
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for module in _imports(waiting.pop(), root) - found:
+            found.add(module)
+            waiting.append(module)
+    return sorted(str(path) for path in found)
+
+
+def _imports(path: Path, root: Path) -> set[Path]:
+    """Modules of ours that one file imports: `from a.b import c`, where c may be a module too, or `import a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in names)
+    return {file for file in files if file.is_file()}

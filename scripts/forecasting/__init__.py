@@ -1,0 +1,1 @@
+"""Forecasting: folds, windows, the TFT, baselines, quantiles and scores. Knows no trade."""

@@ -1,0 +1,90 @@
+"""Rolling-origin folds: which bars a model may train on, and the origins it is tested at.
+
+Times are bar open times in milliseconds; a span is half open, [start, end).
+
+    ...── training ──┤ embargo ├── test span of fold k ──┤── test span of fold k+1 ──┤ … ┤ as_of
+                 train_end  test_start              test_end
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError
+from market.intervals import iso
+
+LIVE = "live"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Training may use bars before `train_end`; origins and what they forecast lie in [test_start, test_end)."""
+
+    name: str
+    train_end: int
+    test_start: int
+    test_end: int
+
+
+def make_fold(name: str, as_of: int, step: int, count: int, test_bars: int, embargo: int) -> Fold:
+    """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all before as_of."""
+    if name == LIVE:
+        return Fold(LIVE, as_of, as_of, as_of)
+    test_end = as_of - (count - 1 - int(name)) * test_bars * step
+    test_start = test_end - test_bars * step
+    return Fold(name, test_start - embargo * step, test_start, test_end)
+
+
+def make_folds(as_of: int, step: int, count: int, test_bars: int, embargo: int) -> list[Fold]:
+    """All evaluation folds, the earliest first; their test spans tile the last `count · test_bars` bars."""
+    return [make_fold(str(k), as_of, step, count, test_bars, embargo) for k in range(count)]
+
+
+def unbroken(segment: np.ndarray, behind: int, ahead: int) -> np.ndarray:
+    """Mask of the rows with `behind` rows before and `ahead` rows after them in the same segment.
+
+    `segment` [rows] holds the id of each row's unbroken run of bars, in increasing order.
+    """
+    rows = len(segment)
+    fits = np.zeros(rows, dtype=bool)
+    if rows > behind + ahead:
+        fits[behind : rows - ahead] = segment[: rows - behind - ahead] == segment[behind + ahead :]
+    return fits
+
+
+def test_origins(features: pd.DataFrame, fold: Fold, step: int, lookback: int, horizon: int, stride: int) -> np.ndarray:
+    """Row positions of the fold's test origins in one symbol's features, every `stride` bars of the fold.
+
+    Each has `lookback` bars behind it (itself included) and `horizon` bars ahead without a gap, and everything that
+    it forecasts lies in the test span. The grid of origins is the fold's, so all symbols share it.
+    """
+    timestamp = features["timestamp"].to_numpy()
+    return np.flatnonzero(
+        unbroken(features["segment"].to_numpy(), lookback - 1, horizon)
+        & (timestamp >= fold.test_start)
+        & (timestamp + horizon * step < fold.test_end)
+        & ((timestamp - fold.test_start) % (stride * step) == 0)
+    )
+
+
+def training_origins(features: pd.DataFrame, train_end: int, step: int, lookback: int, horizon: int) -> np.ndarray:
+    """Row positions of all origins whose unbroken window, targets included, ends before `train_end`."""
+    timestamp = features["timestamp"].to_numpy()
+    fits = unbroken(features["segment"].to_numpy(), lookback - 1, horizon)
+    return np.flatnonzero(fits & (timestamp + horizon * step < train_end))
+
+
+def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int) -> np.ndarray:
+    """Row position [1] of the bar that closes at `as_of`.
+
+    Raises UserError when it is missing or has fewer than `lookback` unbroken bars behind it.
+    """
+    fits = unbroken(features["segment"].to_numpy(), lookback - 1, 0)
+    found = np.flatnonzero(fits & (features["timestamp"].to_numpy() == as_of - step))
+    if not len(found):
+        raise UserError(
+            f"as_of: the {lookback} bars before {iso(as_of)} are not unbroken in the candles; "
+            "take another as_of, or a smaller lookback"
+        )
+    return found

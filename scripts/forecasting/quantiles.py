@@ -1,0 +1,101 @@
+"""Quantile forecasts as arrays [origins, horizon, levels] of cumulative log returns, and as files of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError
+from common.files import read_parquet
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What one member forecasts: a row per (symbol, origin), sorted.
+
+    symbol [n] str, origin [n] int64 (ms, open time of the last known bar), quantiles [n, horizon, levels], and how
+    many (origin, step) rows had quantiles that crossed before they were sorted.
+    """
+
+    symbol: np.ndarray
+    origin: np.ndarray
+    quantiles: np.ndarray
+    crossings: int
+
+    def rows(self) -> dict[str, slice]:
+        """The rows of each symbol."""
+        names, first = np.unique(self.symbol, return_index=True)
+        return {name: slice(a, b) for name, a, b in zip(names, first, [*first[1:], len(self.symbol)], strict=True)}
+
+
+def quantile_columns(levels: Sequence[float]) -> list[str]:
+    """Column names of the levels: q0.05, q0.5, …"""
+    return [f"q{level:g}" for level in levels]
+
+
+def sort_quantiles(quantiles: np.ndarray) -> tuple[np.ndarray, int]:
+    """Quantiles [..., levels] in increasing order, and how many rows were not.
+
+    Sorting never worsens a quantile forecast: Chernozhukov, Fernández-Val and Galichon (2010), Econometrica 78(3).
+    """
+    crossings = int((np.diff(quantiles, axis=-1) < 0).any(axis=-1).sum())
+    return np.sort(quantiles, axis=-1), crossings
+
+
+def average(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Level by level mean of forecasts of one shape (Vincent averaging); order within a row is kept."""
+    return np.mean(np.stack(members), axis=0)
+
+
+def forecast_table(
+    symbols: Sequence[str], origins: Sequence[np.ndarray], quantiles: Sequence[np.ndarray], levels: Sequence[float]
+) -> pd.DataFrame:
+    """A member's forecasts as the rows of its file, by symbol, origin and step; quantiles sorted.
+
+    One item a symbol: origins [n] in ms, increasing, and quantiles [n, horizon, levels]. `attrs["crossings"]` counts
+    the rows that were not in order before.
+    """
+    parts = sorted(zip(symbols, origins, quantiles, strict=True), key=lambda part: part[0])
+    horizon = quantiles[0].shape[1]
+    rows, crossings = sort_quantiles(np.concatenate([values for _, _, values in parts]))
+    names = pd.array([symbol for symbol, _, _ in parts], dtype="str")
+    table = pd.DataFrame(
+        {
+            "symbol": names.repeat([len(times) * horizon for _, times, _ in parts]),
+            "origin": np.repeat(np.concatenate([times for _, times, _ in parts]).astype(np.int64), horizon),
+            "step": np.tile(np.arange(1, horizon + 1), len(rows)),
+        }
+    )
+    table[quantile_columns(levels)] = rows.reshape(-1, len(levels)).astype(np.float64)
+    table.attrs["crossings"] = crossings
+    return table
+
+
+def read_forecasts(path: str | Path, horizon: int, levels: Sequence[float]) -> Forecasts:
+    """Read a file of forecasts.
+
+    Raises UserError when it is damaged, or holds other steps, quantiles or an order than asked for.
+    """
+    frame = read_parquet(path)
+    columns = quantile_columns(levels)
+    if list(frame.columns) != ["symbol", "origin", "step", *columns] or len(frame) % horizon:
+        raise _stale(path, horizon, columns)
+    codes, names = pd.factorize(frame["symbol"])
+    keys = np.stack([codes, frame["origin"], frame["step"]]).reshape(3, -1, horizon)
+    symbol, origin = keys[:2, :, 0]
+    whole = (keys[:2] == keys[:2, :, :1]).all() and (keys[2] == np.arange(1, horizon + 1)).all()
+    # codes count names as they appear: sorted names make rising codes sorted symbols
+    rising = (np.diff(symbol) > 0) | (np.diff(symbol) == 0) & (np.diff(origin) > 0)
+    if not whole or not rising.all() or not names.is_monotonic_increasing:
+        raise _stale(path, horizon, columns)
+    quantiles = frame[columns].to_numpy().reshape(-1, horizon, len(columns))
+    if not np.isfinite(quantiles).all() or (np.diff(quantiles, axis=-1) < 0).any():
+        raise UserError(f"{path}: its quantiles cross or are not numbers; delete it and run again to rebuild it")
+    return Forecasts(names.to_numpy(dtype=object)[symbol], origin, quantiles, int(frame.attrs.get("crossings", 0)))
+
+
+def _stale(path: str | Path, horizon: int, columns: list[str]) -> UserError:
+    wanted = f"sorted steps 1 to {horizon} of {', '.join(columns)}"
+    return UserError(f"{path}: does not hold {wanted}; delete it and run again to rebuild it")

@@ -1,0 +1,92 @@
+"""The Temporal Fusion Transformer: pytorch-forecasting's, trained on quantiles of the path of cumulative returns.
+
+Lim et al. (2021), "Temporal Fusion Transformers for interpretable multi-horizon time series forecasting",
+Int. J. Forecasting 37(4). Modules, hyperparameters and weights are the library's own.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
+
+from forecasting.windows import KNOWN, POSITION, Batch, Panel
+
+
+class QuantileTFT(TemporalFusionTransformer):
+    """The library's TFT with a plain quantile loss, weighted so that it is the loss of cumulative returns.
+
+    It speaks in units of scale · √h, in which all symbols, regimes and steps look alike.
+    """
+
+    def transform_output(self, prediction: torch.Tensor, target_scale: torch.Tensor, loss: Any = None) -> torch.Tensor:
+        """The network's own units are kept; Panel.returns turns them into returns."""
+        return prediction
+
+    def loss_of(self, batch: Batch) -> torch.Tensor:
+        """Mean pinball loss over windows, steps and levels, of cumulative returns in units of the origin's scale."""
+        inputs, target = batch
+        error = target.unsqueeze(-1) - self(inputs)["prediction"]
+        levels = torch.tensor(self.loss.quantiles, device=error.device)
+        root_h = torch.arange(1, error.shape[1] + 1, device=error.device).sqrt()
+        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """One step's loss."""
+        loss = self.loss_of(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The loss that early stopping and the choice of the checkpoint look at."""
+        self.log("val_loss", self.loss_of(batch), batch_size=len(batch[1]))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam under a one-cycle schedule over all steps. Smith and Topin (2019), arXiv 1708.07120."""
+        peak = self.hparams.learning_rate
+        optimizer = torch.optim.Adam(self.parameters(), lr=peak)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def hyperparameters(features: list[str], levels: list[float], model: dict[str, Any], lookback: int) -> dict[str, Any]:
+    """Plain hyperparameters of pytorch-forecasting's TFT, from the `model` section of the config."""
+    return {
+        "x_reals": [*features, POSITION],
+        "time_varying_reals_encoder": list(features),
+        "time_varying_reals_decoder": list(KNOWN),
+        "max_encoder_length": lookback,
+        "output_size": len(levels),
+        "hidden_size": model["hidden_size"],
+        "hidden_continuous_size": model["hidden_continuous_size"],
+        "attention_head_size": model["attention_heads"],
+        "lstm_layers": model["lstm_layers"],
+        "dropout": model["dropout"],
+        "learning_rate": model["learning_rate"],
+    }
+
+
+def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
+    """A TFT of these hyperparameters; its loss is kept out of them, so that they are plain values."""
+    with warnings.catch_warnings():
+        # lightning warns of modules among the hyperparameters; the library means them to be there
+        warnings.simplefilter("ignore")
+        return QuantileTFT(**hyper, loss=QuantileLoss(quantiles=list(levels)), logging_metrics=torch.nn.ModuleList())
+
+
+def start_at(network: QuantileTFT, quantiles: np.ndarray) -> None:
+    """Let the untrained network say the training targets' own quantiles [levels] everywhere: learning starts there."""
+    with torch.no_grad():
+        network.output_layer.weight.mul_(0.1)
+        network.output_layer.bias.copy_(torch.as_tensor(quantiles, dtype=torch.float32))
+
+
+@torch.no_grad()
+def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, batch_size: int = 512) -> np.ndarray:
+    """Quantiles [origins, horizon, levels] of the cumulative log return, as the network says them (not sorted)."""
+    network.eval()
+    parts = [origins[first : first + batch_size] for first in range(0, len(origins), batch_size)]
+    units = [network(panel.inputs(part))["prediction"].numpy() for part in parts]
+    return panel.returns(origins, np.concatenate(units).astype(np.float64))

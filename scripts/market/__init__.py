@@ -1,0 +1,1 @@
+"""The market: exchanges behind one seam, candles and their quality, indicators. Knows no model."""

@@ -1,0 +1,1 @@
+"""Trading: costs, the decision and its audit."""

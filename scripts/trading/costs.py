@@ -1,0 +1,72 @@
+"""Money: what a fill costs, and what a buy and a later sale leave. The one place where it is computed.
+
+With close p, slippage s, commission c (both shares of one, a side) and flat commission f (cash, a side):
+
+    buy fill   = p · (1 + s)            units    = (cash − f) / (buy fill · (1 + c))
+    sell fill  = p · (1 − s)            proceeds = units · sell fill · (1 − c) − f
+    pnl        = proceeds − cash        return   = pnl / cash
+    breakeven  = the close at which proceeds = cash
+"""
+
+from dataclasses import dataclass
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A buy and the sale of all that was bought. Fills are prices; the rest is cash, but for units and percent."""
+
+    units: float
+    entry_fill: float
+    sell_fill: float
+    commission: float
+    pnl: float
+    return_pct: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What trading costs: `commission_pct` and `slippage_pct` in percent a side, `commission_flat` in cash a side."""
+
+    commission_pct: float
+    commission_flat: float
+    slippage_pct: float
+
+    def buy_fill(self, close: float) -> float:
+        """Price paid for a unit when the candle closes at `close`."""
+        return close * (1 + self.slippage_pct / 100)
+
+    def sell_fill(self, close: float) -> float:
+        """Price got for a unit when the candle closes at `close`."""
+        return close * (1 - self.slippage_pct / 100)
+
+    def units(self, cash: float, entry_close: float) -> float:
+        """Units that `cash` buys, commissions included. Raises UserError when the flat commission eats it all."""
+        if cash <= self.commission_flat:
+            raise UserError(
+                f"consensus.cash: {cash:g} is not more than consensus.commission_flat ({self.commission_flat:g}), "
+                "so it buys nothing; give more cash"
+            )
+        return (cash - self.commission_flat) / (self.buy_fill(entry_close) * (1 + self.commission_pct / 100))
+
+    def round_trip(self, cash: float, entry_close: float, sell_close: float) -> RoundTrip:
+        """Buy with all of `cash` at one close, sell all at another. Raises UserError as `units` does."""
+        units = self.units(cash, entry_close)
+        entry_fill, sell_fill = self.buy_fill(entry_close), self.sell_fill(sell_close)
+        sale = units * sell_fill
+        sell_commission = sale * self.commission_pct / 100 + self.commission_flat
+        pnl = sale - sell_commission - cash
+        return RoundTrip(
+            units=units,
+            entry_fill=entry_fill,
+            sell_fill=sell_fill,
+            commission=cash - units * entry_fill + sell_commission,
+            pnl=pnl,
+            return_pct=100 * pnl / cash,
+        )
+
+    def breakeven_close(self, cash: float, entry_close: float) -> float:
+        """Close at which a sale gives back `cash`. Raises UserError as `units` does."""
+        got_per_close = (1 - self.slippage_pct / 100) * (1 - self.commission_pct / 100)
+        return (cash + self.commission_flat) / (self.units(cash, entry_close) * got_per_close)

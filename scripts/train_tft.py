@@ -1,0 +1,114 @@
+"""Rule train_tft: one TFT for one fold and seed, on that fold's training span alone."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.errors import UserError
+from common.files import read_json, read_parquet, write_atomic
+from common.job import job, say
+from forecasting import checkpoint, tft, training
+from forecasting.folds import make_fold
+from forecasting.windows import Panel, Split, feature_columns, fit_scaler, split
+from market.intervals import iso, step_ms
+
+
+def train_tft(
+    output: str,
+    curve: str,
+    features: list[str],
+    pin: str,
+    fold: str,
+    seed: int,
+    interval: str,
+    lookback: int,
+    horizon: int,
+    levels: list[float],
+    folds: dict[str, int],
+    model: dict[str, Any],
+    threads: int,
+) -> None:
+    """Train on the features before the fold's training end; write the checkpoint and its training curve (CSV).
+
+    features: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's section.
+    A killed training goes on where it was, from a folder beside `output` that is named by what identifies it.
+    Raises UserError when the span holds too few windows.
+    """
+    torch.set_num_threads(threads)
+    step = step_ms(interval)
+    part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
+    frames = [read_parquet(path) for path in features]
+    # what lies after the training span is not even in memory
+    frames = [frame[frame["timestamp"] < part.train_end].reset_index(drop=True) for frame in frames]
+    windows = (
+        split(frames, part.train_end, model["validation"], step, lookback, horizon) if all(map(len, frames)) else None
+    )
+    _check(windows, fold, part.train_end, lookback, horizon, model)
+    assert windows is not None
+
+    names = feature_columns(frames[0])
+    fitted = [frame.loc[frame["timestamp"] < windows.fit_end, names].to_numpy() for frame in frames]
+    scaler = fit_scaler(np.concatenate(fitted))
+    panel = Panel(frames, scaler, step, lookback, horizon)
+    title = f"train fold {fold} seed {seed}"
+    say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
+
+    torch.manual_seed(seed)
+    hyper = tft.hyperparameters(names, levels, model, lookback)
+    network = tft.build(hyper, levels)
+    tft.start_at(network, np.quantile(panel.targets(windows.fit[:: 1 + len(windows.fit) // 20_000]), levels))
+    scratch = (
+        Path(output).parent / f".resume-{_digest(features, part.train_end, seed, lookback, horizon, levels, model)}"
+    )
+    loss = training.fit(network, panel, windows, model, seed, title, scratch)
+
+    about = {"fold": fold, "seed": seed, "interval": interval, "lookback": lookback, "horizon": horizon}
+    about |= {"train_end": part.train_end, "fit_end": windows.fit_end, "validation_loss": loss, "model": model}
+    checkpoint.save(output, checkpoint.Trained(network, scaler, names, levels, about), hyper)
+    write_atomic(curve, lambda partial: shutil.copyfile(scratch / "metrics.csv", partial))
+    shutil.rmtree(scratch)
+
+
+def _check(
+    windows: Split | None, fold: str, train_end: int, lookback: int, horizon: int, model: dict[str, Any]
+) -> None:
+    """Raise UserError when there is nothing to fit or to validate on."""
+    fit, validation = (len(windows.fit), len(windows.validation)) if windows else (0, 0)
+    if fit < model["batch_size"] or not validation:
+        raise UserError(
+            f"fold {fold}: the candles before {iso(train_end)} hold only {fit} unbroken windows of {lookback} + "
+            f"{horizon} bars to fit on and {validation} to validate; "
+            "give more days, fewer or shorter folds, or a smaller lookback"
+        )
+
+
+def _digest(features: list[str], *params: Any) -> str:
+    """Short name of a training: of its data's bytes and its parameters."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for path in features:
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        train_tft(
+            output=snakemake.output.model,
+            curve=snakemake.output.curve,
+            features=list(snakemake.input.features),
+            pin=snakemake.input.pin,
+            fold=snakemake.wildcards.fold,
+            seed=int(snakemake.wildcards.seed),
+            interval=snakemake.params.interval,
+            lookback=snakemake.params.lookback,
+            horizon=snakemake.params.horizon,
+            levels=snakemake.params.quantiles,
+            folds=snakemake.params.folds,
+            model=snakemake.params.model,
+            threads=snakemake.threads,
+        )

@@ -1,0 +1,19 @@
+"""What every test needs: scripts/ on the path, and where the real market data is."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real candles and exchange replies, from FORECAST_SHARED_DATA or beside the project."""
+    folder = Path(os.environ.get("FORECAST_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"NO REAL DATA: {folder} is missing; set FORECAST_SHARED_DATA to the folder of real candles")
+    return folder

@@ -1,0 +1,234 @@
+"""The naive members: their formulas by hand, no use of what comes after the origin, and the rule's files."""
+
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import UserError
+from common.files import write_json, write_parquet
+from forecasting.baselines import BASELINES, MEMBERS, Bars, Settings, season_bars, symmetric_quantiles
+from forecasting.quantiles import read_forecasts
+from market.intervals import DAY, MINUTE
+from predict_baselines import predict_baselines
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+SETTINGS = Settings(horizon=6, levels=LEVELS, season=10, ewma_halflife=5, drift_halflife=20)
+EVERY = pytest.mark.parametrize("name", BASELINES)
+
+
+def walk(rows: int = 400, seed: int = 1, gaps: tuple[int, ...] = ()) -> Bars:
+    returns = np.random.default_rng(seed).standard_normal(rows) * 0.01
+    segment = np.isin(np.arange(rows), gaps).cumsum().astype(np.int32)
+    return Bars(returns.cumsum(), segment)
+
+
+def until(bars: Bars, end: int) -> Bars:
+    return Bars(bars.log_close[:end], bars.segment[:end])
+
+
+@EVERY
+def test_shape_order_and_spread(name: str) -> None:
+    bars = walk()
+    forecast = MEMBERS[name](until(bars, 300), bars, np.array([310, 350]), SETTINGS)
+    assert forecast.shape == (2, 6, 5)
+    assert (np.diff(forecast, axis=2) > 0).all()
+
+
+@EVERY
+def test_what_comes_after_the_origin_changes_nothing(name: str) -> None:
+    bars, origin = walk(), 310
+    later = bars.log_close.copy()
+    later[origin + 1 :] = np.random.default_rng(9).standard_normal(len(later) - origin - 1)
+    first, second = (
+        MEMBERS[name](until(bars, 300), Bars(logs, bars.segment), np.array([origin]), SETTINGS)
+        for logs in (bars.log_close, later)
+    )
+    assert first.tobytes() == second.tobytes()
+
+
+@EVERY
+def test_what_comes_at_the_origin_or_before_may_change_it_only_as_stated(name: str) -> None:
+    bars = walk()
+    moved = bars.log_close.copy()
+    moved[300:] += 0.5  # one jump behind the origin, after the history
+    first, second = (
+        MEMBERS[name](until(bars, 290), Bars(logs, bars.segment), np.array([305]), SETTINGS)
+        for logs in (bars.log_close, moved)
+    )
+    assert (first.tobytes() == second.tobytes()) == (name == "random_walk")
+
+
+@EVERY
+def test_fitted_on_the_history_alone(name: str) -> None:
+    bars = walk(gaps=(200,))
+    # the state at row 201 is one bar old, so the history's variance is still in it
+    first, second = (
+        MEMBERS[name](history, bars, np.array([201]), SETTINGS)
+        for history in (until(bars, 190), Bars(3 * bars.log_close[:190], bars.segment[:190]))
+    )
+    assert np.ptp(second, axis=2).min() > 1.5 * np.ptp(first, axis=2).min()
+
+
+def test_symmetric_quantiles_are_those_of_the_mirrored_sample() -> None:
+    samples = np.random.default_rng(2).standard_normal((20_001, 1)) ** 3 + 0.2
+    spread = symmetric_quantiles(samples, LEVELS)[0]
+    np.testing.assert_allclose(spread, np.quantile(np.concatenate([samples, -samples]), LEVELS), rtol=0.01, atol=1e-3)
+    assert spread[2] == 0
+    np.testing.assert_allclose(spread, -spread[::-1])
+
+
+def test_random_walk_by_hand() -> None:
+    # one-bar returns: 1 -1 1 -1 …, two-bar returns: 0
+    history = Bars(np.tile([0.0, 1.0], 20), np.zeros(40, dtype=np.int32))
+    settings = Settings(2, LEVELS, 10, 5, 5)
+    forecast = MEMBERS["random_walk"](history, history, np.array([39]), settings)
+    np.testing.assert_array_equal(forecast[0], [[-1, -1, 0, 1, 1], [0, 0, 0, 0, 0]])
+
+
+def test_random_walk_windows_do_not_cross_gaps() -> None:
+    history = Bars(np.repeat([0.0, 50.0], 20), np.repeat([0, 1], 20).astype(np.int32))
+    assert (MEMBERS["random_walk"](history, history, np.array([39]), SETTINGS) == 0).all()
+
+
+def test_ewma_by_hand() -> None:
+    settings = Settings(4, LEVELS, 10, ewma_halflife=1, drift_halflife=1)
+    history = Bars(np.array([0.0, 0.1, 0.0, 0.1, 0.0]), np.zeros(5, dtype=np.int32))  # variance 0.01
+    bars = Bars(np.array([5.0, 5.3, 5.3, 9.0, 9.2]), np.array([0, 0, 0, 1, 1], dtype=np.int32))
+    forecast = MEMBERS["ewma"](history, bars, np.array([0, 1, 2, 3, 4]), settings)
+    # halves at every bar: (0.01 + 0.09) / 2, then that / 2; the gap begins anew
+    variance = np.array([0.01, 0.05, 0.025, 0.01, (0.01 + 0.04) / 2])
+    steps = np.arange(1, 5)
+    np.testing.assert_allclose(forecast[:, :, 4], np.sqrt(variance[:, None] * steps) * NormalDist().inv_cdf(0.95))
+    assert (forecast[:, :, 2] == 0).all()
+
+
+def test_ewma_drift_by_hand() -> None:
+    settings = Settings(3, LEVELS, 10, ewma_halflife=1, drift_halflife=1)
+    bars = Bars(np.array([0.0, 0.4, 0.4, 7.0]), np.array([0, 0, 0, 1], dtype=np.int32))
+    history = walk()
+    forecast = MEMBERS["ewma_drift"](history, bars, np.arange(4), settings)
+    np.testing.assert_allclose(forecast[:, :, 2], np.outer([0, 0.2, 0.1, 0], [1, 2, 3]), atol=1e-15)
+    plain = MEMBERS["ewma"](history, bars, np.arange(4), settings)
+    np.testing.assert_allclose(forecast - forecast[:, :, 2:3], plain, atol=1e-15)
+
+
+def test_ewma_covers_what_it_says() -> None:
+    bars = walk(20_000)
+    settings = Settings(3, LEVELS, 10, ewma_halflife=200, drift_halflife=200)
+    origins = np.arange(10_000, 19_990)
+    forecast = MEMBERS["ewma"](until(bars, 10_000), bars, origins, settings)
+    came = bars.log_close[origins[:, None] + np.arange(1, 4)] - bars.log_close[origins, None]
+    inside = ((forecast[:, :, 0] <= came) & (came <= forecast[:, :, 4])).mean(axis=0)
+    np.testing.assert_allclose(inside, 0.9, atol=0.02)
+
+
+def test_seasonal_naive_repeats_the_season() -> None:
+    season = np.array([0.0, 1.0, 3.0])  # and 5 a season more
+    bars = Bars((season + 5 * np.arange(30)[:, None]).ravel(), np.zeros(90, dtype=np.int32))
+    settings = Settings(7, LEVELS, 3, 5, 5)
+    forecast = MEMBERS["seasonal_naive"](until(bars, 60), bars, np.array([72]), settings)
+    # a perfect season leaves no error, beyond one season too
+    np.testing.assert_allclose(forecast[0], np.repeat([[1], [3], [5], [6], [8], [10], [11]], 5, axis=1), atol=1e-12)
+
+
+def test_seasonal_naive_without_a_season_is_the_random_walk() -> None:
+    bars = walk(gaps=(305,))
+    history = until(bars, 300)
+    origins = np.array([304, 310, 315])
+    forecast, plain = (MEMBERS[name](history, bars, origins, SETTINGS) for name in ("seasonal_naive", "random_walk"))
+    assert (forecast[1] == plain[1]).all()
+    assert (forecast[[0, 2], :, 2] != 0).all()
+    short = until(bars, 12)  # no window with 10 bars behind and 6 ahead
+    forecast, plain = (MEMBERS[name](short, bars, origins, SETTINGS) for name in ("seasonal_naive", "random_walk"))
+    assert (forecast == plain).all()
+
+
+@pytest.mark.parametrize("step, bars", [(MINUTE, 1440), (15 * MINUTE, 96), (240 * MINUTE, 6), (DAY, 7), (7 * DAY, 1)])
+def test_season_bars(step: int, bars: int) -> None:
+    assert season_bars(step) == bars
+
+
+START = 1_700_000_040_000 // MINUTE * MINUTE
+RULE: dict[str, Any] = {
+    "interval": "1m",
+    "lookback": 20,
+    "horizon": 6,
+    "levels": list(LEVELS),
+    "folds": {"count": 2, "test_bars": 100, "embargo": 6},
+    "stride": 5,
+    "halflives": {"ewma_halflife": 30, "drift_halflife": 60},
+}
+
+
+def features_file(path: Path, bars: Bars, start: int = START) -> str:
+    times = start + MINUTE * (np.arange(len(bars.segment)) + 10 * bars.segment.astype(np.int64))
+    frame = pd.DataFrame({"timestamp": times, "segment": bars.segment, "close": np.exp(bars.log_close)})
+    write_parquet(path, frame)
+    return str(path)
+
+
+def pin_file(path: Path, rows: int) -> str:
+    write_json(path, {"as_of": START + rows * MINUTE})
+    return str(path)
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    return {name: str(folder / f"{name}.parquet") for name in BASELINES}
+
+
+def test_rule_writes_a_fold(tmp_path: Path) -> None:
+    features = [features_file(tmp_path / f"{seed}.parquet", walk(600, seed)) for seed in (0, 1)]
+    written = outputs(tmp_path / "1")
+    predict_baselines(written, features, [], pin_file(tmp_path / "pin.json", 600), "1", ["ETH", "BTC"], **RULE)
+    for path in written.values():
+        read = read_forecasts(path, 6, LEVELS)
+        assert list(read.rows()) == ["BTC", "ETH"]
+        # rows 500 to 599 are tested; the last origin with all targets inside is 590
+        np.testing.assert_array_equal(read.origin[:19], START + MINUTE * np.arange(500, 591, 5))
+    ewma = read_forecasts(written["ewma"], 6, LEVELS)
+    bars = walk(600, 0)
+    own = MEMBERS["ewma"](until(bars, 494), bars, np.arange(500, 591, 5), Settings(6, LEVELS, 1440, 30, 60))
+    np.testing.assert_allclose(ewma.quantiles[19:], own, rtol=1e-9)
+
+
+def test_rule_writes_the_live_origin_and_ignores_the_test_spans_end(tmp_path: Path) -> None:
+    fitted = features_file(tmp_path / "fit.parquet", walk(600))
+    live = features_file(tmp_path / "live.parquet", walk(700))
+    written = outputs(tmp_path / "live")
+    predict_baselines(written, [fitted], [live], pin_file(tmp_path / "pin.json", 700), "live", ["BTC"], **RULE)
+    for path in written.values():
+        read = read_forecasts(path, 6, LEVELS)
+        assert read.origin.tolist() == [START + 699 * MINUTE]
+
+
+def test_rule_is_blind_to_the_test_span_of_later_folds(tmp_path: Path) -> None:
+    """All closes from fold 0's last target on are changed: its bytes are not."""
+    bars, pin = walk(600), pin_file(tmp_path / "pin.json", 600)
+    poisoned = bars.log_close.copy()
+    poisoned[500:] *= -3
+    said = []
+    for folder, logs in (("a", bars.log_close), ("b", poisoned)):
+        features = features_file(tmp_path / folder / "BTC.parquet", Bars(logs, bars.segment))
+        written = outputs(tmp_path / folder / "0")
+        predict_baselines(written, [features], [], pin, "0", ["BTC"], **RULE)
+        said.append([Path(path).read_bytes() for path in written.values()])
+    assert said[0] == said[1]
+
+
+def test_fold_without_origins_is_refused(tmp_path: Path) -> None:
+    gaps = tuple(range(500, 600, 9))
+    features = features_file(tmp_path / "BTC.parquet", walk(600, gaps=gaps))
+    write_json(tmp_path / "pin.json", {"as_of": int(pd.read_parquet(features)["timestamp"].iloc[-1]) + MINUTE})
+    with pytest.raises(UserError, match=r"fold 1: no symbol has 20 \+ 6 bars without a gap"):
+        predict_baselines(outputs(tmp_path), [features], [], str(tmp_path / "pin.json"), "1", ["BTC"], **RULE)
+    assert not list(tmp_path.glob("*_*.parquet"))
+
+
+def test_symbol_without_history_is_refused(tmp_path: Path) -> None:
+    features = features_file(tmp_path / "BTC.parquet", walk(600), start=START + 496 * MINUTE)
+    with pytest.raises(UserError, match="fold 1: BTC has no 7 bars"):
+        predict_baselines(outputs(tmp_path), [features], [], pin_file(tmp_path / "pin.json", 600), "1", ["BTC"], **RULE)

@@ -1,0 +1,141 @@
+"""The DAG: every variant plans, names agree, nothing before the audit needs what came after, mistakes get one line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from workflow import ROOT, snakemake
+
+from dag.sources import sources
+
+RULES = {
+    match[1]: match[0]
+    for path in sorted((ROOT / "rules").glob("*.smk"))
+    for match in re.finditer(r"^ *rule (\w+):\n(?:(?!^ *rule ).*\n)*", path.read_text(), flags=re.MULTILINE)
+}
+WITH_SCRIPT = {name: text for name, text in RULES.items() if "script:" in text}
+STAGES = ["fetch", "features", "train", "predict", "evaluate", "consensus", "audit", "plots"]
+
+
+def planned(text: str) -> dict[str, int]:
+    """Job counts by rule, from what a dry run prints."""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, flags=re.MULTILINE)}
+
+
+def test_default_plans_every_stage(tmp_path: Path) -> None:
+    jobs = planned(snakemake(tmp_path, "-n", "-j1").stdout)
+    assert jobs["train_tft"] == 4
+    assert jobs["predict_tft"] == 4
+    assert jobs["predict_oracle"] == 3
+    assert jobs["fetch_candles"] == jobs["make_features"] == 4
+    assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(jobs)
+
+
+@pytest.mark.parametrize("target", [*STAGES, "artifacts/mock_eval.json", "artifacts/evaluation.csv"])
+def test_every_stage_is_a_target(target: str, tmp_path: Path) -> None:
+    assert planned(snakemake(tmp_path, "-n", "-j1", target).stdout)["total"] >= 1
+
+
+@pytest.mark.parametrize("variant", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_every_ready_variant_plans(variant: str, tmp_path: Path) -> None:
+    if variant in ("schema.yaml", "config.yaml"):
+        return
+    file = str(ROOT / "config" / variant)
+    more = ["--config", f"exchange={{folder: '{tmp_path}'}}"] if variant == "replay.yaml" else []
+    jobs = planned(snakemake(tmp_path, "-n", "-j1", "--configfile", file, *more).stdout)
+    assert jobs["audit"] == 1
+    assert ("predict_oracle" in jobs) == (variant == "tiny.yaml")
+
+
+def test_the_command_line_merges_and_does_not_replace(tmp_path: Path) -> None:
+    jobs = planned(snakemake(tmp_path, "-n", "-j1", "--config", "model={epochs: 5}", "folds={count: 2}").stdout)
+    assert jobs["train_tft"] == 3
+
+
+@pytest.mark.parametrize("target", ["artifacts/mock_trade.json", "artifacts/evaluation.json", "predict", "train"])
+def test_nothing_before_the_audit_needs_what_came_after(target: str, tmp_path: Path) -> None:
+    jobs = planned(snakemake(tmp_path, "-n", "-j1", target).stdout)
+    assert "settle" not in jobs
+    assert "audit" not in jobs
+
+
+def test_training_needs_no_candles_of_the_decision(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "-n", "-j1", "train", "--quiet", "reason")
+    assert "data/candles/train/BTCUSDT.parquet" in done.stdout
+    assert "data/candles/live" not in done.stdout
+
+
+def test_the_oracle_is_no_part_of_a_decision(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "-n", "-j1", "artifacts/mock_trade.json", "--quiet", "reason")
+    block = done.stdout.split("mock_trade.json, artifacts/forecast_path.csv")[0].rsplit("input:", 1)
+    assert "forecasts/live/tft.parquet" in done.stdout
+    assert "forecasts/live/oracle.parquet" not in done.stdout
+    assert block
+
+
+@pytest.mark.parametrize("name", sorted(WITH_SCRIPT))
+def test_rule_script_log_and_benchmark_share_a_name(name: str) -> None:
+    text = WITH_SCRIPT[name]
+    assert f'"../scripts/{name}.py"' in text
+    assert f'code=code("{name}")' in text
+    assert re.search(rf'log:\n +f"{{ARTIFACTS}}/logs/{name}/', text)
+    assert re.search(rf'benchmark:\n +f"{{ARTIFACTS}}/logs/{name}/', text)
+    assert re.search(r'^ +"""', text, flags=re.MULTILINE)
+    for part in ("threads:", "mem_mb=", "runtime=", "message:"):
+        assert part in text, part
+    assert (ROOT / "scripts" / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", sorted(WITH_SCRIPT))
+def test_compute_rules_run_in_the_image_and_plots_on_the_host(name: str) -> None:
+    text = WITH_SCRIPT[name]
+    where = re.search(r"container:\n +(.+)\n", text)
+    assert where is not None
+    assert where[1] == ("None" if name.startswith("plot_") else 'SETTINGS["image"]')
+    if name.startswith("plot_"):
+        assert "localrule: True" in text
+
+
+def test_every_script_is_a_rule_s() -> None:
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(WITH_SCRIPT)
+
+
+def test_every_rule_has_a_docstring() -> None:
+    assert len(RULES) > 20
+    for name, text in RULES.items():
+        assert '"""' in text, name
+
+
+def test_an_imported_module_is_an_input() -> None:
+    found = {str(Path(path).relative_to(ROOT / "scripts")) for path in sources(ROOT / "scripts" / "train_tft.py")}
+    assert {"forecasting/tft.py", "forecasting/windows.py", "market/indicators.py", "common/files.py"} <= found
+    assert "trading/costs.py" not in found
+
+
+ROOMS = ["common", "market", "forecasting", "trading"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_stands_below_it(room: str) -> None:
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    for path in (ROOT / "scripts" / room).glob("*.py"):
+        rooms = set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), flags=re.MULTILINE)) & set(ROOMS)
+        assert rooms <= allowed, path
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("horizn=3", "config: horizn: there is no such key; did you mean horizon?"),
+        ("model={epoch: 3}", "config: model.epoch: there is no such key; did you mean epochs?"),
+        ("days=1", "config: days: 1 of 1m bars are 1440; "),
+        ("interval=1x", "config: interval: '1x' is not possible; "),
+    ],
+)
+def test_a_mistake_ends_in_one_line_and_no_traceback(setting: str, said: str, tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "-n", "-j1", "--config", setting, check=False)
+    assert done.returncode != 0
+    told = (done.stdout + done.stderr).strip().splitlines()
+    assert "Traceback" not in done.stderr
+    assert [line for line in told if said in line]
+    assert len([line for line in told if line.strip()]) <= 2

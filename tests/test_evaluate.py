@@ -1,0 +1,293 @@
+"""The evaluation, end to end on small files: figures by hand, the verdict, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import UserError
+from common.files import write_json, write_parquet
+from evaluate import difference, evaluate, verdict
+from forecasting.baselines import BASELINES
+from forecasting.quantiles import forecast_table
+from market.intervals import MINUTE
+
+LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+START = 1_700_000_040_000 // MINUTE * MINUTE
+HORIZON, STRIDE, ROWS = 2, 2, 400
+FOLDS = {"count": 2, "test_bars": 100, "embargo": 2}
+# how wide each member's fan is, in true deviations; the oracle's is right
+WIDTHS = {"tft": 1.1, "random_walk": 2.0, "ewma": 1.5, "ewma_drift": 2.5, "seasonal_naive": 3.0, "oracle": 1.0}
+NORMAL = np.array([-1.6448536, -0.6744898, 0.0, 0.6744898, 1.6448536])
+
+
+def returns(symbol: str) -> np.ndarray:
+    """One-bar log returns: ETH is ten times as wild as BTC."""
+    seed, size = {"BTC": (1, 0.001), "ETH": (2, 0.01)}[symbol]
+    return np.random.default_rng(seed).standard_normal(ROWS) * size
+
+
+class World:
+    """A folder with the inputs of the rule, made so that every figure is known."""
+
+    def __init__(
+        self, folder: Path, symbols: tuple[str, ...] = ("BTC", "ETH"), widths: dict[str, float] = WIDTHS
+    ) -> None:
+        self.folder, self.symbols = folder, list(symbols)
+        self.pin = folder / "pin.json"
+        write_json(self.pin, {"as_of": START + ROWS * MINUTE, "simulated": "oracle" in widths})
+        self.candles = [self.write_candles(symbol) for symbol in symbols]
+        self.forecasts = [self.write(fold, member, width) for fold in (0, 1) for member, width in widths.items()]
+
+    def write_candles(self, symbol: str, dropped: int | None = None) -> str:
+        times = START + MINUTE * np.arange(ROWS)
+        frame = pd.DataFrame({"timestamp": times, "close": np.exp(returns(symbol).cumsum())})
+        path = self.folder / "candles" / f"{symbol}.parquet"
+        write_parquet(path, frame if dropped is None else frame.drop(index=dropped))
+        return str(path)
+
+    def write(self, fold: int, member: str, width: float, first: int = 0) -> str:
+        rows = np.arange(200 + 100 * fold, 298 + 100 * fold, STRIDE)[first:]
+        sizes = [returns(symbol).std() for symbol in self.symbols]
+        fan = np.sqrt(np.arange(1, HORIZON + 1))[:, None] * NORMAL
+        paths = [np.tile(width * size * fan, (len(rows), 1, 1)) for size in sizes]
+        table = forecast_table(self.symbols, [START + MINUTE * rows] * len(sizes), paths, LEVELS)
+        table.attrs["crossings"] = fold + 1
+        path = self.folder / "forecasts" / str(fold) / f"{member}.parquet"
+        write_parquet(path, table)
+        return str(path)
+
+    def run(self, **changed: Any) -> dict[str, Any]:
+        given: dict[str, Any] = {
+            "table": self.folder / "evaluation.csv",
+            "steps": self.folder / "evaluation_steps.csv",
+            "summary": self.folder / "evaluation.json",
+            "forecasts": self.forecasts,
+            "candles": self.candles,
+            "pin": self.pin,
+            "exchange": "simulated",
+            "interval": "1m",
+            "symbols": self.symbols,
+            "horizon": HORIZON,
+            "levels": LEVELS,
+            "folds": FOLDS,
+            "stride": STRIDE,
+        }
+        evaluate(**given | changed)
+        return json.loads((self.folder / "evaluation.json").read_text())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_table_by_hand(world: World) -> None:
+    world.run()
+    table = pd.read_csv(world.folder / "evaluation.csv")
+    assert list(table.columns) == [
+        *["fold", "symbol", "member", "origins", "pinball", "crps", "coverage50", "coverage90", "mae", "rmse", "mape"],
+        *[f"skill_{name}" for name in BASELINES],
+        "oracle_share",
+    ]
+    assert len(table) == 2 * 2 * 6
+    assert table.equals(table.sort_values(["fold", "symbol", "member"], ignore_index=True))
+    row = table[(table["fold"] == 1) & (table["symbol"] == "ETH")].set_index("member").loc["ewma"]
+
+    # the same by plain loops
+    moves, width = returns("ETH"), 1.5 * returns("ETH").std()
+    came = [(h, moves[o + 1 : o + 1 + h].sum()) for o in range(300, 398, 2) for h in (1, 2)]
+    loss, inside, errors, off = [], [], [], []
+    for h, real in came:
+        for level, z in zip(LEVELS, NORMAL, strict=True):
+            error = real - width * np.sqrt(h) * z
+            loss.append(level * error if error >= 0 else (level - 1) * error)
+        inside.append(abs(real) <= width * np.sqrt(h) * NORMAL[3])
+        errors.append(real)
+        off.append(100 * abs(1 / np.exp(real) - 1))
+    assert row["origins"] == 49
+    assert row["pinball"] == pytest.approx(np.mean(loss), rel=1e-6)
+    assert row["coverage50"] == pytest.approx(np.mean(inside))
+    assert row["mae"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-6)
+    assert row["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-6)
+    assert row["mape"] == pytest.approx(np.mean(off), rel=1e-6)
+
+
+def test_skill_and_oracle_share_follow_from_the_losses(world: World) -> None:
+    world.run()
+    table = pd.read_csv(world.folder / "evaluation.csv")
+    cell = table[(table["fold"] == 0) & (table["symbol"] == "BTC")].set_index("member")
+    of = cell["pinball"]
+    assert cell["skill_ewma"]["tft"] == pytest.approx(1 - of["tft"] / of["ewma"])
+    assert cell["skill_ewma"]["ewma"] == 0
+    share = (of["random_walk"] - of["tft"]) / (of["random_walk"] - of["oracle"])
+    assert cell["oracle_share"]["tft"] == pytest.approx(share)
+    assert cell["oracle_share"]["oracle"] == 1
+    assert cell["oracle_share"]["random_walk"] == 0
+
+
+def test_steps_average_to_the_table(world: World) -> None:
+    world.run()
+    table, steps = (pd.read_csv(world.folder / f"{name}.csv") for name in ("evaluation", "evaluation_steps"))
+    assert len(steps) == HORIZON * len(table)
+    means = steps.groupby(["fold", "symbol", "member"])[["pinball", "crps", "coverage90", "mae", "mape"]].mean()
+    np.testing.assert_allclose(means, table[means.columns], rtol=1e-8)
+
+
+def test_summary_weighs_symbols_alike(world: World) -> None:
+    """In plain means ETH, ten times as wild, would decide alone."""
+    summary = world.run()
+    table = pd.read_csv(world.folder / "evaluation.csv").groupby(["symbol", "member"])["pinball"].mean().unstack()
+    expected = (table["tft"] / table["random_walk"]).mean()
+    assert summary["members"]["tft"]["pinball"] == pytest.approx(expected, rel=1e-8)
+    assert summary["members"]["random_walk"]["pinball"] == pytest.approx(1)
+    assert summary["members"]["random_walk"]["rmse"] == pytest.approx(1)
+    assert summary["members"]["tft"]["crossings"] == 3
+
+
+def test_summary_and_verdict(world: World) -> None:
+    summary = world.run()
+    assert summary["simulated"] is True
+    assert summary["best_baseline"] == "ewma"
+    assert [fold["origins"] for fold in summary["folds"]] == [98, 98]
+    assert summary["folds"][1]["test_end_iso"] == "2023-11-15T04:54:00Z"
+    assert summary["folds"][1]["train_end_iso"] == "2023-11-15T03:12:00Z"
+    members = summary["members"]
+    skill = members["tft"]["skill"]["ewma"]
+    assert summary["skill_vs_best_baseline"] == skill
+    assert skill == pytest.approx(1 - members["tft"]["pinball"] / members["ewma"]["pinball"])
+    gap = summary["difference"]
+    assert gap["mean"] == pytest.approx(-skill)
+    assert gap["moments"] == 98 and gap["origins"] == 196
+    assert gap["significant"]
+    assert summary["verdict"] == (
+        f"The TFT beats the best baseline (ewma) by {100 * skill:.2f} % ± {200 * gap['standard_error']:.2f} % "
+        "in pinball loss."
+    )
+    # a calibrated fan covers what it says
+    assert members["oracle"]["coverage90"] == pytest.approx(0.9, abs=0.06)
+    assert members["random_walk"]["coverage90"] > 0.97
+
+
+def test_real_market_has_no_oracle_share(tmp_path: Path) -> None:
+    world = World(tmp_path, widths={name: width for name, width in WIDTHS.items() if name != "oracle"})
+    summary = world.run()
+    assert summary["simulated"] is False
+    assert all(member["oracle_share"] is None for member in summary["members"].values())
+    assert pd.read_csv(tmp_path / "evaluation.csv")["oracle_share"].isna().all()
+
+
+def test_worse_model_is_called_worse(tmp_path: Path) -> None:
+    world = World(tmp_path, widths=WIDTHS | {"tft": 4.0})
+    summary = world.run()
+    assert summary["skill_vs_best_baseline"] < 0
+    assert summary["verdict"].startswith("The TFT does not beat the best baseline (ewma): ")
+    assert summary["verdict"].endswith("worse in pinball loss. Use the baseline.")
+
+
+def test_same_inputs_same_bytes_in_any_order(world: World) -> None:
+    world.run()
+    names = ["evaluation.csv", "evaluation_steps.csv", "evaluation.json"]
+    first = [(world.folder / name).read_bytes() for name in names]
+    world.run(forecasts=world.forecasts[::-1], candles=world.candles[::-1])
+    assert [(world.folder / name).read_bytes() for name in names] == first
+
+
+def losses(gap: np.ndarray, symbols: int = 1) -> pd.DataFrame:
+    origin = np.tile(np.arange(len(gap)) * 60_000, symbols)
+    symbol = np.repeat([f"S{k}" for k in range(symbols)], len(gap))
+    frame = pd.DataFrame({"fold": 0, "symbol": symbol, "origin": origin, "random_walk": 2.0, "ewma": 1.0})
+    return frame.assign(tft=1 + np.tile(gap, symbols))
+
+
+def test_standard_error_of_independent_origins() -> None:
+    gap = np.random.default_rng(4).standard_normal(2000)
+    told = difference(losses(gap), "ewma", 60_000, horizon=1, stride=1)
+    # relative to the baseline's loss of 1
+    assert told["mean"] == pytest.approx(gap.mean())
+    assert told["standard_error"] == pytest.approx(gap.std() / np.sqrt(2000), rel=0.1)
+
+
+def test_symbols_that_move_together_add_no_certainty() -> None:
+    gap = np.random.default_rng(4).standard_normal(500)
+    one, five = (difference(losses(gap, n), "ewma", 60_000, horizon=8, stride=1) for n in (1, 5))
+    assert five["standard_error"] == pytest.approx(one["standard_error"])
+    assert five["origins"] == 5 * one["origins"]
+
+
+def test_overlapping_origins_are_less_certain() -> None:
+    gap = np.convolve(np.random.default_rng(4).standard_normal(2009), np.ones(10) / 10, mode="valid")
+    naive = gap.std() / np.sqrt(2000)
+    assert difference(losses(gap), "ewma", 60_000, horizon=10, stride=1)["standard_error"] > 2 * naive
+
+
+def test_too_few_origins_are_not_significant() -> None:
+    told = difference(losses(np.array([-0.5, -0.5, -0.5])), "ewma", 60_000, horizon=1, stride=1)
+    assert told["standard_error"] is None and not told["significant"]
+    assert verdict(told).endswith("(ewma) by 50.00 % in pinball loss (too few origins to be sure).")
+
+
+@pytest.mark.parametrize(
+    "mean, significant, sentence",
+    [
+        (-0.002, False, "The TFT beats the best baseline (ewma) by 0.20 % ± 0.60 % in pinball loss (not significant)."),
+        (-0.009, True, "The TFT beats the best baseline (ewma) by 0.90 % ± 0.60 % in pinball loss."),
+        (
+            0.002,
+            False,
+            "The TFT does not beat the best baseline (ewma): 0.20 % ± 0.60 % worse in pinball loss (not significant). "
+            "Use the baseline.",
+        ),
+    ],
+)
+def test_verdict(mean: float, significant: bool, sentence: str) -> None:
+    gap = {"baseline": "ewma", "mean": mean, "standard_error": 0.003, "significant": significant}
+    assert verdict(gap) == sentence
+
+
+def refused(world: World, message: str, **changed: Any) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        world.run(**changed)
+    assert "\n" not in str(caught.value)
+    assert not list(world.folder.glob("evaluation*"))
+
+
+def test_members_with_other_origins_are_refused(world: World) -> None:
+    world.write(1, "tft", 1.0, first=1)
+    refused(world, r"1/tft\.parquet: has other origins than .*1/ewma\.parquet")
+
+
+def test_missing_outcome_is_refused(world: World) -> None:
+    world.write_candles("ETH", dropped=301)
+    refused(world, "candles of ETH lack the bar at 2023-11-15T03:15:00Z")
+
+
+def test_missing_candles_are_refused(world: World) -> None:
+    refused(world, "ETH is forecast, but has no candles", candles=world.candles[:1])
+
+
+def test_missing_member_is_refused(world: World) -> None:
+    refused(world, "fold 1 lacks the forecasts of ewma", forecasts=[p for p in world.forecasts if "1/ewma.p" not in p])
+
+
+def test_symbol_without_origins_is_refused(world: World) -> None:
+    refused(world, "no test origin of SOL", symbols=["BTC", "ETH", "SOL"])
+
+
+def test_other_horizon_is_refused(world: World) -> None:
+    refused(world, "does not hold sorted steps 1 to 3", horizon=3)
+
+
+def test_damaged_forecast_is_refused(world: World) -> None:
+    Path(world.forecasts[0]).write_bytes(b"PAR1 no more")
+    refused(world, "missing or damaged")
+
+
+def test_frozen_price_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path, symbols=("BTC",), widths={name: 0.0 for name in WIDTHS})
+    frame = pd.read_parquet(world.candles[0]).assign(close=1.0)
+    write_parquet(world.candles[0], frame)
+    refused(world, "the price of BTC stands still")

@@ -1,0 +1,86 @@
+"""Folds tile the end of the history, keep their embargo, and no window crosses a gap or a border."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import UserError
+from forecasting.folds import Fold, live_origin, make_fold, make_folds, test_origins, training_origins, unbroken
+
+# pytest would collect the function for its name
+test_origins.__test__ = False  # type: ignore[attr-defined]
+
+STEP = 60_000
+AS_OF = 1_700_000_040_000
+
+
+def rows(count: int, gap: tuple[int, int] = (0, 0)) -> pd.DataFrame:
+    """Feature rows of the `count` bars before AS_OF, without those in `gap`, which breaks the run."""
+    kept = np.array([k for k in range(count) if not gap[0] <= k < gap[1]])
+    segment = np.where(kept < gap[0], 0, 1).astype(np.int32)
+    return pd.DataFrame({"timestamp": AS_OF - STEP * count + STEP * kept, "segment": segment})
+
+
+def test_folds_tile_the_end_of_the_history() -> None:
+    folds = make_folds(AS_OF, STEP, count=3, test_bars=100, embargo=20)
+    assert [fold.name for fold in folds] == ["0", "1", "2"]
+    assert folds[-1].test_end == AS_OF
+    assert [fold.test_end - fold.test_start for fold in folds] == [100 * STEP] * 3
+    assert all(one.test_end == two.test_start for one, two in itertools.pairwise(folds))
+    assert all(fold.test_start - fold.train_end == 20 * STEP for fold in folds)
+
+
+def test_the_live_fold_trains_on_all_before_its_pin() -> None:
+    assert make_fold("live", AS_OF, STEP, 3, 100, 20) == Fold("live", AS_OF, AS_OF, AS_OF)
+
+
+def test_training_windows_end_before_the_embargo() -> None:
+    frame, fold = rows(1000), make_fold("0", AS_OF, STEP, 1, 200, 30)
+    origins = training_origins(frame, fold.train_end, STEP, lookback=50, horizon=10)
+    times = frame["timestamp"].to_numpy()
+    assert origins[0] == 49
+    assert times[origins[-1]] + 10 * STEP == fold.train_end - STEP
+    assert len(origins) == 1000 - 200 - 30 - 49 - 10
+
+
+def test_test_origins_stay_inside_their_span() -> None:
+    frame, fold = rows(1000), make_fold("1", AS_OF, STEP, 3, 100, 30)
+    origins = test_origins(frame, fold, STEP, lookback=50, horizon=10, stride=7)
+    times = frame["timestamp"].to_numpy()[origins]
+    assert times[0] == fold.test_start
+    assert (np.diff(times) == 7 * STEP).all()
+    assert fold.test_end - 8 * STEP <= times[-1] + 10 * STEP < fold.test_end
+
+
+def test_no_window_crosses_a_gap() -> None:
+    frame = rows(400, gap=(200, 230))
+    for origin in training_origins(frame, AS_OF, STEP, lookback=40, horizon=10):
+        window = frame["timestamp"].to_numpy()[origin - 39 : origin + 11]
+        assert len(window) == 50
+        assert (np.diff(window) == STEP).all()
+    whole = training_origins(rows(400), AS_OF, STEP, 40, 10)
+    broken = training_origins(frame, AS_OF, STEP, 40, 10)
+    assert len(whole) - len(broken) == 30 + 49
+
+
+@pytest.mark.parametrize(("behind", "ahead"), [(0, 0), (3, 0), (0, 3), (4, 4), (20, 20)])
+def test_unbroken_is_what_a_plain_loop_says(behind: int, ahead: int) -> None:
+    segment = np.repeat([0, 1, 2], [5, 9, 3])
+    plain = [
+        at - behind >= 0 and at + ahead < len(segment) and len(set(segment[at - behind : at + ahead + 1])) == 1
+        for at in range(len(segment))
+    ]
+    assert unbroken(segment, behind, ahead).tolist() == plain
+
+
+def test_live_origin_is_the_bar_that_closes_at_as_of() -> None:
+    frame = rows(100)
+    assert frame["timestamp"][live_origin(frame, AS_OF, STEP, 50)[0]] == AS_OF - STEP
+
+
+@pytest.mark.parametrize("frame", [rows(100).iloc[:-1], rows(100, gap=(80, 90)), rows(40)])
+def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match="as_of: the 50 bars before .* are not unbroken"):
+        live_origin(frame, AS_OF, STEP, 50)

@@ -1,0 +1,112 @@
+"""The figures: real files, the same bytes twice, and every awkward run they must cope with."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from audit import audit
+from common.files import read_json
+from consensus import consensus
+from plot_consensus import plot_consensus
+from plot_evaluation import plot_evaluation, relative_loss, weighted_mean
+from plot_forecast import plot_forecast
+from worlds import AS_OF, World, write_candles
+
+AWKWARD: dict[str, dict[str, Any]] = {
+    "nothing came, no skill known": {"settled": 0, "skill": None, "symbols": ["BTCUSDT"], "folds": 1},
+    "real, a window that ends early": {"settled": 3, "skill": -0.02, "simulated": False},
+    "seven symbols": {"symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))]},
+    "one step of a day": {"horizon": 1, "settled": 1, "interval": "1d"},
+}
+
+
+def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
+    """Decide, audit and draw all three figures into `out`; their paths."""
+    folder = world.folder
+    consensus(**world.consensus_inputs())
+    audit(**world.audit_inputs())
+    files = {name: {"png": str(out / f"{name}.png"), "pdf": str(out / f"{name}.pdf")} for name in ("ev", "fc", "co")}
+    plot_evaluation(
+        **files["ev"],
+        table=str(folder / "evaluation.csv"),
+        steps=str(folder / "evaluation_steps.csv"),
+        summary=str(world.evaluation),
+    )
+    plot_forecast(
+        **files["fc"],
+        forecasts=str(world.forecast("tft")),
+        candles=[str(world.candles(symbol)) for symbol in world.symbols],
+        settle=[str(world.settle(symbol)) for symbol in world.symbols],
+        pin=str(world.pin),
+        interval=world.interval,
+        timefmt=timefmt,
+    )
+    plot_consensus(
+        **files["co"],
+        trade=str(folder / "mock_trade.json"),
+        audit=str(folder / "mock_eval.json"),
+        path=str(folder / "forecast_path.csv"),
+        candles=str(world.candles("BTCUSDT")),
+        settle=str(world.settle("BTCUSDT")),
+        interval=world.interval,
+        timefmt=timefmt,
+        pad_min=60,
+    )
+    return [Path(path) for kinds in files.values() for path in kinds.values()]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", AWKWARD)
+def test_all_figures_of_an_awkward_run(tmp_path: Path, name: str) -> None:
+    world = World(tmp_path, **AWKWARD[name])
+    for path in draw(world, tmp_path / "plots"):
+        assert path.stat().st_size > 10_000
+        if path.suffix == ".png":
+            assert has_badge(path) == world.simulated, path.name
+        else:
+            assert path.read_bytes().startswith(b"%PDF-")
+    action = read_json(tmp_path / "mock_trade.json")["decision"]["action"]
+    assert action == ("HOLD" if world.skill is None or world.skill < 0 else "BUY")
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    one, two = (draw(World(tmp_path / name), tmp_path / name / "plots") for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+    world = World(tmp_path / "other")
+    write_candles(world.settle("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
+    for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
+        evaluation = first.stem == "ev"  # what came after the decision is none of its business
+        assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
+
+
+def has_badge(path: Path) -> bool:
+    """Whether the top right corner of a PNG holds the mark's orange."""
+    pixels = imread(path)[:80, -320:, :3]
+    return bool((np.abs(pixels - np.array([0xE6, 0x9F, 0x00]) / 255).max(axis=-1) < 0.01).mean() > 0.2)
+
+
+def test_the_mean_weighs_origins_and_leaves_out_what_is_unknown() -> None:
+    table = pd.DataFrame({"fold": [0, 0, 0, 1], "origins": [1, 3, 9, 2], "value": [4.0, 8, np.nan, np.nan]})
+    mean = weighted_mean(table, ["fold"], "value")
+    assert mean[0] == 7
+    assert np.isnan(mean[1])
+
+
+def test_symbols_of_any_volatility_count_alike() -> None:
+    # the TFT is 20 % better than the random walk at a quiet symbol, 10 % at one a hundred times as wild
+    table = pd.DataFrame(
+        {
+            "fold": 0,
+            "symbol": ["CALM", "CALM", "WILD", "WILD"],
+            "member": ["random_walk", "tft"] * 2,
+            "origins": 5,
+            "pinball": [1.0, 0.8, 100, 90],
+        }
+    )
+    losses = relative_loss(table, "fold")
+    assert losses.loc[0].to_dict() == pytest.approx({"random_walk": 1, "tft": 0.85})

@@ -1,0 +1,149 @@
+"""The config: every default is valid, schema, file and docs name the same keys, and a mistake gets one clear line."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from common.errors import UserError
+from dag.settings import SCHEMA, history_bars, resolve, season_bars
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def with_keys(**changes: Any) -> dict[str, Any]:
+    """The default config with some keys changed; `a__b` is the key b in section a."""
+    config = deepcopy(DEFAULTS)
+    for name, value in changes.items():
+        *sections, key = name.split("__")
+        place = config
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    return config
+
+
+def keys_of(schema: dict[str, Any], prefix: str = "") -> set[str]:
+    """Dotted names of all keys that a schema admits."""
+    found = set()
+    for name, part in schema["properties"].items():
+        found |= keys_of(part, f"{prefix}{name}.") if "properties" in part else {prefix + name}
+    return found
+
+
+def leaves(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted name → value of all keys in a config; a mapping without a section of its own in the schema is a value."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        inner = isinstance(value, dict) and prefix + name != "exchange.options"
+        found |= leaves(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+    return found
+
+
+def test_config_and_schema_hold_the_same_keys() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(leaves(DEFAULTS)) == keys_of(schema)
+
+
+def test_every_section_of_the_schema_is_closed_and_complete() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())
+    sections = [schema, *(part for part in schema["properties"].values() if "properties" in part)]
+    for section in sections:
+        assert section["additionalProperties"] is False
+        assert set(section["required"]) == set(section["properties"])
+
+
+def test_every_key_has_a_comment_of_its_own() -> None:
+    lines = (ROOT / "config" / "config.yaml").read_text().splitlines()
+    for name in leaves(DEFAULTS):
+        key = name.split(".")[-1]
+        assert any(line.strip().startswith(f"{key}:") and "# " in line for line in lines), name
+
+
+def test_docs_say_every_key_with_its_default() -> None:
+    rows = (ROOT / "docs" / "configuration.md").read_text().splitlines()
+    for name, value in leaves(DEFAULTS).items():
+        written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+        assert any(row.startswith(f"| `{name}` | `{written}` |") for row in rows), f"{name} | {written}"
+
+
+@pytest.mark.parametrize("variant", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_ready_variants_only_change_known_keys(variant: str) -> None:
+    if variant == "schema.yaml":
+        return
+    changed = leaves(yaml.safe_load((ROOT / "config" / variant).read_text()))
+    assert changed
+    assert set(changed) <= set(leaves(DEFAULTS))
+
+
+def test_resolved_config_has_no_open_ends() -> None:
+    settings = resolve(with_keys(symbols=["BTC/USDT", "ethusdt"], horizon=30))
+    assert settings["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert settings["markets"] == {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ethusdt"}
+    assert settings["folds"]["embargo"] == 30
+    assert settings["consensus"]["symbol"] == "BTCUSDT"
+    assert settings["consensus"]["horizon_m"] == 30
+
+
+def test_resolving_leaves_the_config_as_it_was() -> None:
+    config = deepcopy(DEFAULTS)
+    resolve(config)
+    assert config == DEFAULTS
+
+
+@pytest.mark.parametrize(("interval", "bars"), [(60_000, 1440), (3_600_000, 24), (86_400_000, 7), (604_800_000, 1)])
+def test_a_season_is_a_day_or_a_week(interval: int, bars: int) -> None:
+    assert season_bars(interval) == bars
+
+
+def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
+    settings = resolve(DEFAULTS)
+    assert history_bars(settings, 60_000) == {"train": 10 * 1440, "live": 280 + 1441 + 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"horizn": 3}, "horizn: there is no such key; did you mean horizon?"),
+        ({"model__epoch": 3}, "model.epoch: there is no such key; did you mean epochs?"),
+        ({"model__epochs": "five"}, "model.epochs: 'five' is not possible; it must be a whole number, 1 or more"),
+        ({"model": 3}, "model: 3 is not possible"),
+        ({"interval": "1x"}, "interval: '1x' is not possible; it must be a bar length such as"),
+        ({"symbols": "BTC"}, "symbols: 'BTC' is not possible; it must be a list of symbols"),
+        ({"symbols": ["BTC//"]}, "symbols.0: 'BTC//' is not possible"),
+        ({"symbols": ["BTC/USDT", "BTCUSDT"]}, "names one twice"),
+        ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=3 or more"),
+        ({"quantiles": [0.1, 0.2, 0.5, 0.8, 0.9]}, "quantiles: .* must rise and hold 0.05, 0.25, 0.5, 0.75, 0.95"),
+        (
+            {"consensus__symbol": "XRPUSDT"},
+            "consensus.symbol: XRPUSDT is not among symbols; it may be BTCUSDT, ETHUSDT",
+        ),
+        ({"consensus__horizon_m": 61}, "consensus.horizon_m: 61 minutes is not possible; .* at most the horizon"),
+        ({"interval": "5m", "days": 40, "consensus__horizon_m": 7}, "must be a multiple of the interval .5 minutes"),
+        ({"exchange__id": "replay"}, "exchange.folder: is not set"),
+        ({"exchange__options": {"options": {"apiKey": "x"}}}, "exchange.options.options.apiKey: keys do not go"),
+        ({"exchange__tape_end": "soon"}, "exchange.tape_end: 'soon' is not a time"),
+        ({"as_of": "yesterday"}, "as_of: 'yesterday' is not a time"),
+        ({"model__attention_heads": 3}, "model.attention_heads: 3 does not divide model.hidden_size 16"),
+        ({"model__seeds": [1, 1]}, "model.seeds: .* names one twice"),
+        ({"folds__test_bars": 60}, "folds.test_bars: 60 holds no whole forecast; it must be more than horizon, 60"),
+        ({"features__spans": [60, 5]}, "features.spans: .* must rise"),
+        ({"plots__timefmt": ""}, "plots.timefmt: '' is not possible"),
+    ],
+)
+def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        resolve(with_keys(**changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    config = deepcopy(DEFAULTS)
+    del config["model"]["epochs"]
+    with pytest.raises(UserError, match=r"model.epochs: is missing"):
+        resolve(config)

@@ -1,0 +1,271 @@
+"""Windows tell the model nothing of the future; training is the same twice and after a kill; checkpoints round-trip."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
+from scipy.signal import lfilter
+
+from common.errors import UserError
+from common.files import write_json, write_parquet
+from forecasting import checkpoint, tft, training
+from forecasting.windows import Panel, feature_columns, fit_scaler, split
+from market import indicators
+from market.intervals import MINUTE, iso
+from test_indicators import candles, others
+from train_tft import train_tft
+
+ROOT = Path(__file__).resolve().parent.parent
+LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+LOOKBACK, HORIZON = 16, 8
+SPANS = [5, 30]
+MODEL: dict[str, Any] = {
+    "epochs": 3,
+    "steps_per_epoch": 6,
+    "batch_size": 16,
+    "learning_rate": 0.01,
+    "hidden_size": 8,
+    "hidden_continuous_size": 4,
+    "attention_heads": 2,
+    "lstm_layers": 1,
+    "dropout": 0.1,
+    "gradient_clip": 1.0,
+    "validation": 0.2,
+    "patience": 3,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[pd.DataFrame]:
+    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+
+
+@pytest.fixture(scope="module")
+def panel(frames: list[pd.DataFrame]) -> Panel:
+    rows = np.concatenate([frame[feature_columns(frame)].to_numpy() for frame in frames])
+    return Panel(frames, fit_scaler(rows), MINUTE, LOOKBACK, HORIZON)
+
+
+def network_for(frames: list[pd.DataFrame], seed: int = 0) -> tft.QuantileTFT:
+    torch.manual_seed(seed)
+    return tft.build(tft.hyperparameters(feature_columns(frames[0]), LEVELS, MODEL, LOOKBACK), LEVELS)
+
+
+def test_targets_are_cumulative_returns_in_units_of_the_origin_scale(panel: Panel, frames: list[pd.DataFrame]) -> None:
+    origin = panel.starts[1] + 100
+    close, scale = frames[1]["close"].to_numpy(), frames[1]["scale"].to_numpy()
+    expected = np.log(close[101 : 101 + HORIZON] / close[100]) / (scale[100] * np.sqrt(np.arange(1, HORIZON + 1)))
+    np.testing.assert_allclose(panel.targets(np.array([origin]))[0], expected, rtol=1e-5)
+    back = panel.returns(np.array([origin]), panel.targets(np.array([origin]))[..., None].astype(float))
+    np.testing.assert_allclose(back[0, :, 0], np.log(close[101 : 101 + HORIZON] / close[100]), rtol=1e-5, atol=1e-9)
+
+
+def test_the_decoder_is_told_only_calendar_and_position(panel: Panel) -> None:
+    inputs = panel.inputs(np.array([50, 200]))
+    decoder = inputs["decoder_cont"].numpy()
+    known = 1 + len(indicators.CALENDAR)
+    assert (decoder[..., :-known] == 0).all()
+    ahead = panel.timestamp[[50, 200]][:, None] + MINUTE * np.arange(1, HORIZON + 1)
+    np.testing.assert_array_equal(decoder[0, :, -known:-1], indicators.calendar(ahead[0], MINUTE))
+    np.testing.assert_allclose(decoder[1, :, -1], np.arange(1, HORIZON + 1) / HORIZON)
+
+
+def test_what_comes_after_an_origin_does_not_change_its_forecast(frames: list[pd.DataFrame], panel: Panel) -> None:
+    network, origin = network_for(frames), 400
+    poisoned = [frame.copy() for frame in frames]
+    after = poisoned[0].columns.drop(["timestamp", "segment"])
+    poisoned[0].loc[origin + 1 :, after] = 3.3
+    other = Panel(poisoned, panel_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    at = np.array([origin])
+    assert tft.predict(network, panel, at).tobytes() == tft.predict(network, other, at).tobytes()
+    assert tft.predict(network, panel, at + 1).tobytes() != tft.predict(network, other, at + 1).tobytes()
+
+
+def panel_scaler(frames: list[pd.DataFrame]) -> Any:
+    return fit_scaler(np.concatenate([frame[feature_columns(frame)].to_numpy() for frame in frames]))
+
+
+def test_fit_and_validation_do_not_touch(frames: list[pd.DataFrame]) -> None:
+    train_end = int(frames[0]["timestamp"].iloc[-200])
+    parts = split(frames, train_end, 0.2, MINUTE, LOOKBACK, HORIZON)
+    times = np.concatenate([frame["timestamp"].to_numpy() for frame in frames])
+    assert times[parts.fit].max() + HORIZON * MINUTE < parts.fit_end <= times[parts.validation].min()
+    assert times[parts.validation].max() + HORIZON * MINUTE < train_end
+    assert len(parts.fit)
+    assert len(parts.validation)
+
+
+def test_the_forward_is_the_library_s_own(frames: list[pd.DataFrame], panel: Panel) -> None:
+    """Same weights, same inputs: what we predict is what pytorch-forecasting's class says."""
+    mine = network_for(frames)
+    hyper = tft.hyperparameters(feature_columns(frames[0]), LEVELS, MODEL, LOOKBACK)
+    stock = TemporalFusionTransformer(
+        **hyper,
+        loss=QuantileLoss(LEVELS),
+        logging_metrics=torch.nn.ModuleList(),
+        output_transformer=lambda out: out["prediction"],
+    )
+    stock.load_state_dict(mine.state_dict())
+    inputs = panel.inputs(np.array([100, 300]))
+    with torch.no_grad():
+        assert torch.equal(mine.eval()(inputs)["prediction"], stock.eval()(inputs)["prediction"])
+
+
+def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel: Panel) -> None:
+    network, batch = network_for(frames).eval(), panel.batch(np.array([100, 300, 500]))
+    with torch.no_grad():
+        said = network(batch[0])["prediction"].double().numpy()
+        loss = network.loss_of(batch).item()
+    error = batch[1].numpy()[..., None] - said
+    pinball = np.where(error >= 0, np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
+    expected = (pinball.mean(axis=-1) * np.sqrt(np.arange(1, HORIZON + 1))).mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
+    """Where returns go on as they were, the loss falls far below that of the targets' own quantiles."""
+    frame = candles(1500)
+    drift = lfilter([1], [1, -0.97], np.random.default_rng(5).normal(0, 2e-4, len(frame)))
+    frame[["open", "high", "low", "close"]] *= np.exp(np.cumsum(drift))[:, None]
+    frames = [indicators.features(frame, None, SPANS, MINUTE)]
+    panel = Panel(frames, panel_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    parts = split(frames, int(frames[0]["timestamp"].iloc[-1]), 0.2, MINUTE, LOOKBACK, HORIZON)
+    network = network_for(frames)
+    tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    with torch.no_grad():
+        before = network.eval().loss_of(panel.batch(parts.validation)).item()
+    best = training.fit(network, panel, parts, MODEL | {"epochs": 4, "steps_per_epoch": 30}, 1, "test", tmp_path)
+    with torch.no_grad():
+        after = network.eval().loss_of(panel.batch(parts.validation)).item()
+    assert after == pytest.approx(best, rel=1e-3)
+    assert after < 0.9 * before
+
+
+def train_files(folder: Path, frames: list[pd.DataFrame]) -> dict[str, Any]:
+    """Arguments of train_tft on the frames, written into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, frame in enumerate(frames):
+        write_parquet(folder / f"S{k}.parquet", frame)
+    as_of = int(frames[0]["timestamp"].iloc[-1]) + MINUTE
+    write_json(folder / "pin.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
+    return {
+        "output": str(folder / "seed1.ckpt"),
+        "curve": str(folder / "metrics.csv"),
+        "features": [str(folder / f"S{k}.parquet") for k in range(len(frames))],
+        "pin": str(folder / "pin.json"),
+        "fold": "0",
+        "seed": 1,
+        "interval": "1m",
+        "lookback": LOOKBACK,
+        "horizon": HORIZON,
+        "levels": LEVELS,
+        "folds": {"count": 1, "test_bars": 200, "embargo": HORIZON},
+        "model": MODEL,
+        "threads": 1,
+    }
+
+
+def test_the_same_training_gives_the_same_bytes_whatever_comes_after_its_span(
+    frames: list[pd.DataFrame], tmp_path: Path
+) -> None:
+    one = train_files(tmp_path / "one", frames)
+    poisoned = [frame.copy() for frame in frames]
+    for frame in poisoned:
+        frame.loc[frame.index[-200 - HORIZON :], frame.columns.drop(["timestamp", "segment"])] = 7.7
+    two = train_files(tmp_path / "two", poisoned)
+    train_tft(**one)
+    train_tft(**two)
+    assert Path(one["output"]).read_bytes() == Path(two["output"]).read_bytes()
+    curve = pd.read_csv(one["curve"])
+    assert curve["val_loss"].notna().sum() == MODEL["epochs"]
+    assert not list((tmp_path / "one").glob(".resume*"))
+
+
+KILLED = """
+import sys
+sys.path[:0] = [{scripts!r}, {tests!r}]
+from pathlib import Path
+import pandas as pd
+from test_tft import train_files
+from train_tft import train_tft
+folder = Path({folder!r})
+frames = [pd.read_parquet(folder / name) for name in ("S0.parquet", "S1.parquet")]
+train_tft(**train_files(folder, frames) | {{"model": {model!r}}})
+"""
+
+
+def test_a_killed_training_resumes_to_the_same_weights(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    model = MODEL | {"epochs": 8, "patience": 8}
+    whole = train_files(tmp_path / "whole", frames) | {"model": model}
+    train_tft(**whole)
+
+    broken = train_files(tmp_path / "broken", frames) | {"model": model}
+    code = KILLED.format(
+        scripts=str(ROOT / "scripts"), tests=str(ROOT / "tests"), folder=str(tmp_path / "broken"), model=model
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    for line in child.stderr:
+        if "epoch 2 of" in line:
+            break
+    deadline = time.monotonic() + 20
+    while not list((tmp_path / "broken").glob(".resume*/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stderr.close()
+    assert not Path(broken["output"]).exists()
+    train_tft(**broken)
+    assert Path(broken["output"]).read_bytes() == Path(whole["output"]).read_bytes()
+
+
+def test_a_checkpoint_round_trips_and_the_library_loads_it(
+    frames: list[pd.DataFrame], panel: Panel, tmp_path: Path
+) -> None:
+    network, names = network_for(frames, seed=3), feature_columns(frames[0])
+    scaler = panel_scaler(frames)
+    hyper = tft.hyperparameters(names, LEVELS, MODEL, LOOKBACK)
+    path = tmp_path / "model.ckpt"
+    checkpoint.save(str(path), checkpoint.Trained(network, scaler, names, LEVELS, {"fold": "0"}), hyper)
+    back = checkpoint.load(str(path))
+    at = np.array([100, 700])
+    assert tft.predict(back.network, panel, at).tobytes() == tft.predict(network, panel, at).tobytes()
+    np.testing.assert_array_equal(back.scaler.mean, scaler.mean)
+    assert back.features == names
+    stock = TemporalFusionTransformer(**hyper, logging_metrics=torch.nn.ModuleList())
+    stock.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_damaged_checkpoint_is_named(frames: list[pd.DataFrame], content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    names = feature_columns(frames[0])
+    hyper = tft.hyperparameters(names, LEVELS, MODEL, LOOKBACK)
+    network = network_for(frames)
+    checkpoint.save(str(path), checkpoint.Trained(network, panel_scaler(frames), names, LEVELS, {}), hyper)
+    path.write_bytes(path.read_bytes()[:5000] if content is None else content)
+    with pytest.raises(UserError, match=r"model\.ckpt: not a usable checkpoint .* delete it and run again"):
+        checkpoint.load(str(path))
+
+
+def test_too_little_history_is_told(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    short = train_files(tmp_path, [frame.tail(250).reset_index(drop=True) for frame in frames])
+    with pytest.raises(UserError, match="fold 0: the candles before .* hold only .* give more days"):
+        train_tft(**short)
+
+
+def test_a_device_that_is_not_there_is_told() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match=r"model.device: gpu is not available .* choose one of: auto, cpu"):
+        training.accelerator("gpu")
