@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test check refresh clean
+.PHONY: help run test check refresh audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,6 +27,9 @@ check: $(VENV)/.dev ## formatting, lint, types
 
 refresh: $(VENV)/.runtime ## decide anew on fresh candles, with the models as they are
 	$(SNAKEMAKE) -j$(CORES) -R data/as_of/live.json $(ARGS)
+
+audit: $(VENV)/.runtime ## settle and audit the last decision again, when more candles have come
+	$(SNAKEMAKE) -j$(CORES) -R settle $(ARGS)
 
 clean: ## remove what runs wrote; .venv stays
 	rm -rf data artifacts lightning_logs .snakemake

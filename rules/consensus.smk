@@ -85,9 +85,6 @@ rule audit:
     resources:
         mem_mb=1000,
         runtime=10,
-    params:
-        symbol=SETTINGS["consensus"]["symbol"],
-        interval=SETTINGS["interval"],
     message:
         "Auditing the decision"
     script:

@@ -87,7 +87,7 @@ def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> 
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.2)
-    if axes.dataLim.height == 0:  # no bar has a height
+    if not losses[MODEL].notna().any():  # an axis needs some height, even without bars
         axes.set_ylim(-0.01, 0.01)
     _legend_below(axes)
 

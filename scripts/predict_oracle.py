@@ -41,13 +41,13 @@ def predict_oracle(
     market = Simulated(exchange["seed"], parse_time(exchange["tape_end"]))
     names = {slug(symbol): symbol for symbol in market.load_markets()}
     parts = []
-    for name, group in pairs.groupby("symbol"):
+    for name in pairs["symbol"].unique().tolist():
         if name not in names:
             raise UserError(f"{reference}: {name} is not on the simulated market; delete the file and run again")
-        origins = group["origin"].to_numpy(np.int64)
+        origins = pairs.loc[pairs["symbol"] == name, "origin"].to_numpy(np.int64)
         say(f"predict_oracle: {name}, {len(origins)} origins")
-        truth = market.quantiles(names[str(name)], origins, interval, horizon, quantiles)
-        parts.append(_rows(str(name), origins, truth, quantiles))
+        truth = market.quantiles(names[name], origins, interval, horizon, quantiles)
+        parts.append(_rows(name, origins, truth, quantiles))
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs["crossings"] = 0
     write_parquet(output, frame)

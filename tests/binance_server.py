@@ -16,7 +16,7 @@ INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h",
 SYMBOLS = {"BTCUSDT": ("BTC", "USDT"), "ETHUSDT": ("ETH", "USDT"), "SOLUSDT": ("SOL", "USDT"), "ETHBTC": ("ETH", "BTC")}
 
 
-class Refusal(Exception):
+class BinanceError(Exception):
     """Binance's error reply: HTTP status, code, message."""
 
 
@@ -25,12 +25,14 @@ class BinanceServer:
 
     candles: by symbol, rows [n, 6] in order. now: the server's clock, ms; bars that open later are not served, so the
     newest may be open. `failures` are HTTP statuses that the next requests get instead of an answer; `requests` are the
-    paths asked for, with their query.
+    paths asked for, with their query. `window`, when set, is how many bars of time from `startTime` an answer spans,
+    as on many other exchanges: it is empty where nothing was traded for that long.
     """
 
     def __init__(self, candles: Mapping[str, np.ndarray], interval: str, now: int) -> None:
         self.candles, self.interval, self.now = candles, interval, now
         self.failures: list[int] = []
+        self.window: int | None = None
         self.requests: list[str] = []
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
@@ -39,7 +41,9 @@ class BinanceServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -58,7 +62,7 @@ class BinanceServer:
         return [path for path in self.requests if path.startswith(f"/api/v3/{name}")]
 
     def answer(self, path: str, query: Mapping[str, str]) -> Any:
-        """The reply to one request. Raises Refusal."""
+        """The reply to one request. Raises BinanceError."""
         endpoints: dict[str, Callable[[Mapping[str, str]], Any]] = {
             "/api/v3/ping": lambda _: {},
             "/api/v3/time": lambda _: {"serverTime": self.now},
@@ -66,13 +70,13 @@ class BinanceServer:
             "/api/v3/klines": self._klines,
         }
         if path not in endpoints:
-            raise Refusal(404, -1000, "Not found.")
+            raise BinanceError(404, -1000, "Not found.")
         return endpoints[path](query)
 
     def _exchange_info(self, query: Mapping[str, str]) -> dict[str, Any]:
         wanted = [query["symbol"]] if "symbol" in query else json.loads(query.get("symbols", "[]"))
         if not set(wanted) <= self.candles.keys():
-            raise Refusal(400, -1121, "Invalid symbol.")
+            raise BinanceError(400, -1121, "Invalid symbol.")
         return {
             "timezone": "UTC",
             "serverTime": self.now,
@@ -85,14 +89,18 @@ class BinanceServer:
         """Rows from `startTime` on, else the newest, at most `limit` (500, never over 1000)."""
         for name in ("symbol", "interval"):
             if not query.get(name):
-                raise Refusal(400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+                raise BinanceError(
+                    400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
+                )
         if query["symbol"] not in self.candles:
-            raise Refusal(400, -1121, "Invalid symbol.")
+            raise BinanceError(400, -1121, "Invalid symbol.")
         if query["interval"] not in INTERVALS or query["interval"] != self.interval:
-            raise Refusal(400, -1120, "Invalid interval.")
+            raise BinanceError(400, -1120, "Invalid interval.")
         rows = self.candles[query["symbol"]]
         limit = min(int(query.get("limit", 500)), 1000)
         last = min(int(query.get("endTime", self.now)), self.now)
+        if self.window and "startTime" in query:
+            last = min(last, int(query["startTime"]) + self.window * step_ms(self.interval) - 1)
         rows = rows[(rows[:, 0] >= int(query.get("startTime", 0))) & (rows[:, 0] <= last)]
         rows = rows[:limit] if "startTime" in query else rows[-limit:]
         return [kline(row, step_ms(self.interval)) for row in rows]
@@ -101,7 +109,7 @@ class BinanceServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+            def do_GET(self) -> None:
                 server.requests.append(self.path)
                 address = urlsplit(self.path)
                 query = {name: values[-1] for name, values in parse_qs(address.query).items()}
@@ -110,7 +118,7 @@ class BinanceServer:
                     return
                 try:
                     self.reply(200, server.answer(address.path, query))
-                except Refusal as refusal:
+                except BinanceError as refusal:
                     status, code, message = refusal.args
                     self.reply(status, {"code": code, "msg": message})
 
@@ -157,7 +165,12 @@ def market(symbol: str) -> dict[str, Any]:
         "orderTypes": ["LIMIT", "MARKET"],
         **flags,
         "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "maxPrice": "1000000.00000000", "tickSize": "0.01000000"},
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": "0.01000000",
+                "maxPrice": "1000000.00000000",
+                "tickSize": "0.01000000",
+            },
             {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00000000", "stepSize": "0.00001000"},
         ],
         "permissions": [],

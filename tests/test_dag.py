@@ -28,7 +28,9 @@ def test_default_plans_every_stage(tmp_path: Path) -> None:
     assert jobs["predict_tft"] == 4
     assert jobs["predict_oracle"] == 3
     assert jobs["fetch_candles"] == jobs["make_features"] == 4
-    assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(jobs)
+    assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(
+        jobs
+    )
 
 
 @pytest.mark.parametrize("target", [*STAGES, "artifacts/mock_eval.json", "artifacts/evaluation.csv"])

@@ -18,8 +18,12 @@ from worlds import AS_OF, World, write_candles
 
 AWKWARD: dict[str, dict[str, Any]] = {
     "nothing came, no skill known": {"settled": 0, "skill": None, "symbols": ["BTCUSDT"], "folds": 1},
-    "real, a window that ends early": {"settled": 3, "skill": -0.02, "simulated": False},
-    "seven symbols": {"symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))]},
+    "real, seven symbols, a window that ends early": {
+        "settled": 3,
+        "skill": -0.02,
+        "simulated": False,
+        "symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))],
+    },
     "one step of a day": {"horizon": 1, "settled": 1, "interval": "1d"},
 }
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from market.intervals import DAY, MINUTE, parse_time, step_ms
 from market.simulated import BLOCK, TAPE_START, Simulated, predictable_share
-from oracle import oracle
+from predict_oracle import predict_oracle
 
 TAPE_END = TAPE_START + 120 * DAY
 LEVELS = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
@@ -203,7 +203,7 @@ def test_the_oracle_is_calibrated_and_beats_constants(interval: str, horizon: in
         assert np.all(np.diff(truth, axis=2) >= 0)
         came = (closes[known + horizon] - closes[known])[:, None]
         last = truth[:, -1]
-        covered.append([np.mean((came[:, 0] >= last[:, i]) & (came[:, 0] <= last[:, -1 - i])) for i in (0, 2)])
+        covered.append([float(np.mean((came >= last[:, [i]]) & (came <= last[:, [-1 - i]]))) for i in (0, 2)])
         constant = np.quantile(came, LEVELS)[None]
         ratios.append(pinball(came, last) / pinball(came, constant))
     ninety, fifty = np.mean(covered, axis=0)
@@ -227,31 +227,30 @@ def test_the_oracle_repeats_itself() -> None:
     np.testing.assert_allclose(alone[0], together[1], atol=2e-10)
 
 
-def test_oracle_script(tmp_path: Path) -> None:
+def test_predict_oracle(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
     origins = [TAPE_START + 400 * MINUTE, TAPE_START + 385 * MINUTE]
     pairs = [(symbol, origin) for symbol in ("ETHUSDT", "BTCUSDT") for origin in origins]
     pd.DataFrame(pairs * 2, columns=["symbol", "origin"]).to_parquet(reference)
-    exchange = {"id": "simulated", "seed": 7, "tape_end": "2021-02-01T00:00:00Z"}
-    oracle(reference, exchange, "1m", 3, LEVELS, output)
+    end = "2021-02-01T00:00:00Z"
+    exchange = {"id": "simulated", "seed": 7, "tape_end": end}
+    predict_oracle(reference, exchange, "1m", 3, LEVELS, output)
     frame = pd.read_parquet(output)
     assert list(frame.columns) == ["symbol", "origin", "step", *(f"q{level:g}" for level in LEVELS)]
     assert list(frame[["symbol", "origin", "step"]].itertuples(index=False, name=None)) == [
         (symbol, origin, step) for symbol, origin in sorted(pairs) for step in (1, 2, 3)
     ]
     assert frame.attrs["crossings"] == 0
-    truth = Simulated(7, parse_time(exchange["tape_end"])).quantiles(
-        "BTC/USDT", np.array(sorted(origins)), "1m", 3, LEVELS
-    )
+    truth = Simulated(7, parse_time(end)).quantiles("BTC/USDT", np.array(sorted(origins)), "1m", 3, LEVELS)
     assert np.array_equal(frame.loc[frame["symbol"] == "BTCUSDT", "q0.05":].to_numpy().reshape(2, 3, -1), truth)
     first = output.read_bytes()
-    oracle(reference, exchange, "1m", 3, LEVELS, output)
+    predict_oracle(reference, exchange, "1m", 3, LEVELS, output)
     assert output.read_bytes() == first
 
 
-def test_oracle_script_refuses_an_unknown_symbol(tmp_path: Path) -> None:
+def test_predict_oracle_refuses_an_unknown_symbol(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
     pd.DataFrame({"symbol": ["NOPEUSDT"], "origin": [TAPE_START]}).to_parquet(reference)
     with pytest.raises(UserError, match="NOPEUSDT"):
-        oracle(reference, {"seed": 7, "tape_end": "2021-02-01T00:00:00Z"}, "1m", 3, LEVELS, output)
+        predict_oracle(reference, {"seed": 7, "tape_end": "2021-02-01T00:00:00Z"}, "1m", 3, LEVELS, output)
     assert not output.exists()

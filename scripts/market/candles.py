@@ -46,7 +46,7 @@ def clean(
         raise UserError(
             f"{name}: {missing} of {expected} bars from {iso(start)} to {iso(end)} are missing "
             f"({missing / expected:.1%}, {longest['bars']} of them from {longest['first']}), more than "
-            f"candles.max_missing {max_missing:.1%}; choose another as_of or fewer days, complete the data, or raise candles.max_missing"
+            f"candles.max_missing {max_missing:.1%}; choose another as_of or fewer days, or raise it"
         )
     conflicting = len(quality["conflicting"])
     if conflicting > max_conflicting * expected:

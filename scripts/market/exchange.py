@@ -4,7 +4,6 @@ import difflib
 import os
 import time
 from collections.abc import Callable, Mapping
-from itertools import count
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -127,7 +126,7 @@ def fetch_rows(exchange: Exchange, symbol: str, interval: str, start: int, end: 
             newest = _newest(exchange, symbol, interval) if newest is None else newest
             if newest < since:
                 break
-            since += limit * step
+            since += (limit - 1) * step  # some exchanges stop one bar short of the limit
         if time.monotonic() - told > PROGRESS_EVERY:
             told = time.monotonic()
             say(f"{symbol} {interval}: {min(1, (since - start) / (end - start)):.0%}, up to {iso(min(since, end))}")
@@ -151,23 +150,29 @@ def ask(exchange: Exchange, question: Callable[[], T]) -> T:
 
     Raises UserError, one line, when it does not pass or the exchange refuses.
     """
-    for attempt in count(1):
+    for attempt, wait in enumerate((*WAITS, None), start=1):
         try:
             return question()
         # looked up only when something was raised: an embedded exchange need not pay for the import
-        except _ccxt().OperationFailed as error:
-            if attempt > len(WAITS):
+        except _ccxt().BaseError as error:
+            reason = f"{type(error).__name__}: {_one_line(error).removeprefix(exchange.id).strip()}"
+            if not isinstance(error, _ccxt().OperationFailed):
+                raise UserError(f"exchange: {exchange.id} refuses ({reason}); check the exchange section") from error
+            if wait is None:
                 raise UserError(
-                    f"exchange: {exchange.id} does not answer after {attempt} tries ({_one_line(error)}); "
+                    f"exchange: {exchange.id} does not answer after {attempt} tries ({reason}); "
                     "check the network and exchange.options, or try again later"
                 ) from error
-            say(f"{exchange.id}: {_one_line(error)}; trying again in {WAITS[attempt - 1]:g} s")
-            time.sleep(WAITS[attempt - 1])
-        except _ccxt().BaseError as error:
+            say(f"{exchange.id}: {reason}; trying again in {wait:g} s")
+            time.sleep(wait)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            if exchange.id in EMBEDDED:
+                raise
+            # options of a wrong type, or a reply of an unforeseen shape, come out of ccxt like this
             raise UserError(
-                f"exchange: {exchange.id} refuses ({_one_line(error)}); check the exchange section"
+                f"exchange: ccxt fails on {exchange.id} ({_one_line(error)}); check exchange.options"
             ) from error
-    raise AssertionError("the loop above only ends by return or raise")
+    raise AssertionError("the last try returns or raises")
 
 
 def _ccxt() -> ModuleType:

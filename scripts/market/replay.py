@@ -22,7 +22,7 @@ import pyarrow as pa
 from common.errors import UserError
 from common.job import say
 from market.candles import one_per_time, usable
-from market.intervals import DAY, MINUTE, step_ms
+from market.intervals import DAY, MINUTE, iso, step_ms
 from market.symbols import slug
 
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz", ".json", ".json.gz", ".zip")

@@ -170,9 +170,9 @@ class Simulated:
         """True quantiles of the cumulative log return from the close at each origin, given the law's full state there.
 
         `origins` are open times (ms) of the last known bars of `interval`. Returns [origins, horizon, levels],
-        non-decreasing along levels. Simulates the law minute by minute over `paths` futures (a multiple of 4, from as
-        many quarters of antithetic shocks and volatilities); all origins see the same shocks, so the cost hardly grows
-        with their number. Raises ccxt's BadSymbol and BadRequest (an origin off the grid or not closed on the tape).
+        non-decreasing along levels. Simulates the law minute by minute over `paths` futures, the same for all origins
+        (a multiple of 4: a quarter is drawn, the rest are its mirrors). Raises ccxt's BadSymbol and BadRequest (an
+        origin off the grid or not closed on the tape).
         """
         coin, step = self._coin(symbol), self._step(interval)
         origins = np.asarray(origins, dtype=np.int64)
@@ -226,8 +226,8 @@ class Simulated:
         """One block of a symbol's path; the blocks before it are walked once and only their end states kept."""
         states = self._states.setdefault(coin, [])
         if not states:
-            first = self._stream(_START, coin, 0).standard_normal(3)
-            states.append(_State(*first.tolist(), float(np.log(coin.price))))
+            fast, slow, signal = self._stream(_START, coin, 0).standard_normal(3).tolist()
+            states.append(_State(fast, slow, signal, float(np.log(coin.price))))
         while len(states) <= block:
             states.append(self._make_path(coin, len(states) - 1, states[-1]).end)
         return self._make_path(coin, block, states[block])
@@ -286,7 +286,7 @@ class Simulated:
             level = FAST_SD * np.outer(fast, FAST**ahead) + SLOW_SD * np.outer(slow, SLOW**ahead)
             volatility = _unit_volatility(coin) * season * np.exp(level)
             drift = volatility * DRIFT * np.outer(signal, MEMORY ** (ahead - 1))
-            total += volatility @ moves + drift @ scales
+            total += np.hstack([volatility, drift]) @ np.vstack([moves, scales])
             result[:, step] = _quantiles(total, levels)
         # the last bits of a matrix product depend on the number of threads
         return np.round(result, 10)

@@ -79,7 +79,7 @@ def result(audit: Mapping[str, Any]) -> str:
     amount = f"{abs(pnl):.2f} USD ({part[f'{prefix}return_pct']:+.3f} %)"
     verb = "earned" if pnl > 0 else "lost"
     early = (
-        f" The target's close is missing; the one before it, of {part['sell_time']}, stands in."
+        f" The target's close is missing; the last known one, of {part['sell_time']}, stands in."
         if audit["status"] == PARTIAL
         else ""
     )

@@ -1,0 +1,159 @@
+"""The real workflow end to end, on a tiny config: all artifacts, the same bytes twice, and no look-ahead."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from workflow import ROOT, artifacts, snakemake
+
+from common.files import write_parquet
+from market.exchange import fetch_rows
+from market.intervals import MINUTE
+from market.simulated import Simulated
+
+TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
+TAPE_END = 1_717_200_000_000
+HORIZON = 12
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run on the simulated market."""
+    folder = tmp_path_factory.mktemp("simulated")
+    snakemake(folder, *TINY)
+    return folder
+
+
+def test_a_run_leaves_every_artifact(done: Path) -> None:
+    expected = ["run.yaml", "evaluation.csv", "evaluation_steps.csv", "evaluation.json", "forecast_path.csv"]
+    expected += ["mock_trade.json", "mock_eval.json", "summary.txt"]
+    expected += [f"plots/{name}.{kind}" for name in ("evaluation", "forecast", "consensus") for kind in ("png", "pdf")]
+    for name in expected:
+        assert (done / "artifacts" / name).stat().st_size > 0, name
+    assert (done / "lightning_logs" / "fold-live-seed1" / "metrics.csv").exists()
+
+
+def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None:
+    trade = json.loads((done / "artifacts" / "mock_trade.json").read_text())
+    audit = json.loads((done / "artifacts" / "mock_eval.json").read_text())
+    assert {"config", "forecast", "decision", "votes", "gates", "breakeven", "seal"} <= set(trade)
+    assert {"t0_iso", "horizon_m", "times", "price_forecast", "model_name"} <= set(trade["forecast"])
+    wanted = "action reason entry_time entry_price target_time target_price expected_return_pct expected_pnl_usd"
+    assert {*wanted.split(), "commission_total_usd"} <= set(trade["decision"])
+    wanted = "evaluated_at symbol interval action entry_time entry_fill sell_time sell_fill units_bought"
+    wanted += " commission_total_usd realized_pnl_usd realized_return_pct was_partial_window"
+    assert set(wanted.split()) <= set(audit)
+    assert audit["seal"] == trade["seal"]
+    assert not audit["was_partial_window"]
+
+
+def test_what_is_simulated_says_so(done: Path) -> None:
+    for name in ("evaluation", "mock_trade", "mock_eval"):
+        assert json.loads((done / "artifacts" / f"{name}.json").read_text())["simulated"] is True
+    assert "SIMULATED" in (done / "artifacts" / "summary.txt").read_text()
+
+
+def test_forecasts_never_cross_and_hold_the_same_origins(done: Path) -> None:
+    for fold in ("0", "1"):
+        members = {path.stem: pd.read_parquet(path) for path in (done / "artifacts/forecasts" / fold).glob("*.parquet")}
+        assert set(members) == {"tft", "random_walk", "ewma", "ewma_drift", "seasonal_naive", "oracle"}
+        keys = members["tft"][["symbol", "origin", "step"]]
+        for frame in members.values():
+            pd.testing.assert_frame_equal(frame[["symbol", "origin", "step"]], keys)
+            assert (np.diff(frame.filter(like="q0").to_numpy(), axis=1) >= 0).all()
+
+
+def test_a_fold_is_trained_before_it_is_tested(done: Path) -> None:
+    evaluation = json.loads((done / "artifacts" / "evaluation.json").read_text())
+    settings = yaml.safe_load((done / "artifacts" / "run.yaml").read_text())
+    embargo = settings["folds"]["embargo"] * MINUTE
+    assert embargo == HORIZON * MINUTE
+    for fold in evaluation["folds"]:
+        gap = pd.Timestamp(fold["test_start_iso"]) - pd.Timestamp(fold["train_end_iso"])
+        assert gap == pd.Timedelta(embargo, "ms")
+        origins = pd.read_parquet(done / "artifacts" / "forecasts" / fold["fold"] / "tft.parquet")["origin"]
+        assert pd.Timestamp(origins.min(), unit="ms", tz="UTC") >= pd.Timestamp(fold["test_start_iso"])
+
+
+def test_nothing_is_left_to_do(done: Path) -> None:
+    assert "Nothing to be done" in snakemake(done, *TINY, "-n").stderr
+
+
+def test_no_path_host_or_clock_in_artifacts(done: Path) -> None:
+    import getpass
+    import socket
+
+    for name, content in artifacts(done).items():
+        for private in (str(done), str(ROOT), socket.gethostname(), f"/home/{getpass.getuser()}"):
+            assert private.encode() not in content, (name, private)
+
+
+def test_the_same_run_gives_the_same_bytes(done: Path, tmp_path: Path) -> None:
+    snakemake(tmp_path, *TINY)
+    one, two = artifacts(done), artifacts(tmp_path)
+    assert set(one) == set(two)
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_a_new_decision_needs_no_new_training(done: Path) -> None:
+    jobs = snakemake(done, *TINY, "-n", "-R", "data/as_of/live.json").stdout
+    assert "train_tft" not in jobs
+    assert "consensus" in jobs
+
+
+def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: Path) -> None:
+    features = done / "data" / "features" / "train" / "BTCUSDT.parquet"
+    whole, before = features.read_bytes(), artifacts(done)
+    features.write_bytes(whole[:1000])
+    try:
+        failed = snakemake(done, *TINY, "--rerun-triggers", "code", "-R", "predict_baselines", check=False)
+        assert failed.returncode != 0
+        told = failed.stdout + failed.stderr
+        assert "data/features/train/BTCUSDT.parquet: missing or damaged" in told
+        assert "Traceback" not in told
+        kept = artifacts(done)
+        assert all(kept[name] == before[name] for name in ("artifacts/mock_trade.json", "artifacts/evaluation.csv"))
+    finally:
+        features.write_bytes(whole)
+
+
+def tape(folder: Path, poison_from: int | None) -> None:
+    """Candle files of the simulated market's last days; from `poison_from` on, every value is another."""
+    market = Simulated(7, TAPE_END)
+    draw = np.random.default_rng(3)
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        rows = fetch_rows(market, symbol, "1m", TAPE_END - 3500 * MINUTE, TAPE_END)
+        frame = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"])
+        frame["timestamp"] = frame["timestamp"].astype("int64")
+        if poison_from is not None:
+            after = frame["timestamp"] >= poison_from
+            shift = draw.uniform(0.2, 5, int(after.sum()))
+            for name in ("open", "high", "low", "close"):
+                frame.loc[after, name] *= shift
+            frame.loc[after, "volume"] = 1e6
+        write_parquet(folder / f"{symbol.replace('/', '')}.parquet", frame)
+
+
+def replayed(folder: Path, poison_from: int | None, *targets: str) -> Path:
+    """A run on a tape of candle files."""
+    tape(folder / "tape", poison_from)
+    snakemake(folder, *TINY, "--config", "exchange={id: replay, folder: tape}", "folds={count: 1}", "--", *targets)
+    return folder
+
+
+def test_what_comes_after_the_cut_changes_nothing_before_it(tmp_path: Path) -> None:
+    """The poison test: every candle after as_of is another; forecasts, evaluation and decision are the same bytes."""
+    cut = TAPE_END - HORIZON * MINUTE
+    clean = replayed(tmp_path / "clean", None, "artifacts/mock_eval.json")
+    poisoned = replayed(tmp_path / "poisoned", cut, "artifacts/mock_eval.json")
+    one, two = (artifacts(folder) for folder in (clean, poisoned))
+    assert set(one) == set(two)
+    after = {"data/settle/BTCUSDT.parquet", "data/settle/BTCUSDT.quality.json", "artifacts/mock_eval.json"}
+    assert {name for name in one if one[name] != two[name]} <= after
+    assert one["artifacts/mock_eval.json"] != two["artifacts/mock_eval.json"]
+    # and the poison bites where it may: one bar earlier, and the decision's candles are others
+    early = replayed(tmp_path / "early", cut - MINUTE, "data/candles/live/BTCUSDT.parquet")
+    assert artifacts(early)["data/candles/live/BTCUSDT.parquet"] != one["data/candles/live/BTCUSDT.parquet"]
