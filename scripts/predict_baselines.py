@@ -46,7 +46,7 @@ def predict_baselines(
     for symbol, fitted, current in zip(symbols, features, live if fold == LIVE else features, strict=True):
         past, frame = read_parquet(fitted, COLUMNS), read_parquet(current, COLUMNS)
         if fold == LIVE:
-            origins = live_origin(frame, as_of, step, lookback)
+            origins = live_origin(frame, as_of, step, lookback, symbol)
         else:
             origins = test_origins(frame, part, step, lookback, horizon, stride)
         history = Bars.of(past[past["timestamp"] < part.train_end])

@@ -41,7 +41,8 @@ def predict_tft(
         if model.features != feature_columns(frames[0]):
             raise UserError(f"{path}: trained on other features than {features[0]} has; delete it and run again")
     if fold == LIVE:
-        rows = [live_origin(frame, as_of, step, lookback) for frame in frames]
+        named = zip(frames, symbols, strict=True)
+        rows = [live_origin(frame, as_of, step, lookback, symbol) for frame, symbol in named]
     else:
         part = make_fold(fold, as_of, step, **folds)
         rows = [test_origins(frame, part, step, lookback, horizon, stride) for frame in frames]

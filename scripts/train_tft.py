@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from common.errors import UserError
-from common.files import read_json, read_parquet, write_atomic
+from common.files import read_json, read_parquet, write_csv
 from common.job import job, say
 from forecasting import checkpoint, tft, training
 from forecasting.folds import make_fold
@@ -70,7 +70,7 @@ def train_tft(
     about = {"fold": fold, "seed": seed, "interval": interval, "lookback": lookback, "horizon": horizon}
     about |= {"train_end": part.train_end, "fit_end": windows.fit_end, "validation_loss": loss, "model": model}
     checkpoint.save(output, checkpoint.Trained(network, scaler, names, levels, about), hyper)
-    write_atomic(curve, lambda partial: shutil.copyfile(scratch / "metrics.csv", partial))
+    write_csv(curve, training.curve(scratch))
     shutil.rmtree(scratch)
 
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from workflow import ROOT, snakemake
 
 from dag.sources import sources
+from workflow import ROOT, snakemake
 
 RULES = {
     match[1]: match[0]

@@ -77,10 +77,10 @@ def test_unbroken_is_what_a_plain_loop_says(behind: int, ahead: int) -> None:
 
 def test_live_origin_is_the_bar_that_closes_at_as_of() -> None:
     frame = rows(100)
-    assert frame["timestamp"][live_origin(frame, AS_OF, STEP, 50)[0]] == AS_OF - STEP
+    assert frame["timestamp"][live_origin(frame, AS_OF, STEP, 50, "BTCUSDT")[0]] == AS_OF - STEP
 
 
 @pytest.mark.parametrize("frame", [rows(100).iloc[:-1], rows(100, gap=(80, 90)), rows(40)])
 def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match="as_of: the 50 bars before .* are not unbroken"):
-        live_origin(frame, AS_OF, STEP, 50)
+    with pytest.raises(UserError, match="as_of: the 50 bars of BTCUSDT before .* are not unbroken"):
+        live_origin(frame, AS_OF, STEP, 50, "BTCUSDT")

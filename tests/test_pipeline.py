@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from workflow import ROOT, artifacts, snakemake
 
 from common.files import write_parquet
 from market.exchange import fetch_rows
 from market.intervals import MINUTE
 from market.simulated import Simulated
+from workflow import ROOT, artifacts, snakemake
 
 TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
 TAPE_END = 1_717_200_000_000

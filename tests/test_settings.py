@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from common.errors import UserError
-from dag.settings import SCHEMA, history_bars, resolve, season_bars
+from dag.settings import SCHEMA, history_bars, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -29,7 +29,7 @@ def with_keys(**changes: Any) -> dict[str, Any]:
 
 def keys_of(schema: dict[str, Any], prefix: str = "") -> set[str]:
     """Dotted names of all keys that a schema admits."""
-    found = set()
+    found: set[str] = set()
     for name, part in schema["properties"].items():
         found |= keys_of(part, f"{prefix}{name}.") if "properties" in part else {prefix + name}
     return found
@@ -94,11 +94,6 @@ def test_resolving_leaves_the_config_as_it_was() -> None:
     config = deepcopy(DEFAULTS)
     resolve(config)
     assert config == DEFAULTS
-
-
-@pytest.mark.parametrize(("interval", "bars"), [(60_000, 1440), (3_600_000, 24), (86_400_000, 7), (604_800_000, 1)])
-def test_a_season_is_a_day_or_a_week(interval: int, bars: int) -> None:
-    assert season_bars(interval) == bars
 
 
 def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:

@@ -10,6 +10,8 @@ import jsonschema
 import yaml
 
 from common.errors import UserError
+from forecasting.baselines import season_bars
+from market.exchange import secret_in
 from market.indicators import warm_up
 from market.intervals import DAY, MINUTE, parse_time, step_ms
 from market.symbols import slug
@@ -17,7 +19,6 @@ from market.symbols import slug
 Config = dict[str, Any]
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "schema.yaml"
 NEEDED_LEVELS = {0.05, 0.25, 0.5, 0.75, 0.95}
-SECRETS = {"apikey", "secret", "password", "token", "privatekey", "walletaddress", "twofa"}
 
 
 def resolve(config: Config) -> Config:
@@ -41,11 +42,6 @@ def resolve(config: Config) -> Config:
     _check_trade(settings, step)
     _check_history(settings, step)
     return settings
-
-
-def season_bars(step: int) -> int:
-    """Bars in a season: a day, or a week for bars of a day and more."""
-    return (DAY if step < DAY else 7 * DAY) // step or 1
 
 
 def history_bars(settings: Config, step: int) -> dict[str, int]:
@@ -104,23 +100,12 @@ def _check_values(settings: Config) -> None:
         raise UserError(f"model.seeds: {model['seeds']} names one twice; name each once")
     if exchange["id"] == "replay" and not exchange["folder"]:
         raise UserError("exchange.folder: is not set; exchange.id replay needs the folder of the candle files")
-    secret = _secret(exchange["options"])
+    secret = secret_in(exchange["options"])
     if secret:
         raise UserError(f"exchange.options.{secret}: keys do not go into a config; set them in the environment")
     _check_time("exchange.tape_end", exchange["tape_end"])
     if settings["as_of"] != "latest":
         _check_time("as_of", settings["as_of"])
-
-
-def _secret(options: Config) -> str | None:
-    """Dotted name of the first key among ccxt's options that holds a secret."""
-    for name, value in options.items():
-        if str(name).lower() in SECRETS:
-            return str(name)
-        inner = _secret(value) if isinstance(value, dict) else None
-        if inner:
-            return f"{name}.{inner}"
-    return None
 
 
 def _check_time(key: str, text: str) -> None:

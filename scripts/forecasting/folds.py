@@ -75,7 +75,7 @@ def training_origins(features: pd.DataFrame, train_end: int, step: int, lookback
     return np.flatnonzero(fits & (timestamp + horizon * step < train_end))
 
 
-def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int) -> np.ndarray:
+def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int, symbol: str) -> np.ndarray:
     """Row position [1] of the bar that closes at `as_of`.
 
     Raises UserError when it is missing or has fewer than `lookback` unbroken bars behind it.
@@ -84,7 +84,7 @@ def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int) ->
     found = np.flatnonzero(fits & (features["timestamp"].to_numpy() == as_of - step))
     if not len(found):
         raise UserError(
-            f"as_of: the {lookback} bars before {iso(as_of)} are not unbroken in the candles; "
+            f"as_of: the {lookback} bars of {symbol} before {iso(as_of)} are not unbroken in the candles; "
             "take another as_of, or a smaller lookback"
         )
     return found

@@ -79,7 +79,7 @@ def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
 def start_at(network: QuantileTFT, quantiles: np.ndarray) -> None:
     """Let the untrained network say the training targets' own quantiles [levels] everywhere: learning starts there."""
     with torch.no_grad():
-        network.output_layer.weight.mul_(0.1)
+        network.output_layer.weight.mul_(0.01)
         network.output_layer.bias.copy_(torch.as_tensor(quantiles, dtype=torch.float32))
 
 

@@ -1,13 +1,17 @@
 """Training one TFT under lightning: resumable after a kill, the same weights whether or not it was interrupted."""
 
 import logging
+import pickle
 import time
 import warnings
+from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -97,16 +101,17 @@ def accelerator(device: str) -> str:
 def fit(
     network: QuantileTFT, panel: Panel, split: Split, model: dict[str, Any], seed: int, title: str, scratch: Path
 ) -> float:
-    """Train `network` in place to its best validation loss, which is returned.
+    """Train `network` in place to its best validation loss, which is returned; where it starts is a candidate too.
 
-    model: the `model` section of the config. scratch: where checkpoints and the curve (metrics.csv) are kept; a
-    `last.ckpt` found there is resumed from. Raises UserError when the loss is not finite.
+    model: the `model` section of the config. scratch: where checkpoints and curves are kept; a `last.ckpt` found there
+    is resumed from. Raises UserError when the loss is not finite.
     """
     windows = RandomWindows(panel, split.fit, model["batch_size"], model["steps_per_epoch"], seed)
     training, validation = (
         DataLoader(data, batch_size=None) for data in (windows, AllWindows(panel, split.validation))
     )
     _quiet()
+    start, start_loss = deepcopy(network.state_dict()), _mean_loss(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
     trainer = lightning.Trainer(
         accelerator=accelerator(model["device"]),
@@ -114,23 +119,51 @@ def fit(
         max_epochs=model["epochs"],
         gradient_clip_val=model["gradient_clip"],
         callbacks=[best, EarlyStopping("val_loss", patience=model["patience"]), Replayable(windows), Progress(title)],
-        logger=CSVLogger(scratch, name="", version=""),
+        logger=CSVLogger(scratch, name="curve", flush_logs_every_n_steps=1),
         log_every_n_steps=model["steps_per_epoch"],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
         deterministic=True,
     )
-    last = scratch / "last.ckpt"
-    trainer.fit(network, training, validation, ckpt_path=last if last.exists() else None, weights_only=False)
+    trainer.fit(network, training, validation, ckpt_path=_resumable(scratch / "last.ckpt"), weights_only=False)
     loss = best.best_model_score
     if loss is None or not torch.isfinite(loss):
         raise UserError(
             f"{title}: the validation loss is not finite; lower model.learning_rate, or look at the features"
         )
+    if loss >= start_loss:
+        say(f"{title}: nothing learned that beats the start, {start_loss:.4f}; the start is kept")
+        network.cpu().load_state_dict(start)
+        return start_loss
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
     network.cpu().load_state_dict(state)
     return float(loss)
+
+
+def curve(scratch: Path) -> pd.DataFrame:
+    """`epoch, train_loss, val_loss`, a row an epoch, of all of a training's runs in `scratch`."""
+    runs = sorted(scratch.glob("curve/*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
+    rows = pd.concat([pd.read_csv(path) for path in runs])
+    return rows.groupby("epoch")[["train_loss", "val_loss"]].last().reset_index()
+
+
+@torch.no_grad()
+def _mean_loss(network: QuantileTFT, batches: Iterable[Batch]) -> float:
+    """Validation loss of the network as it is, every window weighing alike."""
+    network.eval()
+    losses = [(network.loss_of(batch).item(), len(batch[1])) for batch in batches]
+    network.train()
+    return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+
+
+def _resumable(last: Path) -> Path | None:
+    """The checkpoint to go on from, if there is one that can be read; a damaged one is as good as none."""
+    try:
+        torch.load(last, map_location="cpu", weights_only=False)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return None
+    return last
 
 
 def _quiet() -> None:
