@@ -79,7 +79,7 @@ def test_a_fold_is_trained_before_it_is_tested(done: Path) -> None:
 
 
 def test_nothing_is_left_to_do(done: Path) -> None:
-    assert "Nothing to be done" in snakemake(done, *TINY, "-n").stderr
+    assert "Nothing to be done" in snakemake(done, *TINY, "-n").stdout
 
 
 def test_no_path_host_or_clock_in_artifacts(done: Path) -> None:

@@ -90,6 +90,23 @@ def test_resolved_config_has_no_open_ends() -> None:
     assert settings["consensus"]["horizon_m"] == 30
 
 
+def test_texts_from_within_braces_get_their_types() -> None:
+    """`--config model='{epochs: 5}'` reaches us as {"epochs": "5"}."""
+    config = with_keys(
+        model__epochs="5", model__dropout="0.2", model__seeds=["1", "2"], consensus__require_skill="false",
+        exchange__folder="null", exchange__id="2", exchange__options={"timeout": "5000"}, folds__embargo="null",
+    )  # fmt: skip
+    settings = resolve(config)
+    assert settings["model"]["epochs"] == 5
+    assert settings["model"]["dropout"] == 0.2
+    assert settings["model"]["seeds"] == [1, 2]
+    assert settings["consensus"]["require_skill"] is False
+    assert settings["exchange"]["folder"] is None
+    assert settings["exchange"]["id"] == "2"
+    assert settings["exchange"]["options"] == {"timeout": 5000}
+    assert settings["folds"]["embargo"] == settings["horizon"]
+
+
 def test_resolving_leaves_the_config_as_it_was() -> None:
     config = deepcopy(DEFAULTS)
     resolve(config)
@@ -98,7 +115,7 @@ def test_resolving_leaves_the_config_as_it_was() -> None:
 
 def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
     settings = resolve(DEFAULTS)
-    assert history_bars(settings, 60_000) == {"train": 10 * 1440, "live": 280 + 1441 + 1}
+    assert history_bars(settings, 60_000) == {"train": 30 * 1440, "live": 280 + 1441 + 1}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ def resolve(config: Config) -> Config:
 
     Symbols become the names that files carry (BTCUSDT); `markets` maps them to what the user wrote.
     """
-    _check_schema(config)
-    settings = deepcopy(config)
+    schema = yaml.safe_load(SCHEMA.read_text())
+    settings = _typed(deepcopy(config), schema)
+    _check_schema(settings, schema)
     written = settings["symbols"]
     settings["symbols"] = [slug(symbol) for symbol in written]
     settings["markets"] = dict(zip(settings["symbols"], written, strict=True))
@@ -50,9 +51,23 @@ def history_bars(settings: Config, step: int) -> dict[str, int]:
     return {"train": int(settings["days"] * DAY // step), "live": live}
 
 
-def _check_schema(config: Config) -> None:
+def _typed(value: Any, schema: Config) -> Any:
+    """`value` with texts turned into the type that the schema says: within braces, --config gives nothing but texts."""
+    if isinstance(value, dict):
+        # a mapping of anything, such as ccxt's options, has no types to go by: what looks like a number is one
+        free = {} if "properties" in schema else {"type": "any"}
+        return {key: _typed(part, schema.get("properties", {}).get(key, free)) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_typed(part, schema.get("items", {})) for part in value]
+    kind = schema.get("type", "string")
+    if not isinstance(value, str) or kind == "string":
+        return value
+    meant = yaml.safe_load(value)
+    return value if isinstance(kind, list) and "string" in kind and meant is not None else meant
+
+
+def _check_schema(config: Config, schema: Config) -> None:
     """Raise UserError on the first key that the schema does not admit."""
-    schema = yaml.safe_load(SCHEMA.read_text())
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (list(map(str, e.path)), e.message)
     )

@@ -41,7 +41,7 @@ class RandomWindows(Dataset):
 class AllWindows(Dataset):
     """Batches of the same windows in the same order, evenly thinned to `most` when they are more."""
 
-    def __init__(self, panel: Panel, origins: np.ndarray, size: int = 256, most: int = 2048) -> None:
+    def __init__(self, panel: Panel, origins: np.ndarray, size: int = 256, most: int = 1024) -> None:
         kept = origins[:: -(-len(origins) // most)]
         self.panel, self.groups = panel, np.array_split(kept, -(-len(kept) // size))
 

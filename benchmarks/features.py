@@ -1,0 +1,53 @@
+"""Rows a second and memory of the features of one symbol: python benchmarks/features.py, on one core.
+
+Prints the time for a year of one-minute candles of the simulated market, features of the default config.
+"""
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from market import indicators  # noqa: E402
+from market.intervals import DAY, MINUTE, parse_time  # noqa: E402
+from market.simulated import Simulated  # noqa: E402
+
+
+def main() -> None:
+    """Measure five times and print the best and the median."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    end = parse_time(config["exchange"]["tape_end"])
+    rows = Simulated(config["exchange"]["seed"], end).fetch_ohlcv("BTC/USDT", "1m", end - 365 * DAY, 365 * 1440)
+    candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"]).astype(
+        {"timestamp": int}
+    )
+    others = pd.DataFrame({"timestamp": candles["timestamp"], "log_return": np.log(candles["close"]).diff()})
+    del rows
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        made = indicators.features(candles, others, config["features"]["spans"], MINUTE)
+        taken.append(time.perf_counter() - start)
+    size = made.memory_usage(index=False).sum() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{len(candles):,} bars, {made.shape[1] - 4} features: best {len(candles) / min(taken):,.0f} rows/s,", end=" "
+    )
+    print(f"median {len(candles) / sorted(taken)[2]:,.0f} rows/s on one core")
+    print(
+        f"the frame holds {size:.0f} MiB; the process peaked at {peak / 1024:.0f} MiB ({before / 1024:.0f} with candles alone)"
+    )
+
+
+if __name__ == "__main__":
+    main()
