@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from common.errors import UserError
 from dag.settings import history_bars, resolve
 from dag.sources import sources
+from forecasting.baselines import BASELINES
 from market.intervals import step_ms
 
 
@@ -25,7 +26,6 @@ SYMBOLS = SETTINGS["symbols"]
 SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
-BASELINES = ["random_walk", "ewma", "ewma_drift", "seasonal_naive"]
 MEMBERS = ["tft", *BASELINES]
 # the oracle knows the simulated market's law: it is measured against, and never part of a decision
 MEASURED = [*MEMBERS, "oracle"] if SIMULATED else MEMBERS
@@ -36,21 +36,6 @@ wildcard_constraints:
     symbol=r"[A-Z0-9-]+",
     fold=r"\d+|live",
     seed=r"\d+",
-
-
-def code(rule_name):
-    """The modules that a rule's script imports: an edit of one reruns the rule."""
-    return sources(Path(workflow.basedir) / "scripts" / f"{rule_name}.py")
-
-
-def pin_of(wildcards):
-    """The pin that a fold's forecasts stand on."""
-    return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
-
-
-def features_of(pin):
-    """Features of all symbols, in the order of the config."""
-    return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
 localrules:
@@ -70,6 +55,7 @@ rule all:
         ),
 
 
+include: "rules/common.smk"
 include: "rules/targets.smk"
 include: "rules/fetch.smk"
 include: "rules/features.smk"

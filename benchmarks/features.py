@@ -44,9 +44,7 @@ def main() -> None:
         f"{len(candles):,} bars, {made.shape[1] - 4} features: best {len(candles) / min(taken):,.0f} rows/s,", end=" "
     )
     print(f"median {len(candles) / sorted(taken)[2]:,.0f} rows/s on one core")
-    print(
-        f"the frame holds {size:.0f} MiB; the process peaked at {peak / 1024:.0f} MiB ({before / 1024:.0f} with candles alone)"
-    )
+    print(f"the frame holds {size:.0f} MiB; the process peaked at {peak / 1024:.0f} MiB, {before / 1024:.0f} before")
 
 
 if __name__ == "__main__":

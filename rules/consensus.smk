@@ -2,15 +2,13 @@
 
 
 rule consensus:
+    """Decide BUY or HOLD after costs, and seal it."""
     input:
-        forecasts=expand(
-            f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS
-        ),
+        forecasts=expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
         evaluation=f"{ARTIFACTS}/evaluation.json",
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
         pin=f"{DATA}/as_of/live.json",
         code=code("consensus"),
-    """Decide BUY or HOLD after costs, and seal it."""
     output:
         trade=f"{ARTIFACTS}/mock_trade.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
@@ -37,10 +35,10 @@ rule consensus:
 
 
 rule settle:
+    """What came after the decision. Nothing before the audit reads it."""
     input:
         pin=f"{DATA}/as_of/live.json",
         code=code("settle"),
-    """What came after the decision. Nothing before the audit reads it."""
     output:
         candles=f"{DATA}/settle/{{symbol}}.parquet",
         quality=f"{DATA}/settle/{{symbol}}.quality.json",
@@ -67,12 +65,12 @@ rule settle:
 
 
 rule audit:
+    """What the sealed decision really earned, for HOLD too."""
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
         candles=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("audit"),
-    """What the sealed decision really earned, for HOLD too."""
     output:
         audit=f"{ARTIFACTS}/mock_eval.json",
     log:
@@ -92,12 +90,12 @@ rule audit:
 
 
 rule summary:
+    """A dozen lines that anyone reads in a minute."""
     input:
         evaluation=f"{ARTIFACTS}/evaluation.json",
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
         code=code("summary"),
-    """A dozen lines that anyone reads in a minute."""
     output:
         text=f"{ARTIFACTS}/summary.txt",
     log:

@@ -2,6 +2,7 @@
 
 
 rule evaluate:
+    """Score every member on every fold, against the baselines and, on the simulated market, the oracle."""
     input:
         forecasts=expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
@@ -11,7 +12,6 @@ rule evaluate:
         candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
         pin=f"{DATA}/as_of/train.json",
         code=code("evaluate"),
-    """Score every member on every fold, against the baselines and, on the simulated market, the oracle."""
     output:
         table=f"{ARTIFACTS}/evaluation.csv",
         steps=f"{ARTIFACTS}/evaluation_steps.csv",

@@ -2,15 +2,13 @@
 
 
 rule make_features:
+    """Causal features of one symbol, with the other symbols' latest return."""
     input:
         candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
         others=lambda wildcards: [
-            f"{DATA}/candles/{wildcards.pin}/{symbol}.parquet"
-            for symbol in SYMBOLS
-            if symbol != wildcards.symbol
+            f"{DATA}/candles/{wildcards.pin}/{symbol}.parquet" for symbol in SYMBOLS if symbol != wildcards.symbol
         ],
         code=code("make_features"),
-    """Causal features of one symbol, with the other symbols' latest return."""
     output:
         features=f"{DATA}/features/{{pin}}/{{symbol}}.parquet",
     log:

@@ -2,9 +2,9 @@
 
 
 rule run_config:
+    """The resolved config beside the artifacts that it made."""
     input:
         code=code("run_config"),
-    """The resolved config beside the artifacts that it made."""
     output:
         run=f"{ARTIFACTS}/run.yaml",
     log:
@@ -27,12 +27,10 @@ rule run_config:
 
 
 rule as_of:
-    input:
-        not_before=lambda wildcards: (
-            [] if wildcards.pin == "train" else f"{DATA}/as_of/train.json"
-        ),
-        code=code("as_of"),
     """Pin the moment after which nothing is known. The decision's pin is never before the training's."""
+    input:
+        not_before=lambda wildcards: ([] if wildcards.pin == "train" else f"{DATA}/as_of/train.json"),
+        code=code("as_of"),
     output:
         pin=f"{DATA}/as_of/{{pin}}.json",
     log:
@@ -58,10 +56,10 @@ rule as_of:
 
 
 rule fetch_candles:
+    """Candles of one symbol up to a pin, cleaned, and what was found wrong with them."""
     input:
         pin=f"{DATA}/as_of/{{pin}}.json",
         code=code("fetch_candles"),
-    """Candles of one symbol up to a pin, cleaned, and what was found wrong with them."""
     output:
         candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
         quality=f"{DATA}/candles/{{pin}}/{{symbol}}.quality.json",
@@ -79,9 +77,7 @@ rule fetch_candles:
         exchange=SETTINGS["exchange"],
         symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
         interval=SETTINGS["interval"],
-        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[
-            wildcards.pin
-        ],
+        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[wildcards.pin],
         fill=SETTINGS["candles"]["fill"],
         max_missing=SETTINGS["candles"]["max_missing"],
         max_conflicting=SETTINGS["candles"]["max_conflicting"],

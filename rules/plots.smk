@@ -3,12 +3,12 @@
 
 
 rule plot_evaluation:
+    """Skill and coverage by fold and by step."""
     input:
         table=f"{ARTIFACTS}/evaluation.csv",
         steps=f"{ARTIFACTS}/evaluation_steps.csv",
         summary=f"{ARTIFACTS}/evaluation.json",
         code=code("plot_evaluation"),
-    """Skill and coverage by fold and by step."""
     output:
         png=f"{ARTIFACTS}/plots/evaluation.png",
         pdf=f"{ARTIFACTS}/plots/evaluation.pdf",
@@ -32,13 +32,13 @@ rule plot_evaluation:
 
 
 rule plot_forecast:
+    """The live forecast of each symbol: history, quantile fan, what came."""
     input:
         forecasts=f"{ARTIFACTS}/forecasts/live/tft.parquet",
         candles=[f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS],
         settle=[f"{DATA}/settle/{symbol}.parquet" for symbol in SYMBOLS],
         pin=f"{DATA}/as_of/live.json",
         code=code("plot_forecast"),
-    """The live forecast of each symbol: history, quantile fan, what came."""
     output:
         png=f"{ARTIFACTS}/plots/forecast.png",
         pdf=f"{ARTIFACTS}/plots/forecast.pdf",
@@ -65,6 +65,7 @@ rule plot_forecast:
 
 
 rule plot_consensus:
+    """The trade: history, forecast, entry, exit, breakeven, what came."""
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
@@ -72,7 +73,6 @@ rule plot_consensus:
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
         settle=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("plot_consensus"),
-    """The trade: history, forecast, entry, exit, breakeven, what came."""
     output:
         png=f"{ARTIFACTS}/plots/consensus.png",
         pdf=f"{ARTIFACTS}/plots/consensus.pdf",

@@ -2,18 +2,16 @@
 
 
 rule predict_tft:
+    """The TFT's quantile paths at a fold's test origins, or at the live origin."""
     input:
         models=expand(
             f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
             seed=SETTINGS["model"]["seeds"],
             allow_missing=True,
         ),
-        features=lambda wildcards: features_of(
-            "live" if wildcards.fold == "live" else "train"
-        ),
+        features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
         pin=pin_of,
         code=code("predict_tft"),
-    """The TFT's quantile paths at a fold's test origins, or at the live origin."""
     output:
         forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/tft.parquet",
     log:
@@ -41,17 +39,14 @@ rule predict_tft:
 
 
 rule predict_baselines:
+    """What the honest baselines say at the same origins."""
     input:
         features=features_of("train"),
         live=lambda wildcards: features_of("live") if wildcards.fold == "live" else [],
         pin=pin_of,
         code=code("predict_baselines"),
-    """What the honest baselines say at the same origins."""
     output:
-        **{
-            member: f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet"
-            for member in BASELINES
-        },
+        **{member: f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet" for member in BASELINES},
     log:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
     benchmark:
@@ -80,10 +75,10 @@ rule predict_baselines:
 if SIMULATED:
 
     rule predict_oracle:
+        """What one would say who knew the simulated market's law: the best forecast there is."""
         input:
             reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
             code=code("predict_oracle"),
-        """What one would say who knew the simulated market's law: the best forecast there is."""
         output:
             forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet",
         log:

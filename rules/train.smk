@@ -2,11 +2,11 @@
 
 
 rule train_tft:
+    """One TFT for one fold and seed, on that fold's training span alone."""
     input:
         features=features_of("train"),
         pin=f"{DATA}/as_of/train.json",
         code=code("train_tft"),
-    """One TFT for one fold and seed, on that fold's training span alone."""
     output:
         model=f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
         curve=f"{LOGS}/fold-{{fold}}-seed{{seed}}/metrics.csv",

@@ -1,0 +1,19 @@
+# What the rules' files share: where inputs are, and which modules a script is made of.
+
+
+def code(rule_name):
+    """The modules that a rule's script imports: an edit of one reruns the rule."""
+    home = Path(workflow.basedir)
+    paths = sources(home / "scripts" / f"{rule_name}.py")
+    # short names where the workflow runs in its own folder, as it mostly does
+    return [str(Path(path).relative_to(home)) for path in paths] if home == Path.cwd() else paths
+
+
+def pin_of(wildcards):
+    """The pin that a fold's forecasts stand on."""
+    return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
+
+
+def features_of(pin):
+    """Features of all symbols, in the order of the config."""
+    return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
