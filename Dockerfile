@@ -9,12 +9,9 @@ RUN apt-get update \
 ENV PATH=/opt/forecast/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 
-# torch first: it is the largest layer and changes least
-COPY envs/torch.txt /opt/envs/
-RUN pip install --no-cache-dir --require-hashes --no-deps -r /opt/envs/torch.txt
-COPY envs/requirements.txt /opt/envs/
-RUN pip install --no-cache-dir --require-hashes --no-deps -r /opt/envs/requirements.txt \
-    && pip install --no-cache-dir torch==2.13.0
+# a torch wheel in wheels/ is taken before the index's
+COPY envs/requirements.txt envs/torch.txt envs/install.sh wheel[s] /opt/envs/
+RUN PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=/opt/envs /opt/envs/install.sh python
 
 COPY docker/entrypoint.sh /usr/local/bin/entrypoint.sh
 RUN useradd --create-home forecast

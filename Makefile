@@ -2,7 +2,7 @@
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
+ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## set up .venv, then everything on the simulated market (ARGS='--config days=20')
 	$(SNAKEMAKE) -j$(CORES) $(ARGS)
@@ -25,22 +25,22 @@ check: $(VENV)/.dev ## formatting, lint, types
 	$(VENV)/bin/mypy scripts tests benchmarks
 	$(SNAKEMAKE) --lint
 
-refresh: $(VENV)/.runtime ## decide anew on fresh candles, with the models as they are
-	$(SNAKEMAKE) -j$(CORES) -R data/as_of/live.json $(ARGS)
+refresh: $(VENV)/.runtime ## decide anew on fresh candles, with the last run's config and its models as they are
+	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R data/as_of/live.json $(ARGS)
 
-audit: $(VENV)/.runtime ## settle and audit the last decision again, when more candles have come
-	$(SNAKEMAKE) -j$(CORES) -R settle $(ARGS)
+audit: $(VENV)/.runtime ## settle and audit the last run's decision again, when more candles have come
+	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R settle --allowed-rules all settle audit summary \
+	  plot_forecast plot_consensus plot_evaluation $(ARGS)
 
 clean: ## remove what runs wrote; .venv stays
 	rm -rf data artifacts lightning_logs .snakemake
 
-# the lock is complete, so nothing is resolved; torch's CUDA builds then bring the libraries that they pin themselves
-$(VENV)/.runtime: envs/requirements.txt envs/torch.txt
+$(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + sys.version.split()[0] + "; name another: make run PYTHON=python3.12")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes --no-deps -r envs/requirements.txt -r envs/torch.txt
-	$(PIP) torch==2.13.0
+	envs/install.sh $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime envs/dev.txt
-	$(PIP) --require-hashes --no-deps -r envs/dev.txt
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r envs/dev.txt
 	touch $@

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -23,14 +22,17 @@ from market.simulated import Simulated  # noqa: E402
 
 def main() -> None:
     """Measure five times and print the best and the median."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if hasattr(os, "sched_setaffinity"):  # macOS has none
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     end = parse_time(config["exchange"]["tape_end"])
     rows = Simulated(config["exchange"]["seed"], end).fetch_ohlcv("BTC/USDT", "1m", end - 365 * DAY, 365 * 1440)
     candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"]).astype(
         {"timestamp": int}
     )
-    others = pd.DataFrame({"timestamp": candles["timestamp"], "log_return": np.log(candles["close"]).diff()})
+    timestamp, close = candles["timestamp"].to_numpy(), candles["close"].to_numpy()
+    relative = indicators.relative_returns(timestamp, close, max(config["features"]["spans"]), MINUTE)
+    others = pd.DataFrame({"timestamp": timestamp, "relative_return": relative})
     del rows
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = []

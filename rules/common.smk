@@ -17,3 +17,14 @@ def pin_of(wildcards):
 def features_of(pin):
     """Features of all symbols, in the order of the config."""
     return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
+
+
+def tape():
+    """The candle files that the replay exchange reads: a changed or a new one fetches anew."""
+    folder = SETTINGS["exchange"]["folder"]
+    return sorted(map(str, Path(folder).rglob("*.*"))) if SETTINGS["exchange"]["id"] == "replay" else []
+
+
+PLOTS = expand(
+    f"{ARTIFACTS}/plots/{{plot}}.{{kind}}", plot=["evaluation", "forecast", "consensus"], kind=["png", "pdf"]
+)

@@ -35,9 +35,11 @@ rule consensus:
 
 
 rule settle:
-    """What came after the decision. Nothing before the audit reads it."""
+    """What came after the decision, once that is sealed. Nothing before the audit reads it."""
     input:
         pin=f"{DATA}/as_of/live.json",
+        sealed=f"{ARTIFACTS}/mock_trade.json",
+        tape=tape(),
         code=code("settle"),
     output:
         candles=f"{DATA}/settle/{{symbol}}.parquet",
@@ -95,6 +97,8 @@ rule summary:
         evaluation=f"{ARTIFACTS}/evaluation.json",
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
+        # last of all, so that a run ends with it
+        plots=PLOTS,
         code=code("summary"),
     output:
         text=f"{ARTIFACTS}/summary.txt",

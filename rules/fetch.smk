@@ -19,7 +19,7 @@ rule run_config:
         mem_mb=500,
         runtime=5,
     params:
-        settings=SETTINGS,
+        settings=as_config(SETTINGS),
     message:
         "Writing the resolved config"
     script:
@@ -30,6 +30,7 @@ rule as_of:
     """Pin the moment after which nothing is known. The decision's pin is never before the training's."""
     input:
         not_before=lambda wildcards: ([] if wildcards.pin == "train" else f"{DATA}/as_of/train.json"),
+        tape=tape(),
         code=code("as_of"),
     output:
         pin=f"{DATA}/as_of/{{pin}}.json",
@@ -59,6 +60,7 @@ rule fetch_candles:
     """Candles of one symbol up to a pin, cleaned, and what was found wrong with them."""
     input:
         pin=f"{DATA}/as_of/{{pin}}.json",
+        tape=tape(),
         code=code("fetch_candles"),
     output:
         candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",

@@ -56,6 +56,7 @@ rule plot_forecast:
         mem_mb=1000,
         runtime=10,
     params:
+        symbols=sorted(SYMBOLS, key=lambda symbol: symbol != SETTINGS["consensus"]["symbol"]),
         interval=SETTINGS["interval"],
         timefmt=SETTINGS["plots"]["timefmt"],
     message:

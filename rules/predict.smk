@@ -22,7 +22,7 @@ rule predict_tft:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda wildcards, input: int(1500 + 30 * input.size_mb),
         runtime=30,
     params:
         symbols=SYMBOLS,
@@ -41,8 +41,11 @@ rule predict_tft:
 rule predict_baselines:
     """What the honest baselines say at the same origins."""
     input:
-        features=features_of("train"),
-        live=lambda wildcards: features_of("live") if wildcards.fold == "live" else [],
+        features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
+        candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
+        live_candles=lambda wildcards: [
+            f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS if wildcards.fold == "live"
+        ],
         pin=pin_of,
         code=code("predict_baselines"),
     output:
@@ -55,7 +58,7 @@ rule predict_baselines:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, input: int(1500 + 30 * input.size_mb),
         runtime=15,
     params:
         symbols=SYMBOLS,
@@ -93,7 +96,6 @@ if SIMULATED:
             runtime=30,
         params:
             exchange=SETTINGS["exchange"],
-            markets=SETTINGS["markets"],
             interval=SETTINGS["interval"],
             horizon=SETTINGS["horizon"],
             quantiles=SETTINGS["quantiles"],

@@ -50,8 +50,4 @@ rule predict:
 rule plots:
     """The pictures."""
     input:
-        expand(
-            f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
-            plot=["evaluation", "forecast", "consensus"],
-            kind=["png", "pdf"],
-        ),
+        PLOTS,

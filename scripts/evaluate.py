@@ -13,13 +13,11 @@ from common.errors import UserError
 from common.files import read_json, read_parquet, write_csv, write_json
 from common.job import job, say
 from forecasting import scoring
-from forecasting.baselines import BASELINES
 from forecasting.folds import Fold, make_fold
+from forecasting.members import BASELINES, ORACLE, RANDOM_WALK, TFT
 from forecasting.quantiles import Forecasts, read_forecasts
 from market.intervals import iso, step_ms
 
-MODEL = "tft"
-ORACLE = "oracle"
 CELL = ["fold", "symbol", "member"]
 LOSSES = ["pinball", "crps", "mae", "mse"]
 PLAIN = ["coverage50", "coverage90", "mape"]
@@ -76,7 +74,7 @@ def evaluate(
         "folds": [_fold(span, int((losses["fold"] == int(span.name)).sum())) for span in spans],
         "members": {member: _member(pooled.loc[member], crossings[member]) for member in pooled.index},
         "best_baseline": best,
-        "skill_vs_best_baseline": number(pooled[f"skill_{best}"][MODEL]),
+        "skill_vs_best_baseline": number(pooled[f"skill_{best}"][TFT]),
         "difference": gap,
         "verdict": verdict(gap),
     }
@@ -92,7 +90,7 @@ def by_fold(paths: list[str]) -> Runs:
     for path in sorted(map(Path, paths), key=lambda path: (int(path.parent.name), path.stem)):
         runs.setdefault(path.parent.name, {})[path.stem] = str(path)
     for fold, members in runs.items():
-        missing = sorted({MODEL, *BASELINES} - set(members))
+        missing = sorted({TFT, *BASELINES} - set(members))
         if missing:
             raise UserError(f"evaluate: fold {fold} lacks the forecasts of {', '.join(missing)}; predict them first")
     return runs
@@ -177,7 +175,7 @@ def pool(cells: pd.DataFrame) -> pd.DataFrame:
     Losses are in units of the random walk's own loss at that symbol, so that a quiet symbol counts as a wild one does.
     """
     symbols = _weighted(cells, ["symbol", "member"]).reset_index()
-    walk = symbols[symbols["member"] == "random_walk"].set_index("symbol")[LOSSES]
+    walk = symbols[symbols["member"] == RANDOM_WALK].set_index("symbol")[LOSSES]
     still = ", ".join(walk.index[(walk == 0).any(axis="columns").to_numpy()])
     if still:
         raise UserError(f"evaluate: the price of {still} stands still in the test spans; drop it from symbols")
@@ -195,9 +193,9 @@ def difference(losses: pd.DataFrame, baseline: str, spacing: int, horizon: int, 
     the symbols of a moment are added up, then a HAC variance is taken along each fold (Driscoll and Kraay 1998,
     Review of Economics and Statistics 80(4)). `spacing` is the time between two origins, in ms.
     """
-    unit = losses.groupby("symbol")["random_walk"].transform("mean")
+    unit = losses.groupby("symbol")[RANDOM_WALK].transform("mean")
     size = float((losses[baseline] / unit).mean())
-    gap = (losses[MODEL] - losses[baseline]) / unit
+    gap = (losses[TFT] - losses[baseline]) / unit
     mean = float(gap.mean())
     moments = len(losses[["fold", "origin"]].drop_duplicates())
     lags = scoring.hac_lags(horizon, stride, moments)
@@ -268,7 +266,7 @@ def _weighted(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _compared(means: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
     """Add rmse, skills and oracle share to mean losses; `wide` holds each row's pinball loss of every member."""
-    mine, walk = means["pinball"], wide["random_walk"]
+    mine, walk = means["pinball"], wide[RANDOM_WALK]
     skills = {f"skill_{name}": 1 - mine / wide[name].where(wide[name] > 0) for name in BASELINES}
     room = walk - wide[ORACLE] if ORACLE in wide else pd.Series(np.nan, index=means.index)
     share = (walk - mine) / room.where(room > 0)

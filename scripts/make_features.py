@@ -11,6 +11,7 @@ from common.job import job, say
 from market import indicators
 from market.candles import read_candles
 from market.intervals import step_ms
+from market.warmup import warm_up
 
 
 def make_features(output: str, candles: str, others: list[str], spans: list[int], interval: str) -> None:
@@ -20,31 +21,32 @@ def make_features(output: str, candles: str, others: list[str], spans: list[int]
     """
     step = step_ms(interval)
     own = read_candles(candles, interval)
-    frame = indicators.features(own, mean_return(others, interval) if others else None, spans, step)
+    frame = indicators.features(own, mean_return(others, max(spans), interval) if others else None, spans, step)
     if frame.empty:
         raise UserError(
-            f"{candles}: no unbroken run of more than {indicators.warm_up(spans)} moving bars among its {len(own)}, "
+            f"{candles}: no unbroken run of more than {warm_up(spans)} moving bars among its {len(own)}, "
             "which features.spans need to warm up; give more days, shorter spans, or a whole candle file"
         )
     write_parquet(output, frame)
     say(f"make_features: {Path(candles).stem}, {len(frame)} rows, {frame['segment'].iloc[-1] + 1} unbroken run(s)")
 
 
-def mean_return(paths: list[str], interval: str) -> pd.DataFrame:
-    """`timestamp, log_return`: the mean over the given symbols of each bar's log return, where they have that bar.
+def mean_return(paths: list[str], span: int, interval: str) -> pd.DataFrame:
+    """`timestamp, relative_return`: the mean over the given symbols of each bar's log return, in units of its own size.
 
-    A return over a gap is none.
+    That is `indicators.relative_returns` over `span` bars, so the wildest symbol counts no more than the calmest. A bar
+    has the mean of the symbols that have a value there; one at which none has is left out.
     """
-    step = step_ms(interval)
-    returns = []
+    # sum and count alone: a column for each of many symbols would take a lot of memory
+    sums = pd.DataFrame({"total": [], "count": []}, index=pd.Index([], dtype="int64"), dtype="float64")
     for path in paths:
-        bars = read_candles(path, interval)
+        bars = read_candles(path, interval, ["timestamp", "close"])
         timestamp = bars["timestamp"].to_numpy()
-        follows = np.diff(timestamp, prepend=timestamp[0]) == step
-        changes = np.where(follows, indicators.log_returns(bars["close"].to_numpy()), np.nan)
-        returns.append(pd.Series(changes, index=timestamp))
-    mean = returns[0] if len(returns) == 1 else pd.concat(returns, axis=1, sort=True).mean(axis=1)
-    return pd.DataFrame({"timestamp": mean.index.to_numpy(), "log_return": mean.to_numpy()})
+        relative = indicators.relative_returns(timestamp, bars["close"].to_numpy(), span, step_ms(interval))
+        known = np.isfinite(relative)
+        sums = sums.add(pd.DataFrame({"total": relative[known], "count": 1.0}, index=timestamp[known]), fill_value=0)
+    mean = sums["total"] / sums["count"]
+    return pd.DataFrame({"timestamp": mean.index.to_numpy(), "relative_return": mean.to_numpy()})
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from common.figures import GREY, INK, member_line, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
+from forecasting.members import ORACLE, RANDOM_WALK, TFT
 
-MODEL, FLOOR, ORACLE = "tft", "random_walk", "oracle"
 NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 
 
@@ -22,7 +22,7 @@ def plot_evaluation(png: str, pdf: str, table: str, steps: str, summary: str) ->
     figure, axes = new_figure(
         2, 2, (13, 8.6), "Evaluation of the TFT", f"{_market(told)}\n{told['verdict']}", bool(told["simulated"])
     )
-    shown = [name for name in dict.fromkeys([MODEL, told["best_baseline"], ORACLE]) if name in told["members"]]
+    shown = [name for name in dict.fromkeys([TFT, told["best_baseline"], ORACLE]) if name in told["members"]]
     _skill_by_fold(axes[0, 0], folds, told)
     _skill_by_step(axes[0, 1], ahead, told)
     _coverage_by_fold(axes[1, 0], folds, shown)
@@ -35,7 +35,7 @@ def relative_loss(table: pd.DataFrame, by: str) -> pd.DataFrame:
 
     Cells are weighted by their origins. 1 − a member's ÷ a baseline's is its skill. NaN where nothing was scored.
     """
-    floor = weighted_mean(table[table["member"] == FLOOR], ["symbol"], "pinball")
+    floor = weighted_mean(table[table["member"] == RANDOM_WALK], ["symbol"], "pinball")
     scaled = table.assign(relative=table["pinball"] / table["symbol"].map(floor))
     return weighted_mean(scaled, [by, "member"], "relative").unstack("member")
 
@@ -59,10 +59,10 @@ def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> 
     losses = relative_loss(folds, "fold")
     pooled = told["members"]
     places = np.arange(len(losses) + 1)
-    baselines = list(dict.fromkeys([told["best_baseline"], FLOOR]))
+    baselines = list(dict.fromkeys([told["best_baseline"], RANDOM_WALK]))
     width = 0.7 / len(baselines)
     for position, baseline in enumerate(baselines):
-        skill = [*(1 - losses[MODEL] / losses[baseline]), pooled[MODEL]["skill"][baseline]]
+        skill = [*(1 - losses[TFT] / losses[baseline]), pooled[TFT]["skill"][baseline]]
         at = places + (position - (len(baselines) - 1) / 2) * width
         style = member_line(baseline)
         heights = np.array(skill, dtype=np.float64)
@@ -70,7 +70,7 @@ def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> 
         for x, height in zip(at, heights, strict=True):
             _bar_label(axes, x, height)
     if ORACLE in pooled:
-        best = [*(1 - losses[ORACLE] / losses[FLOOR]), pooled[ORACLE]["skill"][FLOOR]]
+        best = [*(1 - losses[ORACLE] / losses[RANDOM_WALK]), pooled[ORACLE]["skill"][RANDOM_WALK]]
         style = member_line(ORACLE)
         axes.hlines(
             np.array(best, dtype=np.float64),
@@ -87,7 +87,7 @@ def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> 
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.2)
-    if not losses[MODEL].notna().any():  # an axis needs some height, even without bars
+    if not losses[TFT].notna().any():  # an axis needs some height, even without bars
         axes.set_ylim(-0.01, 0.01)
     _legend_below(axes)
 
@@ -109,11 +109,11 @@ def _bar_label(axes: Axes, x: float, height: float) -> None:
 def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any]) -> None:
     """Every member's skill over the random walk; the legend gives it in all, also of those off the scale."""
     losses = relative_loss(ahead, "step")
-    skills = (1 - losses.div(losses[FLOOR], axis=0)).drop(columns=FLOOR)
+    skills = (1 - losses.div(losses[RANDOM_WALK], axis=0)).drop(columns=RANDOM_WALK)
     members = [name for name in told["members"] if name in skills]
-    lowest = -max(0.05, 2 * np.nanmax(skills.to_numpy(), initial=0))  # a far worse member would flatten the others
-    for name in sorted(members, key=lambda name: name != MODEL):
-        pooled = told["members"][name]["skill"].get(FLOOR)
+    lowest, bottom, top = shown_range(skills)
+    for name in sorted(members, key=lambda name: name != TFT):
+        pooled = told["members"][name]["skill"].get(RANDOM_WALK)
         style = member_line(name)
         style["label"] += " (no value)" if pooled is None else f" {100 * pooled:+.1f} %"
         if skills[name].max() < lowest:
@@ -123,16 +123,27 @@ def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any]) -> 
             skills[name],
             **style,
             marker="o" if len(skills) == 1 else None,
-            zorder=3 if name == MODEL else 2,
+            zorder=3 if name == TFT else 2,
         )
-    axes.axhline(0, **(member_line(FLOOR) | {"label": "random walk", "linewidth": 1.2}))
-    if np.nanmin(skills.to_numpy(), initial=0) < lowest:
-        axes.set_ylim(bottom=lowest)
+    axes.axhline(0, **(member_line(RANDOM_WALK) | {"linewidth": 1.2}))
+    if bottom < top:
+        axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
     axes.set_title("Skill over the random walk by step ahead")
     axes.set_ylabel("1 − pinball loss ÷ random walk's")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _step_axis(axes, skills.index.max(), told["interval"])
     _legend_below(axes)
+
+
+def shown_range(skills: pd.DataFrame) -> tuple[float, float, float]:
+    """Of skills [steps, members]: the lowest that is drawn, and the range of what is drawn, 0 within it.
+
+    A far worse member would flatten the others; the TFT is always drawn.
+    """
+    best, model = np.nanmax(skills.to_numpy(), initial=0), np.nanmin(skills[TFT].to_numpy(), initial=0)
+    lowest = min(-0.05, -2 * best, model)
+    drawn = skills.loc[:, ~(skills.max() < lowest)].clip(lower=lowest).to_numpy()
+    return lowest, np.nanmin(drawn, initial=0), best
 
 
 def _coverage_by_fold(axes: Axes, folds: pd.DataFrame, shown: Sequence[str]) -> None:

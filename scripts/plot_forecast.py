@@ -24,10 +24,11 @@ def plot_forecast(
     candles: Sequence[str],
     settle: Sequence[str],
     pin: str,
+    symbols: Sequence[str],
     interval: str,
     timefmt: str,
 ) -> None:
-    """Draw the live forecasts of a member, of up to six symbols.
+    """Draw the live forecasts of a member, of the first six of `symbols` (slugs), in their order.
 
     forecasts: the member's live file. candles and settle: a file a symbol, named by its slug; settle may hold few bars
     or none. History is drawn for twice the horizon.
@@ -35,7 +36,6 @@ def plot_forecast(
     now, table = read_json(pin), read_parquet(forecasts)
     before = {Path(file).stem: file for file in candles}
     after = {Path(file).stem: file for file in settle}
-    symbols = sorted(table["symbol"].unique())
     shown = symbols[:MOST]
     columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
     rows = -(-len(shown) // columns)
@@ -84,6 +84,7 @@ if __name__ == "__main__":
             candles=list(snakemake.input.candles),
             settle=list(snakemake.input.settle),
             pin=snakemake.input.pin,
+            symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             timefmt=snakemake.params.timefmt,
         )

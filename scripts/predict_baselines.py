@@ -1,72 +1,70 @@
 """Rule predict_baselines: what the naive members forecast at a fold's test origins, or at the live origin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
-from forecasting.baselines import BASELINES, MEMBERS, Bars, Settings, season_bars
-from forecasting.folds import LIVE, live_origin, make_fold, test_origins, unbroken
+from forecasting.baselines import MEMBERS, Bars, Settings
+from forecasting.folds import fold_origins, make_fold, unbroken
+from forecasting.members import BASELINES
 from forecasting.quantiles import forecast_table
-from market.intervals import iso, step_ms
-
-COLUMNS = ["timestamp", "segment", "close"]
+from market.intervals import iso, season_bars, step_ms
 
 
 def predict_baselines(
     output: Mapping[str, str],
-    features: list[str],
-    live: list[str],
+    features: Sequence[str],
+    candles: Sequence[str],
+    live_candles: Sequence[str],
     pin: str,
     fold: str,
-    symbols: list[str],
+    symbols: Sequence[str],
     interval: str,
     lookback: int,
     horizon: int,
-    levels: list[float],
-    folds: dict[str, int],
+    levels: Sequence[float],
+    folds: Mapping[str, int],
     stride: int,
     halflives: Mapping[str, float],
 ) -> None:
     """Write the forecasts of every baseline for one fold, to `output[member]`.
 
-    features: one file a symbol, in the order of `symbols`, of the training pin: what is fitted on. live: the same of
-    the live pin, for fold "live" alone. pin: the pin that the fold belongs to. folds: count, test_bars, embargo.
-    halflives: ewma_halflife, drift_halflife, in bars.
+    One file a symbol, in the order of `symbols`. features: of the fold's pin, for the origins alone, which all members
+    share; they lack the bars that warm them up, which a baseline can use. candles: of the training pin, what is fitted
+    on. live_candles: of the live pin, what fold "live" forecasts from; empty for a test fold, which forecasts from
+    `candles`. pin: the pin that the fold belongs to. folds: count, test_bars, embargo. halflives: ewma_halflife,
+    drift_halflife, in bars.
 
-    Raises UserError when the fold has no origin, or a symbol has nothing to fit on.
+    Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
-    step, as_of = step_ms(interval), read_json(pin)["as_of"]
-    part = make_fold(fold, as_of, step, **folds)
+    step = step_ms(interval)
+    part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
     settings = Settings(horizon, tuple(levels), season_bars(step), **halflives)
-    times: list[np.ndarray] = []
+    frames = [read_parquet(path, ["timestamp", "segment"]) for path in features]
+    rows = fold_origins(frames, symbols, part, step, lookback, horizon, stride)
+    times = [frame["timestamp"].to_numpy()[own] for frame, own in zip(frames, rows, strict=True)]
     tracks: list[tuple[Bars, Bars, np.ndarray]] = []
-    for symbol, fitted, current in zip(symbols, features, live if fold == LIVE else features, strict=True):
-        past, frame = read_parquet(fitted, COLUMNS), read_parquet(current, COLUMNS)
-        if fold == LIVE:
-            origins = live_origin(frame, as_of, step, lookback, symbol)
-        else:
-            origins = test_origins(frame, part, step, lookback, horizon, stride)
-        history = Bars.of(past[past["timestamp"] < part.train_end])
+    for symbol, fitted, current, own in zip(symbols, candles, live_candles or candles, times, strict=True):
+        past, present = (read_parquet(path, ["timestamp", "close"]) for path in (fitted, current))
+        history = Bars.of(past[past["timestamp"] < part.train_end], step)
         if not unbroken(history.segment, 0, horizon).any():
             raise UserError(
                 f"fold {fold}: {symbol} has no {horizon + 1} bars without a gap before {iso(part.train_end)}; "
                 "give more days, or fewer or shorter folds"
             )
-        times.append(frame["timestamp"].to_numpy()[origins])
-        tracks.append((history, Bars.of(frame), origins))
-    count = sum(map(len, times))
-    if not count:
-        raise UserError(
-            f"fold {fold}: no symbol has {lookback} + {horizon} bars without a gap for an origin between "
-            f"{iso(part.test_start)} and {iso(part.test_end)}; lengthen folds.test_bars, or move as_of"
-        )
+        origins = pd.Index(present["timestamp"]).get_indexer(own)
+        if (origins < 0).any():
+            raise UserError(f"{current}: lacks bars that the features have; delete the features and run again")
+        tracks.append((history, Bars.of(present, step), origins))
     for name, member in MEMBERS.items():
         paths = [member(history, bars, origins, settings) for history, bars, origins in tracks]
         write_parquet(output[name], forecast_table(symbols, times, paths, levels))
-    say(f"baselines fold {fold}: {count} origins of {len(symbols)} symbols, {len(BASELINES)} members")
+    count = sum(map(len, times))
+    say(f"predict_baselines: fold {fold}: {count} origins of {len(symbols)} symbols, {len(MEMBERS)} members")
 
 
 if __name__ == "__main__":
@@ -74,7 +72,8 @@ if __name__ == "__main__":
         predict_baselines(
             output={member: snakemake.output[member] for member in BASELINES},
             features=list(snakemake.input.features),
-            live=list(snakemake.input.live),
+            candles=list(snakemake.input.candles),
+            live_candles=list(snakemake.input.live_candles),
             pin=snakemake.input.pin,
             fold=snakemake.wildcards.fold,
             symbols=snakemake.params.symbols,

@@ -7,7 +7,7 @@ from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
 from forecasting import checkpoint, tft
-from forecasting.folds import LIVE, live_origin, make_fold, test_origins
+from forecasting.folds import fold_origins, make_fold
 from forecasting.quantiles import average, forecast_table
 from forecasting.windows import Panel, feature_columns
 from market.intervals import step_ms
@@ -34,24 +34,18 @@ def predict_tft(
     test fold and of the live pin for fold "live". pin: that pin.
     """
     torch.set_num_threads(threads)
-    step, as_of = step_ms(interval), read_json(pin)["as_of"]
+    step = step_ms(interval)
+    part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
     frames = [read_parquet(path) for path in features]
     trained = [checkpoint.load(path) for path in models]
     for path, model in zip(models, trained, strict=True):
         if model.features != feature_columns(frames[0]):
             raise UserError(f"{path}: trained on other features than {features[0]} has; delete it and run again")
-    if fold == LIVE:
-        named = zip(frames, symbols, strict=True)
-        rows = [live_origin(frame, as_of, step, lookback, symbol) for frame, symbol in named]
-    else:
-        part = make_fold(fold, as_of, step, **folds)
-        rows = [test_origins(frame, part, step, lookback, horizon, stride) for frame in frames]
+    rows = fold_origins(frames, symbols, part, step, lookback, horizon, stride)
 
     # each model has scalers of its own, so a panel of its own
     panels = [Panel(frames, model.scaler, step, lookback, horizon) for model in trained]
     origins = np.concatenate([start + own for start, own in zip(panels[0].starts, rows, strict=False)])
-    if not len(origins):
-        raise UserError(f"fold {fold}: no unbroken window in its test span; lengthen folds.test_bars or move as_of")
     said = [tft.predict(model.network, panel, origins) for model, panel in zip(trained, panels, strict=True)]
     counts = np.cumsum([len(own) for own in rows])[:-1]
     table = forecast_table(

@@ -5,9 +5,8 @@ from typing import Any
 
 from common.files import read_json, write_text
 from common.job import job
+from forecasting.members import ORACLE, TFT
 from trading.settlement import result
-
-MODEL, ORACLE = "tft", "oracle"
 
 
 def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
@@ -19,7 +18,7 @@ def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
 
 def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
     """A dozen aligned lines, each a label and what there is to say."""
-    model, decision = evaluation["members"][MODEL], trade["decision"]
+    model, decision = evaluation["members"][TFT], trade["decision"]
     simulated = evaluation["simulated"] or trade["simulated"]
     symbols, folds = ", ".join(evaluation["symbols"]), evaluation["folds"]
     reached = f"{share(model['oracle_share'])} of the best possible skill reached"
@@ -30,7 +29,7 @@ def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Ma
         ("TFT's skill", ", ".join(f"{percent(skill)} over {name}" for name, skill in model["skill"].items())),
         ("coverage", f"{share(model['coverage50'])} in the 50 % interval, {share(model['coverage90'])} in the 90 %"),
         ("verdict", evaluation["verdict"]),
-        *([("oracle", reached)] if ORACLE in evaluation["members"] else []),
+        *([(ORACLE, reached)] if ORACLE in evaluation["members"] else []),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
         ("reason", decision["reason"]),
         ("plan", plan(trade)),

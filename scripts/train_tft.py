@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ def train_tft(
     folds: dict[str, int],
     model: dict[str, Any],
     threads: int,
+    code: Sequence[str] = (),
 ) -> None:
     """Train on the features before the fold's training end; write the checkpoint and its training curve (CSV).
 
     features: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's section.
-    A killed training goes on where it was, from a folder beside `output` that is named by what identifies it.
+    A killed training goes on where it was, from a folder beside `output` that is named by what identifies it, the
+    modules in `code` included.
     Raises UserError when the span holds too few windows.
     """
     torch.set_num_threads(threads)
@@ -62,16 +65,16 @@ def train_tft(
     hyper = tft.hyperparameters(names, levels, model, lookback)
     network = tft.build(hyper, levels)
     tft.start_at(network, np.quantile(panel.targets(windows.fit[:: 1 + len(windows.fit) // 20_000]), levels))
-    scratch = (
-        Path(output).parent / f".resume-{_digest(features, part.train_end, seed, lookback, horizon, levels, model)}"
-    )
+    identity = _digest([*features, *code], part.train_end, lookback, horizon, levels, model)
+    scratch = Path(output).parent / f".resume-seed{seed}-{identity}"
     loss = training.fit(network, panel, windows, model, seed, title, scratch)
 
     about = {"fold": fold, "seed": seed, "interval": interval, "lookback": lookback, "horizon": horizon}
     about |= {"train_end": part.train_end, "fit_end": windows.fit_end, "validation_loss": loss, "model": model}
     checkpoint.save(output, checkpoint.Trained(network, scaler, names, levels, about), hyper)
     write_csv(curve, training.curve(scratch))
-    shutil.rmtree(scratch)
+    for finished in scratch.parent.glob(f".resume-seed{seed}-*"):
+        shutil.rmtree(finished)
 
 
 def _check(
@@ -87,10 +90,10 @@ def _check(
         )
 
 
-def _digest(features: list[str], *params: Any) -> str:
-    """Short name of a training: of its data's bytes and its parameters."""
+def _digest(files: Sequence[str], *params: Any) -> str:
+    """Short name of a training: of the bytes of its files and its parameters."""
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for path in features:
+    for path in files:
         digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -111,4 +114,5 @@ if __name__ == "__main__":
             folds=snakemake.params.folds,
             model=snakemake.params.model,
             threads=snakemake.threads,
+            code=list(snakemake.input.code),
         )

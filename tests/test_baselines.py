@@ -10,9 +10,11 @@ import pytest
 
 from common.errors import UserError
 from common.files import write_json, write_parquet
-from forecasting.baselines import BASELINES, MEMBERS, Bars, Settings, season_bars, symmetric_quantiles
+from forecasting.baselines import MEMBERS, Bars, Settings, symmetric_quantiles
+from forecasting.folds import unbroken
+from forecasting.members import BASELINES
 from forecasting.quantiles import read_forecasts
-from market.intervals import DAY, MINUTE
+from market.intervals import DAY, MINUTE, season_bars
 from predict_baselines import predict_baselines
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -164,11 +166,17 @@ RULE: dict[str, Any] = {
 }
 
 
-def features_file(path: Path, bars: Bars, start: int = START) -> str:
+WARM = 50  # bars that a run of features lacks at its start
+
+
+def files(folder: Path, bars: Bars, start: int = START) -> dict[str, Any]:
+    """Candles and features of one symbol, as arguments of the rule: ten bars are missing where a run begins."""
     times = start + MINUTE * (np.arange(len(bars.segment)) + 10 * bars.segment.astype(np.int64))
-    frame = pd.DataFrame({"timestamp": times, "segment": bars.segment, "close": np.exp(bars.log_close)})
-    write_parquet(path, frame)
-    return str(path)
+    frame = pd.DataFrame({"timestamp": times, "close": np.exp(bars.log_close)})
+    write_parquet(folder / "candles.parquet", frame)
+    warm = frame.assign(segment=bars.segment)[unbroken(bars.segment, WARM, 0)]
+    write_parquet(folder / "features.parquet", warm.drop(columns="close"))
+    return {name: [str(folder / f"{name}.parquet")] for name in ("features", "candles")}
 
 
 def pin_file(path: Path, rows: int) -> str:
@@ -181,9 +189,10 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 def test_rule_writes_a_fold(tmp_path: Path) -> None:
-    features = [features_file(tmp_path / f"{seed}.parquet", walk(600, seed)) for seed in (0, 1)]
-    written = outputs(tmp_path / "1")
-    predict_baselines(written, features, [], pin_file(tmp_path / "pin.json", 600), "1", ["ETH", "BTC"], **RULE)
+    eth, btc = (files(tmp_path / name, walk(600, seed)) for seed, name in enumerate(("ETH", "BTC")))
+    written, pin = outputs(tmp_path / "1"), pin_file(tmp_path / "pin.json", 600)
+    given = {name: eth[name] + btc[name] for name in eth}
+    predict_baselines(written, live_candles=[], pin=pin, fold="1", symbols=["ETH", "BTC"], **given, **RULE)
     for path in written.values():
         read = read_forecasts(path, 6, LEVELS)
         assert list(read.rows()) == ["BTC", "ETH"]
@@ -196,13 +205,67 @@ def test_rule_writes_a_fold(tmp_path: Path) -> None:
 
 
 def test_rule_writes_the_live_origin_and_ignores_the_test_spans_end(tmp_path: Path) -> None:
-    fitted = features_file(tmp_path / "fit.parquet", walk(600))
-    live = features_file(tmp_path / "live.parquet", walk(700))
-    written = outputs(tmp_path / "live")
-    predict_baselines(written, [fitted], [live], pin_file(tmp_path / "pin.json", 700), "live", ["BTC"], **RULE)
-    for path in written.values():
+    for path in live_forecasts(tmp_path, walk(600), walk(700)).values():
         read = read_forecasts(path, 6, LEVELS)
         assert read.origin.tolist() == [START + 699 * MINUTE]
+
+
+def live_forecasts(folder: Path, fitted: Bars, current: Bars, skipped: int = 0) -> dict[str, str]:
+    """The live forecasts from the bars `current`, of which the first `skipped` are not fetched."""
+    past = files(folder / "train", fitted)
+    kept = Bars(current.log_close[skipped:], current.segment[skipped:])
+    live = files(folder / "live", kept, START + skipped * MINUTE)
+    written, pin = outputs(folder), pin_file(folder / "pin.json", len(current.segment))
+    given: dict[str, Any] = {"features": live["features"], "candles": past["candles"], "live_candles": live["candles"]}
+    predict_baselines(written, pin=pin, fold="live", symbols=["BTC"], **given, **RULE)
+    return written
+
+
+@pytest.mark.parametrize("end", [3600, 3650, 3700])
+def test_ten_half_lives_of_live_candles_are_as_good_as_all(tmp_path: Path, end: int) -> None:
+    bars = walk(4000)
+    calm = 1 + 2 * (np.arange(4000) < 3300)  # the state is not what the history says
+    bars = Bars((np.diff(bars.log_close, prepend=0) * calm).cumsum(), bars.segment)
+    needed = 10 * RULE["halflives"]["drift_halflife"] + 1
+    whole = live_forecasts(tmp_path / "whole", until(bars, 3000), until(bars, end))
+    short = live_forecasts(tmp_path / "short", until(bars, 3000), until(bars, end), end - needed)
+    for name in ("ewma", "ewma_drift"):
+        one, two = (read_forecasts(paths[name], 6, LEVELS).quantiles for paths in (whole, short))
+        assert not np.array_equal(one, two)
+        np.testing.assert_allclose(one, two, atol=0.002 * np.ptp(one, axis=2).min(), rtol=0)
+        np.testing.assert_allclose(np.ptp(one, axis=2), np.ptp(two, axis=2), rtol=0.002)
+
+
+def test_rule_sees_the_candles_that_warm_the_features_up(tmp_path: Path) -> None:
+    """After a gap the first origin has WARM + lookback candles behind it: all of them count."""
+    bars = walk(600, gaps=(520,))
+    given = files(tmp_path, bars)
+    written, pin = outputs(tmp_path / "1"), pin_file(tmp_path / "pin.json", 610)
+    predict_baselines(written, live_candles=[], pin=pin, fold="1", symbols=["BTC"], **given, **RULE)
+    for name, path in written.items():
+        read = read_forecasts(path, 6, LEVELS)
+        rows = (read.origin - START) // MINUTE - 10 * (read.origin >= START + 530 * MINUTE)
+        assert 520 + WARM + RULE["lookback"] - 1 <= rows[-1]
+        own = MEMBERS[name](until(bars, 504), bars, rows, Settings(6, LEVELS, 1440, 30, 60))
+        np.testing.assert_allclose(read.quantiles, own, rtol=1e-9, atol=1e-12)
+    features = pd.read_parquet(given["features"][0])
+    assert (pd.read_parquet(given["candles"][0])["timestamp"].isin(features["timestamp"])).sum() == 600 - 2 * WARM
+
+
+def test_candles_without_an_origin_s_bar_are_refused(tmp_path: Path) -> None:
+    given = files(tmp_path, walk(600))
+    candles = pd.read_parquet(given["candles"][0])
+    write_parquet(given["candles"][0], candles[candles["timestamp"] != START + 505 * MINUTE])
+    with pytest.raises(UserError, match=r"candles\.parquet: lacks bars that the features have"):
+        predict_baselines(
+            outputs(tmp_path),
+            live_candles=[],
+            pin=pin_file(tmp_path / "pin.json", 600),
+            fold="1",
+            symbols=["BTC"],
+            **given,
+            **RULE,
+        )
 
 
 def test_rule_is_blind_to_the_test_span_of_later_folds(tmp_path: Path) -> None:
@@ -212,23 +275,23 @@ def test_rule_is_blind_to_the_test_span_of_later_folds(tmp_path: Path) -> None:
     poisoned[500:] *= -3
     said = []
     for folder, logs in (("a", bars.log_close), ("b", poisoned)):
-        features = features_file(tmp_path / folder / "BTC.parquet", Bars(logs, bars.segment))
+        given = files(tmp_path / folder, Bars(logs, bars.segment))
         written = outputs(tmp_path / folder / "0")
-        predict_baselines(written, [features], [], pin, "0", ["BTC"], **RULE)
+        predict_baselines(written, live_candles=[], pin=pin, fold="0", symbols=["BTC"], **given, **RULE)
         said.append([Path(path).read_bytes() for path in written.values()])
     assert said[0] == said[1]
 
 
 def test_fold_without_origins_is_refused(tmp_path: Path) -> None:
     gaps = tuple(range(500, 600, 9))
-    features = features_file(tmp_path / "BTC.parquet", walk(600, gaps=gaps))
-    write_json(tmp_path / "pin.json", {"as_of": int(pd.read_parquet(features)["timestamp"].iloc[-1]) + MINUTE})
+    given = files(tmp_path, walk(600, gaps=gaps))
+    pin = pin_file(tmp_path / "pin.json", 600 + 10 * len(gaps))
     with pytest.raises(UserError, match=r"fold 1: no symbol has 20 \+ 6 bars without a gap"):
-        predict_baselines(outputs(tmp_path), [features], [], str(tmp_path / "pin.json"), "1", ["BTC"], **RULE)
+        predict_baselines(outputs(tmp_path), live_candles=[], pin=pin, fold="1", symbols=["BTC"], **given, **RULE)
     assert not list(tmp_path.glob("*_*.parquet"))
 
 
 def test_symbol_without_history_is_refused(tmp_path: Path) -> None:
-    features = features_file(tmp_path / "BTC.parquet", walk(600), start=START + 496 * MINUTE)
+    given, pin = files(tmp_path, walk(600), start=START + 490 * MINUTE), pin_file(tmp_path / "pin.json", 600)
     with pytest.raises(UserError, match="fold 1: BTC has no 7 bars"):
-        predict_baselines(outputs(tmp_path), [features], [], pin_file(tmp_path / "pin.json", 600), "1", ["BTC"], **RULE)
+        predict_baselines(outputs(tmp_path), live_candles=[], pin=pin, fold="1", symbols=["BTC"], **given, **RULE)

@@ -98,17 +98,23 @@ def test_short_gaps_are_filled_flat_and_long_ones_stay() -> None:
     assert quality["missing_spans"] == [
         {"first": at(0), "last": at(0), "bars": 1},  # nothing is known before it
         {"first": at(50), "last": at(53), "bars": 4},
+        {"first": at(98), "last": at(99), "bars": 2},  # may be yet to come
     ]
-    assert quality["filled_spans"] == [
-        {"first": at(20), "last": at(22), "bars": 3},
-        {"first": at(98), "last": at(99), "bars": 2},
-    ]
-    assert (quality["missing"], quality["filled"], quality["bars"]) == (5, 5, 95)
+    assert quality["filled_spans"] == [{"first": at(20), "last": at(22), "bars": 3}]
+    assert (quality["missing"], quality["filled"], quality["bars"]) == (7, 3, 93)
     filled = candles[candles["timestamp"].between(START + 20 * MINUTE, START + 22 * MINUTE)]
     assert (filled[["open", "high", "low", "close"]] == rows[19, 4]).all(axis=None)
     assert (filled["volume"] == 0).all()
-    real = candles[~candles["timestamp"].isin([START + index * MINUTE for index in (20, 21, 22, 98, 99)])]
+    real = candles[~candles["timestamp"].isin([START + index * MINUTE for index in (20, 21, 22)])]
     np.testing.assert_array_equal(real.to_numpy(), kept)
+
+
+def test_a_bar_that_has_not_come_is_missing_and_not_flat() -> None:
+    candles, quality = cleaned(bars(99), 100)
+    assert candles["timestamp"].iloc[-1] == START + 98 * MINUTE
+    assert (quality["missing"], quality["filled"]) == (1, 0)
+    with pytest.raises(UserError, match=rf"1 of 100 bars .* are missing \(1.0%, 1 of them from {at(99)}\)"):
+        cleaned(bars(99), 100, max_missing=0)
 
 
 def test_no_gap_is_filled_when_fill_is_0() -> None:
@@ -208,6 +214,19 @@ def test_candles_come_back_as_they_were_written(tmp_path: Path) -> None:
     write_candles(tmp_path / "BTCUSDT.parquet", tmp_path / "BTCUSDT.quality.json", candles, quality)
     pd.testing.assert_frame_equal(read_candles(tmp_path / "BTCUSDT.parquet", "1m"), candles)
     assert json.loads((tmp_path / "BTCUSDT.quality.json").read_text()) == quality
+
+
+def test_a_few_columns_come_back_alone(tmp_path: Path) -> None:
+    candles, quality = cleaned(bars(30), 30)
+    write_candles(tmp_path / "a.parquet", tmp_path / "a.json", candles, quality)
+    few = read_candles(tmp_path / "a.parquet", "1m", ["timestamp", "close"])
+    pd.testing.assert_frame_equal(few, candles[["timestamp", "close"]])
+    candles.drop(columns="close").to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet: missing or damaged"):
+        read_candles(tmp_path / "b.parquet", "1m", ["timestamp", "close"])
+    candles.iloc[::-1].to_parquet(tmp_path / "c.parquet")
+    with pytest.raises(UserError, match="its times do not increase"):
+        read_candles(tmp_path / "c.parquet", "1m", ["timestamp", "close"])
 
 
 def test_no_candles_come_back_as_none(tmp_path: Path) -> None:

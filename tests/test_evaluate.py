@@ -11,7 +11,7 @@ import pytest
 from common.errors import UserError
 from common.files import write_json, write_parquet
 from evaluate import difference, evaluate, verdict
-from forecasting.baselines import BASELINES
+from forecasting.members import BASELINES
 from forecasting.quantiles import forecast_table
 from market.intervals import MINUTE
 

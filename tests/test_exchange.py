@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ccxt
 import numpy as np
 import pytest
 
@@ -173,6 +174,73 @@ def test_open_bars_are_left_out_without_a_clock(server: BinanceServer) -> None:
     # the open bar alone
     last = START + (BARS - 1) * MINUTE
     assert len(fetch_closed_rows(exchange, "BTC/USDT", "1m", last, last + 60 * MINUTE)) == 0
+
+
+def test_the_last_bar_of_a_window_is_closed_by_any_later_one(server: BinanceServer) -> None:
+    exchange = open_exchange(live(server), [], "1m")
+    server.candles = {"BTCUSDT": np.delete(walk(1), [*range(100, 110), *range(2000, 2599)], axis=0)}
+    for last, length in ((99, 100), (1999, 60)):  # nobody traded in the bars after them
+        start, end = START + (last + 1 - length) * MINUTE, START + (last + 1) * MINUTE
+        rows = fetch_closed_rows(exchange, "BTC/USDT", "1m", start, end)
+        np.testing.assert_array_equal(rows, walk(1)[last + 1 - length : last + 1])
+    # the window's end is beyond the last bar but one, which a later bar closes; the later one is open
+    rows = fetch_closed_rows(exchange, "BTC/USDT", "1m", START + 1990 * MINUTE, START + BARS * MINUTE)
+    np.testing.assert_array_equal(rows, walk(1)[1990:2000])
+
+
+def test_a_bar_that_closes_while_it_is_fetched_is_not_taken_half(server: BinanceServer) -> None:
+    class Passing(BinanceServer):
+        """A minute passes between any two answers with bars; a bar's last price comes at its very end."""
+
+        def answer(self, path: str, query: Any) -> Any:
+            reply = super().answer(path, query)
+            if path.endswith("/klines"):
+                if reply and reply[-1][0] + MINUTE > self.now:
+                    reply[-1][4] = "1.00000000"
+                self.now += MINUTE
+            return reply
+
+    with Passing({"BTCUSDT": walk(1)}, "1m", START + 1000 * MINUTE - 20_000) as passing:
+        exchange = open_exchange(live(passing), [], "1m")
+        # the first page ends at the bar that is open
+        rows = fetch_closed_rows(exchange, "BTC/USDT", "1m", START, START + 1010 * MINUTE)
+    assert len(rows) >= 999
+    np.testing.assert_array_equal(rows, walk(1)[: len(rows)])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reply"),
+    [
+        ("time", {}),
+        ("time", None),
+        ("klines", None),
+        ("klines", {"bars": 5}),
+        ("klines", [None]),
+        ("klines", [[]]),
+        ("klines", [[None, "1", "1", "1", "1", "1"]]),
+        ("klines", [["x", "y"]]),
+    ],
+)
+def test_a_reply_of_an_unforeseen_shape_is_one_line(endpoint: str, reply: Any) -> None:
+    class Odd(BinanceServer):
+        def answer(self, path: str, query: Any) -> Any:
+            return reply if path.endswith(f"/{endpoint}") else super().answer(path, query)
+
+    with Odd({"BTCUSDT": walk(1)}, "1m", NOW) as odd, pytest.raises(UserError, match="^exchange: ") as caught:
+        exchange = open_exchange(live(odd), [], "1m")
+        clock(exchange)
+        fetch_rows(exchange, "BTC/USDT", "1m", START, START + MINUTE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [None, 5, [[START, 1, 1, 1, 1]], [[START, 1, 1]] * 2, [[START, 1], [START]], [[]]])
+def test_rows_of_a_wrong_width_are_one_line(server: BinanceServer, rows: Any) -> None:
+    class Odd(ccxt.binance):
+        def fetch_ohlcv(self, *asked: Any) -> Any:
+            return rows
+
+    with pytest.raises(UserError, match="exchange: ccxt fails on binance .*check exchange.options"):
+        fetch_rows(Odd(server.options), "BTC/USDT", "1m", START, START + MINUTE)
 
 
 # --- what the user may ask for ---

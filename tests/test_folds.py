@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from forecasting.folds import Fold, live_origin, make_fold, make_folds, test_origins, training_origins, unbroken
+from forecasting.folds import Fold, fold_origins, live_origin, make_fold, test_origins, training_origins, unbroken
 
 # pytest would collect the function for its name
 test_origins.__test__ = False  # type: ignore[attr-defined]
@@ -24,8 +24,7 @@ def rows(count: int, gap: tuple[int, int] = (0, 0)) -> pd.DataFrame:
 
 
 def test_folds_tile_the_end_of_the_history() -> None:
-    folds = make_folds(AS_OF, STEP, count=3, test_bars=100, embargo=20)
-    assert [fold.name for fold in folds] == ["0", "1", "2"]
+    folds = [make_fold(str(k), AS_OF, STEP, count=3, test_bars=100, embargo=20) for k in range(3)]
     assert folds[-1].test_end == AS_OF
     assert [fold.test_end - fold.test_start for fold in folds] == [100 * STEP] * 3
     assert all(one.test_end == two.test_start for one, two in itertools.pairwise(folds))
@@ -84,3 +83,23 @@ def test_live_origin_is_the_bar_that_closes_at_as_of() -> None:
 def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="as_of: the 50 bars of BTCUSDT before .* are not unbroken"):
         live_origin(frame, AS_OF, STEP, 50, "BTCUSDT")
+
+
+def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
+    frames = [rows(1000), rows(1000, gap=(880, 890)), rows(59)]
+    names, sizes = ["A", "B", "C"], {"step": STEP, "lookback": 50, "horizon": 10}
+    test = make_fold("0", AS_OF, STEP, 1, 200, 10)
+    found = fold_origins(frames, names, test, stride=7, **sizes)
+    for own, frame in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(own, test_origins(frame, test, stride=7, **sizes))
+    assert len(found[0]) > len(found[1]) > len(found[2]) == 0
+    live = make_fold("live", AS_OF, STEP, 1, 200, 10)
+    assert [own.tolist() for own in fold_origins(frames, names, live, stride=7, **sizes)] == [[999], [989], [58]]
+    with pytest.raises(UserError, match="as_of: the 70 bars of C before"):
+        fold_origins(frames, names, live, STEP, lookback=70, horizon=10, stride=7)
+
+
+def test_a_fold_without_origins_is_refused() -> None:
+    fold = make_fold("0", AS_OF, STEP, 1, 200, 10)
+    with pytest.raises(UserError, match=r"fold 0: no symbol has 50 \+ 10 bars without a gap for an origin between"):
+        fold_origins([rows(40), rows(59)], ["A", "B"], fold, STEP, 50, 10, 7)

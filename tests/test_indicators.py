@@ -1,11 +1,24 @@
 """Features are causal, warm when they start, right by hand, and never reach over a gap."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from market.indicators import CROSS, calendar, feature_names, features, garman_klass, parkinson, segments, warm_up
+from make_features import make_features, mean_return
+from market.indicators import (
+    CROSS,
+    calendar,
+    feature_names,
+    features,
+    garman_klass,
+    parkinson,
+    relative_returns,
+    segments,
+)
 from market.intervals import MINUTE
+from market.warmup import warm_up
 
 SPANS = [5, 15, 60, 240]
 
@@ -29,8 +42,25 @@ def candles(rows: int, seed: int = 0, start: int = 1_700_000_040_000) -> pd.Data
 
 
 def others(frame: pd.DataFrame) -> pd.DataFrame:
-    changes = np.diff(np.log(candles(len(frame), seed=9)["close"]), prepend=np.nan)
-    return pd.DataFrame({"timestamp": frame["timestamp"], "log_return": changes})
+    relative = relative_of(candles(len(frame), seed=9))
+    return pd.DataFrame({"timestamp": frame["timestamp"], "relative_return": relative})
+
+
+def relative_of(frame: pd.DataFrame) -> np.ndarray:
+    return relative_returns(frame["timestamp"].to_numpy(), frame["close"].to_numpy(), max(SPANS), MINUTE)
+
+
+def written(folder: Path, **frames: pd.DataFrame) -> list[str]:
+    """The frames as candle files; their paths."""
+    for name, frame in frames.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    return [str(folder / f"{name}.parquet") for name in frames]
+
+
+def wild(frame: pd.DataFrame, power: float) -> pd.DataFrame:
+    """The same coin with returns `power` times as large."""
+    prices = ["open", "high", "low", "close"]
+    return frame.assign(**{name: 100 * (frame[name] / 100) ** power for name in prices})
 
 
 def test_longer_history_gives_the_same_features() -> None:
@@ -72,7 +102,66 @@ def test_values_by_hand() -> None:
     assert row["volume_5"] == pytest.approx(np.log(volume[-5:].mean() / volume[-240:].mean()), abs=1e-5)
     assert row["average_distance_240"] == pytest.approx((logs[at] - logs[-240:].mean()) / (scale * 240**0.5), abs=1e-5)
     assert row["log_scale"] == pytest.approx(np.log(scale), rel=1e-5)
-    assert row[CROSS] == pytest.approx(others(frame)["log_return"].iloc[-1] / scale, rel=1e-5)
+    assert row[CROSS] == pytest.approx(others(frame)["relative_return"].iloc[-1], rel=1e-5)
+
+
+def test_a_relative_return_by_hand() -> None:
+    frame = candles(400)
+    returns = np.diff(np.log(frame["close"].to_numpy()))
+    relative = relative_of(frame)
+    assert np.isnan(relative[: max(SPANS)]).all() and np.isfinite(relative[max(SPANS) :]).all()
+    for row in (max(SPANS), 300, 399):
+        last = returns[row - max(SPANS) : row]
+        assert relative[row] == pytest.approx(last[-1] / np.sqrt(np.mean(last**2)), rel=1e-9)
+
+
+def test_a_relative_return_is_none_over_a_gap_and_at_a_price_that_stands_still() -> None:
+    frame = candles(2000)
+    frame.loc[1300:1700, "close"] = frame["close"][1300]
+    frame = frame.drop(index=[700, 701])
+    known = frame.index[np.isfinite(relative_of(frame))]
+    assert known.tolist() == [*range(240, 700), *range(702 + 240, 1300 + 240), *range(1701, 2000)]
+
+
+def test_the_others_count_alike_however_wild(tmp_path: Path) -> None:
+    calm, other = candles(500, seed=3), candles(500, seed=4)
+    tame = mean_return(written(tmp_path, a=calm, b=other), max(SPANS), "1m")
+    mixed = mean_return(written(tmp_path, a=calm, b=wild(other, 50)), max(SPANS), "1m")
+    np.testing.assert_allclose(tame["relative_return"], mixed["relative_return"], rtol=1e-6, atol=1e-9)
+    hand = (relative_of(calm) + relative_of(other)) / 2
+    np.testing.assert_allclose(tame["relative_return"], hand[max(SPANS) :], rtol=1e-12)
+
+
+def test_the_mean_is_that_of_the_symbols_that_have_a_value(tmp_path: Path) -> None:
+    frames = {
+        "a": candles(900, seed=1),
+        "b": candles(700, seed=2).iloc[100:],
+        "c": candles(900, seed=3).drop(index=400),
+        "none": candles(100, seed=4),
+    }
+    mean = mean_return(written(tmp_path, **frames), max(SPANS), "1m")
+    columns = [pd.Series(relative_of(frame), index=frame["timestamp"]) for frame in frames.values()]
+    expected = pd.concat(columns, axis=1).mean(axis=1).dropna()
+    np.testing.assert_array_equal(mean["timestamp"], expected.index)
+    np.testing.assert_allclose(mean["relative_return"], expected, rtol=1e-12)
+    assert mean["timestamp"].dtype == np.int64
+    assert mean_return(written(tmp_path, none=frames["none"]), max(SPANS), "1m").empty
+
+
+def test_the_others_are_warm_where_the_own_candles_are(tmp_path: Path) -> None:
+    """From files alone: a history that starts later agrees from its first row on, and no later bar matters."""
+    frames = {name: candles(2000, seed=seed) for seed, name in enumerate("abc")}
+    first, last = 900, 1800
+    made = []
+    for number, rows in enumerate((slice(0, 2000), slice(first, last))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths = written(folder, **{name: frame.iloc[rows] for name, frame in frames.items()})
+        make_features(str(folder / "out.parquet"), paths[0], paths[1:], SPANS, "1m")
+        made.append(pd.read_parquet(folder / "out.parquet").set_index("timestamp")[CROSS])
+    whole, part = made
+    assert len(part) == last - first - warm_up(SPANS) and part.abs().min() > 0
+    np.testing.assert_allclose(part, whole.loc[part.index], rtol=1e-5, atol=2e-6)
 
 
 def test_range_volatility_is_that_of_its_papers() -> None:

@@ -106,6 +106,21 @@ def test_a_new_decision_needs_no_new_training(done: Path) -> None:
     assert "consensus" in jobs
 
 
+def test_auditing_again_touches_no_decision(done: Path) -> None:
+    """What `make audit` calls: the last run's own config, and no rule before the settlement."""
+    before = artifacts(done)
+    again = (ROOT / "Makefile").read_text().split("audit: $(VENV)")[1].split("clean:")[0]
+    rules = re.search(r"-R settle --allowed-rules ((?:\w+|\\\s)[\s\w\\]*) \$\(ARGS\)", again)
+    assert rules is not None
+    allowed = rules[1].replace("\\", " ").split()
+    told = snakemake(
+        done, "-j2", "--configfile", "artifacts/run.yaml", "-R", "settle", "--allowed-rules", *allowed
+    ).stdout
+    assert "Fetching what came after the decision" in told
+    assert "Deciding" not in told
+    assert artifacts(done) == before
+
+
 def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: Path) -> None:
     features = done / "data" / "features" / "train" / "BTCUSDT.parquet"
     whole, before = features.read_bytes(), artifacts(done)
@@ -159,3 +174,21 @@ def test_what_comes_after_the_cut_changes_nothing_before_it(tmp_path: Path) -> N
     # and the poison bites where it may: one bar earlier, and the decision's candles are others
     early = replayed(tmp_path / "early", cut - MINUTE, "data/candles/live/BTCUSDT.parquet")
     assert artifacts(early)["data/candles/live/BTCUSDT.parquet"] != one["data/candles/live/BTCUSDT.parquet"]
+
+
+def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
+    """Other paths through the same rules: no other symbol, bars of an hour, a filled gap and one that stays."""
+    rows = fetch_rows(Simulated(7, TAPE_END), "ETH/USDT", "1h", TAPE_END - 1600 * 60 * MINUTE, TAPE_END)
+    kept = np.delete(rows, [*range(500, 520), 900], axis=0)
+    frame = pd.DataFrame(kept, columns=["timestamp", "open", "high", "low", "close", "volume"])
+    write_parquet(tmp_path / "tape" / "ETHUSDT.parquet", frame.astype({"timestamp": "int64"}))
+    settings = ["exchange={id: replay, folder: tape}", "symbols=[ETH/USDT]", "interval=1h", "days=60"]
+    snakemake(tmp_path, *TINY, "--config", *settings, "folds={count: 1}", "--", "artifacts/mock_eval.json")
+    quality = json.loads((tmp_path / "data/candles/train/ETHUSDT.quality.json").read_text())
+    assert (quality["missing"], quality["filled"]) == (20, 1)
+    trade = json.loads((tmp_path / "artifacts/mock_trade.json").read_text())
+    assert trade["forecast"]["horizon_m"] == HORIZON * 60
+    assert not trade["simulated"]
+    features = pd.read_parquet(tmp_path / "data/features/train/ETHUSDT.parquet")
+    assert features["segment"].nunique() == 2
+    assert "others_return" not in features

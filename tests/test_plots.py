@@ -1,5 +1,6 @@
 """The figures: real files, the same bytes twice, and every awkward run they must cope with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from matplotlib.image import imread
 
 from audit import audit
+from common.figures import member_line
 from common.files import read_json
 from consensus import consensus
+from forecasting.members import BASELINES, ORACLE, TFT
 from plot_consensus import plot_consensus
-from plot_evaluation import plot_evaluation, relative_loss, weighted_mean
+from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
 from plot_forecast import plot_forecast
 from worlds import AS_OF, World, write_candles
 
@@ -40,15 +43,7 @@ def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
         steps=str(folder / "evaluation_steps.csv"),
         summary=str(world.evaluation),
     )
-    plot_forecast(
-        **files["fc"],
-        forecasts=str(world.forecast("tft")),
-        candles=[str(world.candles(symbol)) for symbol in world.symbols],
-        settle=[str(world.settle(symbol)) for symbol in world.symbols],
-        pin=str(world.pin),
-        interval=world.interval,
-        timefmt=timefmt,
-    )
+    draw_forecast(world, files["fc"], world.symbols, timefmt)
     plot_consensus(
         **files["co"],
         trade=str(folder / "mock_trade.json"),
@@ -61,6 +56,19 @@ def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
         pad_min=60,
     )
     return [Path(path) for kinds in files.values() for path in kinds.values()]
+
+
+def draw_forecast(world: World, files: dict[str, str], symbols: Sequence[str], timefmt: str = "%H:%M") -> None:
+    plot_forecast(
+        **files,
+        forecasts=str(world.forecast("tft")),
+        candles=[str(world.candles(symbol)) for symbol in world.symbols],
+        settle=[str(world.settle(symbol)) for symbol in world.symbols],
+        pin=str(world.pin),
+        symbols=symbols,
+        interval=world.interval,
+        timefmt=timefmt,
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -86,6 +94,18 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
         evaluation = first.stem == "ev"  # what came after the decision is none of its business
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
+
+
+def test_the_forecast_shows_the_first_six_symbols_in_the_order_given(tmp_path: Path) -> None:
+    symbols = [f"COIN{k}USDT" for k in range(7)]
+    world = World(tmp_path, symbols=symbols)
+    files = {kind: str(tmp_path / f"forecast.{kind}") for kind in ("png", "pdf")}
+    world.candles(symbols[2]).unlink()  # the seventh of the new orders is not read
+    drawn = []
+    for order in ([6, 0, 1, 3, 4, 5, 2], [5, 0, 1, 3, 4, 6, 2]):
+        draw_forecast(world, files, [symbols[k] for k in order])
+        drawn.append(Path(files["png"]).read_bytes())
+    assert drawn[0] != drawn[1]
 
 
 def has_badge(path: Path) -> bool:
@@ -114,3 +134,17 @@ def test_symbols_of_any_volatility_count_alike() -> None:
     )
     losses = relative_loss(table, "fold")
     assert losses.loc[0].to_dict() == pytest.approx({"random_walk": 1, "tft": 0.85})
+
+
+def test_every_member_has_a_style_of_its_own() -> None:
+    styles = [member_line(name) for name in (TFT, *BASELINES, ORACLE)]
+    assert len({(style["color"], style["linestyle"]) for style in styles}) == len(styles)
+    assert all(style["linestyle"] != ":" for style in styles)
+
+
+def test_a_far_worse_member_does_not_flatten_the_others() -> None:
+    skills = pd.DataFrame({"tft": [0.03, 0.04], "ewma": [0.02, -0.01], "oracle": [0.06, 0.05], "naive": [-0.4, -0.3]})
+    assert shown_range(skills) == (-0.12, -0.01, 0.06)
+    assert shown_range(skills.assign(ewma=[0.02, -0.5])) == (-0.12, -0.12, 0.06)  # cut where it leaves
+    assert shown_range(skills.assign(tft=-0.6)) == (-0.6, -0.6, 0.06)
+    assert shown_range(skills * np.nan) == (-0.05, 0, 0)

@@ -1,6 +1,7 @@
 """The config: every default is valid, schema, file and docs name the same keys, and a mistake gets one clear line."""
 
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 import yaml
 
 from common.errors import UserError
-from dag.settings import SCHEMA, history_bars, resolve
+from dag.settings import SCHEMA, as_config, history_bars, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+VARIANTS = sorted({path.name for path in (ROOT / "config").glob("*.yaml")} - {"config.yaml", "schema.yaml"})
 
 
 def with_keys(**changes: Any) -> dict[str, Any]:
@@ -72,10 +76,8 @@ def test_docs_say_every_key_with_its_default() -> None:
         assert any(row.startswith(f"| `{name}` | `{written}` |") for row in rows), f"{name} | {written}"
 
 
-@pytest.mark.parametrize("variant", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_ready_variants_only_change_known_keys(variant: str) -> None:
-    if variant == "schema.yaml":
-        return
     changed = leaves(yaml.safe_load((ROOT / "config" / variant).read_text()))
     assert changed
     assert set(changed) <= set(leaves(DEFAULTS))
@@ -107,6 +109,26 @@ def test_texts_from_within_braces_get_their_types() -> None:
     assert settings["folds"]["embargo"] == settings["horizon"]
 
 
+def test_what_yaml_makes_of_a_time_or_a_whole_number_is_taken() -> None:
+    settings = resolve(with_keys(as_of=datetime(2024, 5, 31, 12, tzinfo=UTC), horizon=30.0, folds__count=2.0))
+    assert settings["as_of"] == "2024-05-31T12:00:00+00:00"
+    assert (settings["horizon"], settings["folds"]["count"]) == (30, 2)
+    assert isinstance(settings["horizon"], int)
+
+
+def test_live_history_lets_the_slowest_average_fade() -> None:
+    settings = resolve(with_keys(baselines__drift_halflife=500))
+    assert history_bars(settings, 60_000)["live"] == 5000
+    # but is never longer than the history that there is, nor shorter than a lookback takes
+    assert history_bars(resolve(with_keys(baselines__drift_halflife=9000)), 60_000)["live"] == 30 * 1440
+    assert history_bars(resolve(with_keys(baselines__drift_halflife=1, lookback=2000)), 60_000)["live"] == 2281
+
+
+def test_what_was_resolved_is_a_config_that_resolves_to_the_same() -> None:
+    settings = resolve(with_keys(symbols=["BTC/USDT", "ethusdt"], consensus__symbol="ETH/USDT"))
+    assert resolve(as_config(settings)) == settings
+
+
 def test_resolving_leaves_the_config_as_it_was() -> None:
     config = deepcopy(DEFAULTS)
     resolve(config)
@@ -115,7 +137,7 @@ def test_resolving_leaves_the_config_as_it_was() -> None:
 
 def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
     settings = resolve(DEFAULTS)
-    assert history_bars(settings, 60_000) == {"train": 30 * 1440, "live": 280 + 1441 + 1}
+    assert history_bars(settings, 60_000) == {"train": 30 * 1440, "live": 10 * 240}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +167,13 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"model__seeds": [1, 1]}, "model.seeds: .* names one twice"),
         ({"folds__test_bars": 60}, "folds.test_bars: 60 holds no whole forecast; it must be more than horizon, 60"),
         ({"features__spans": [60, 5]}, "features.spans: .* must rise"),
+        ({"days": float("nan")}, "days: nan is not possible; it must be a finite number"),
+        ({"consensus__cash": float("inf")}, "consensus.cash: inf is not possible; it must be a finite number"),
+        ({"consensus__commission_flat": 1000}, "consensus.cash: 1000 does not cover consensus.commission_flat 1000"),
+        ({"model__seeds": [2**70]}, "model.seeds.0: .* is not possible; it must be a whole number from 0 to"),
+        ({"model__epochs": "x: y: z"}, "model.epochs: 'x: y: z' is not possible"),
+        ({"symbols": "[BTCUSDT"}, "symbols: '.BTCUSDT' is not possible; it must be a list of symbols"),
+        ({"exchange__id": "replay", "exchange__folder": "nowhere"}, "exchange.folder: nowhere is no folder"),
         ({"plots__timefmt": ""}, "plots.timefmt: '' is not possible"),
     ],
 )

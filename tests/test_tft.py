@@ -91,6 +91,13 @@ def test_what_comes_after_an_origin_does_not_change_its_forecast(frames: list[pd
     assert tft.predict(network, panel, at + 1).tobytes() != tft.predict(network, other, at + 1).tobytes()
 
 
+def test_the_calendar_goes_on_smoothly_over_the_origin(panel: Panel) -> None:
+    inputs, known = panel.inputs(np.array([300])), len(indicators.CALENDAR)
+    last = inputs["encoder_cont"].numpy()[0, -1, -1 - known : -1]
+    first = inputs["decoder_cont"].numpy()[0, 0, -1 - known : -1]
+    np.testing.assert_allclose(first, last, atol=2 * np.pi / 1440)
+
+
 def panel_scaler(frames: list[pd.DataFrame]) -> Any:
     return fit_scaler(np.concatenate([frame[feature_columns(frame)].to_numpy() for frame in frames]))
 
@@ -144,7 +151,7 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
     with torch.no_grad():
         before = network.eval().loss_of(panel.batch(parts.validation)).item()
-    best = training.fit(network, panel, parts, MODEL | {"epochs": 4, "steps_per_epoch": 30}, 1, "test", tmp_path)
+    best = training.fit(network, panel, parts, MODEL | {"epochs": 6, "steps_per_epoch": 40}, 1, "test", tmp_path)
     with torch.no_grad():
         after = network.eval().loss_of(panel.batch(parts.validation)).item()
     assert after == pytest.approx(best, rel=1e-3)

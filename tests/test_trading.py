@@ -93,10 +93,15 @@ def path_to(*prices: float) -> np.ndarray:
     return np.log(np.array(prices) / 100)[:, None] + np.array([-0.02, -0.01, 0, 0.01, 0.02])
 
 
-def scores(skill: float | None = 0.02, **pinball: float | None) -> dict[str, Any]:
+def scores(skill: float | None = 0.02, significant: bool = True, **pinball: float | None) -> dict[str, Any]:
     losses = {"random_walk": 1.0, "tft": 0.9} | pinball
     members = {name: {"pinball": loss} for name, loss in losses.items()}
-    return {"members": members, "best_baseline": "random_walk", "skill_vs_best_baseline": skill}
+    return {
+        "members": members,
+        "best_baseline": "random_walk",
+        "skill_vs_best_baseline": skill,
+        "difference": {"significant": significant},
+    }
 
 
 def test_buy_sells_at_the_best_step_of_the_average() -> None:
@@ -138,6 +143,17 @@ def test_hold_without_skill_even_when_the_edge_is_large() -> None:
 def test_no_skill_and_unknown_skill_both_hold(skill: float | None) -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
     assert decide(paths, LEVELS, scores(skill), MARKET, FREE)[0]["decision"]["action"] == "HOLD"
+
+
+def test_skill_that_is_not_significant_is_told_and_passes() -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
+    for significant, told in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
+        decided, _ = decide(paths, LEVELS, scores(0.0042, significant), MARKET, FREE)
+        assert decided["gates"][0] == {
+            "name": "skill",
+            "passed": True,
+            "detail": f"the TFT beats the best baseline (random_walk): its skill is {told}",
+        }
 
 
 def test_skill_is_only_asked_when_required() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from common.files import write_csv, write_json, write_parquet
+from forecasting.members import BASELINES, ORACLE, TFT
 from forecasting.quantiles import forecast_table
 from market.intervals import iso, step_ms
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
-BASELINES = ["random_walk", "ewma", "ewma_drift", "seasonal_naive"]
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
 CONSENSUS = {
     "symbol": "BTCUSDT",
@@ -55,7 +55,7 @@ class World:
             times = AS_OF + self.step * np.arange(-known, came)
             write_candles(self.candles(symbol), times[:known], closes[:known])
             write_candles(self.settle(symbol), times[known:][: self.settled], closes[known:][: self.settled])
-        for member in ["tft", *BASELINES]:
+        for member in [TFT, *BASELINES]:
             write_parquet(self.forecast(member), self._forecast_table(member))
         self._evaluation()
 
@@ -81,7 +81,7 @@ class World:
         return {
             "trade": str(self.folder / "mock_trade.json"),
             "path": str(self.folder / "forecast_path.csv"),
-            "forecasts": [str(self.forecast(member)) for member in ["tft", *BASELINES]],
+            "forecasts": [str(self.forecast(member)) for member in [TFT, *BASELINES]],
             "evaluation": str(self.evaluation),
             "candles": str(self.candles("BTCUSDT")),
             "pin": str(self.pin),
@@ -110,9 +110,9 @@ class World:
         """Scores as `evaluate` writes them, of members whose losses are made up."""
         rng = np.random.default_rng(99)
         loss = {"random_walk": 1.0, "ewma": 0.97, "ewma_drift": 0.985, "seasonal_naive": 1.6}
-        loss["tft"] = 0.97 * (1 - (0 if self.skill is None else self.skill))
+        loss[TFT] = 0.97 * (1 - (0 if self.skill is None else self.skill))
         if self.simulated:
-            loss["oracle"] = 0.93
+            loss[ORACLE] = 0.93
 
         def pinball(member: str, step: int) -> float:
             noise = 0 if member == "random_walk" else 0.01 * rng.standard_normal()
@@ -162,6 +162,7 @@ class World:
             "members": members,
             "best_baseline": "ewma",
             "skill_vs_best_baseline": self.skill,
+            "difference": {"significant": True},
             "verdict": "The TFT beats the best baseline (ewma) by 1.30 % ± 0.40 % in pinball loss.",
         }
         write_json(self.evaluation, content)

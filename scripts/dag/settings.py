@@ -3,6 +3,7 @@
 import difflib
 import math
 from copy import deepcopy
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,10 @@ import jsonschema
 import yaml
 
 from common.errors import UserError
-from forecasting.baselines import season_bars
-from market.exchange import secret_in
-from market.indicators import warm_up
-from market.intervals import DAY, MINUTE, parse_time, step_ms
+from common.secrets import secret_in
+from market.intervals import DAY, MINUTE, parse_time, season_bars, step_ms
 from market.symbols import slug
+from market.warmup import warm_up
 
 Config = dict[str, Any]
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "schema.yaml"
@@ -39,30 +39,50 @@ def resolve(config: Config) -> Config:
     step = step_ms(settings["interval"])
     if consensus["horizon_m"] is None:
         consensus["horizon_m"] = settings["horizon"] * step // MINUTE
+    _check_finite(settings)
     _check_values(settings)
     _check_trade(settings, step)
     _check_history(settings, step)
     return settings
 
 
+def as_config(settings: Config) -> Config:
+    """Resolved settings in the form of a config again: resolving that gives the same."""
+    return {key: value for key, value in settings.items() if key != "markets"} | {
+        "symbols": list(settings["markets"].values())
+    }
+
+
 def history_bars(settings: Config, step: int) -> dict[str, int]:
     """Bars to fetch before each pin's as_of: the whole history for `train`, enough for one origin for `live`."""
-    live = warm_up(settings["features"]["spans"]) + max(settings["lookback"], season_bars(step) + 1) + 1
-    return {"train": int(settings["days"] * DAY // step), "live": live}
+    train, warm = int(settings["days"] * DAY // step), warm_up(settings["features"]["spans"])
+    # ten half-lives leave a thousandth to what came before: an EWMA of the live bars is one of the whole history
+    faded = math.ceil(10 * max(settings["baselines"].values()))
+    least = warm + settings["lookback"] + 1
+    return {"train": train, "live": max(least, min(train, max(least, season_bars(step) + 1, faded)))}
 
 
 def _typed(value: Any, schema: Config) -> Any:
-    """`value` with texts turned into the type that the schema says: within braces, --config gives nothing but texts."""
+    """`value` with what YAML or the command line made of it turned into the type that the schema says."""
     if isinstance(value, dict):
+        # within braces, --config gives nothing but texts;
         # a mapping of anything, such as ccxt's options, has no types to go by: what looks like a number is one
         free = {} if "properties" in schema else {"type": "any"}
         return {key: _typed(part, schema.get("properties", {}).get(key, free)) for key, part in value.items()}
     if isinstance(value, list):
         return [_typed(part, schema.get("items", {})) for part in value]
     kind = schema.get("type", "string")
+    if isinstance(value, datetime):
+        # YAML reads an unquoted time as one
+        return value.isoformat()
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, str) or kind == "string":
         return value
-    meant = yaml.safe_load(value)
+    try:
+        meant = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
     return value if isinstance(kind, list) and "string" in kind and meant is not None else meant
 
 
@@ -96,6 +116,15 @@ def _meaning(schema: Config, path: list[Any]) -> str:
     return meaning
 
 
+def _check_finite(settings: Config, prefix: str = "") -> None:
+    """Raise UserError on a number that is none: YAML knows .nan and .inf."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            _check_finite(value, f"{prefix}{name}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{prefix}{name}: {value} is not possible; it must be a finite number")
+
+
 def _check_values(settings: Config) -> None:
     """Checks within one section that a schema cannot say."""
     symbols, levels, spans = settings["symbols"], settings["quantiles"], settings["features"]["spans"]
@@ -115,6 +144,8 @@ def _check_values(settings: Config) -> None:
         raise UserError(f"model.seeds: {model['seeds']} names one twice; name each once")
     if exchange["id"] == "replay" and not exchange["folder"]:
         raise UserError("exchange.folder: is not set; exchange.id replay needs the folder of the candle files")
+    if exchange["id"] == "replay" and not Path(exchange["folder"]).is_dir():
+        raise UserError(f"exchange.folder: {exchange['folder']} is no folder; give the folder of the candle files")
     secret = secret_in(exchange["options"])
     if secret:
         raise UserError(f"exchange.options.{secret}: keys do not go into a config; set them in the environment")
@@ -135,6 +166,11 @@ def _check_trade(settings: Config, step: int) -> None:
     consensus, symbols = settings["consensus"], settings["symbols"]
     if consensus["symbol"] not in symbols:
         raise UserError(f"consensus.symbol: {consensus['symbol']} is not among symbols; it may be {', '.join(symbols)}")
+    if consensus["commission_flat"] >= consensus["cash"]:
+        raise UserError(
+            f"consensus.cash: {consensus['cash']} does not cover consensus.commission_flat "
+            f"{consensus['commission_flat']}; it must be more"
+        )
     minutes, bar, longest = consensus["horizon_m"], step // MINUTE, settings["horizon"] * step // MINUTE
     if minutes % bar or minutes > longest:
         raise UserError(

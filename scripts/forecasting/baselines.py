@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.folds import unbroken
-from market.intervals import DAY
+from forecasting.members import BASELINES
+from market.indicators import segments
 
 # windows of the history that an empirical distribution is taken from, at most
 WINDOWS = 20_000
@@ -27,9 +28,9 @@ class Bars:
     segment: np.ndarray
 
     @classmethod
-    def of(cls, features: pd.DataFrame) -> "Bars":
-        """The bars of a features file."""
-        return cls(np.log(features["close"].to_numpy()), features["segment"].to_numpy())
+    def of(cls, candles: pd.DataFrame, step: int) -> "Bars":
+        """The bars of candles (`timestamp`, `close`). `step` is a bar's length in ms."""
+        return cls(np.log(candles["close"].to_numpy()), segments(candles["timestamp"].to_numpy(), step))
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,6 @@ class Settings:
 
 
 Member = Callable[[Bars, Bars, np.ndarray, Settings], np.ndarray]
-
-
-def season_bars(step: int) -> int:
-    """Bars of a season: a day, or a week where a bar lasts a day or more. `step` is a bar's length in ms."""
-    return max(1, round((DAY if step < DAY else 7 * DAY) / step))
 
 
 def random_walk(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
@@ -99,13 +95,7 @@ def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Set
     return forecast
 
 
-MEMBERS: dict[str, Member] = {
-    "random_walk": random_walk,
-    "ewma": ewma,
-    "ewma_drift": ewma_drift,
-    "seasonal_naive": seasonal_naive,
-}
-BASELINES = tuple(MEMBERS)
+MEMBERS: dict[str, Member] = dict(zip(BASELINES, [random_walk, ewma, ewma_drift, seasonal_naive], strict=True))
 
 
 def symmetric_quantiles(samples: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:

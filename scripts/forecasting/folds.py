@@ -6,6 +6,7 @@ Times are bar open times in milliseconds; a span is half open, [start, end).
                  train_end  test_start              test_end
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +29,15 @@ class Fold:
 
 
 def make_fold(name: str, as_of: int, step: int, count: int, test_bars: int, embargo: int) -> Fold:
-    """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all before as_of."""
+    """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all before as_of.
+
+    The test spans tile the last `count · test_bars` bars.
+    """
     if name == LIVE:
         return Fold(LIVE, as_of, as_of, as_of)
     test_end = as_of - (count - 1 - int(name)) * test_bars * step
     test_start = test_end - test_bars * step
     return Fold(name, test_start - embargo * step, test_start, test_end)
-
-
-def make_folds(as_of: int, step: int, count: int, test_bars: int, embargo: int) -> list[Fold]:
-    """All evaluation folds, the earliest first; their test spans tile the last `count · test_bars` bars."""
-    return [make_fold(str(k), as_of, step, count, test_bars, embargo) for k in range(count)]
 
 
 def unbroken(segment: np.ndarray, behind: int, ahead: int) -> np.ndarray:
@@ -86,5 +85,30 @@ def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int, sy
         raise UserError(
             f"as_of: the {lookback} bars of {symbol} before {iso(as_of)} are not unbroken in the candles; "
             "take another as_of, or a smaller lookback"
+        )
+    return found
+
+
+def fold_origins(
+    frames: Sequence[pd.DataFrame],
+    symbols: Sequence[str],
+    fold: Fold,
+    step: int,
+    lookback: int,
+    horizon: int,
+    stride: int,
+) -> list[np.ndarray]:
+    """Row positions of the fold's origins in each symbol's features: `live_origin` or `test_origins`.
+
+    `frames` are in the order of `symbols`. Raises UserError when no symbol has one, or a live one is missing.
+    """
+    if fold.name == LIVE:
+        named = zip(frames, symbols, strict=True)
+        return [live_origin(frame, fold.test_end, step, lookback, symbol) for frame, symbol in named]
+    found = [test_origins(frame, fold, step, lookback, horizon, stride) for frame in frames]
+    if not any(map(len, found)):
+        raise UserError(
+            f"fold {fold.name}: no symbol has {lookback} + {horizon} bars without a gap for an origin between "
+            f"{iso(fold.test_start)} and {iso(fold.test_end)}; lengthen folds.test_bars, or move as_of"
         )
     return found

@@ -35,9 +35,11 @@ class Scaler:
 
 
 def fit_scaler(values: np.ndarray) -> Scaler:
-    """Scaler of rows [rows, features] float32; a constant column keeps deviation 1."""
-    deviation = values.std(axis=0, dtype=np.float64)
-    return Scaler(values.mean(axis=0, dtype=np.float64), np.where(deviation > 1e-9, deviation, 1.0))
+    """Scaler of rows [rows, features] float32, the calendar last: it is left as it is, the same before and after an
+    origin. A constant column keeps deviation 1."""
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    mean[-len(CALENDAR) :], deviation[-len(CALENDAR) :] = 0.0, 1.0
+    return Scaler(mean, np.where(deviation > 1e-9, deviation, 1.0))
 
 
 def feature_columns(features: pd.DataFrame) -> list[str]:

@@ -75,7 +75,7 @@ def tidy(
     symbol: as it shall stand in the record.
     start, end: the window in ms, on the interval's grid; bars open in [start, end).
     fill: gaps of up to so many bars are filled with flat bars at the last close, without volume. What is missing before
-        the first bar is never filled.
+        the first bar or after the last is never filled: a bar that has not come yet is not known to be flat.
 
     Returns the candles (columns `COLUMNS`) and a record: `bars` in the candles, `expected` in the window; `missing` and
     `filled` bars and their spans, `frozen_spans` of ten or more bars without volume or movement (they stay);
@@ -154,13 +154,14 @@ def write_candles(candles_path: str | Path, quality_path: str | Path, candles: p
     write_json(quality_path, quality)
 
 
-def read_candles(path: str | Path, interval: str) -> pd.DataFrame:
-    """Candles written by `write_candles`: columns `COLUMNS`, `timestamp` strictly increasing on the interval's grid.
+def read_candles(path: str | Path, interval: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Candles written by `write_candles`: `columns` of them, `timestamp` first, or all of `COLUMNS`.
 
-    There may be none. Raises UserError when the file is damaged or holds something else.
+    `timestamp` strictly increases on the interval's grid. There may be no rows. Raises UserError when the file is
+    damaged or holds something else.
     """
-    candles = read_parquet(path)
-    wanted = {name: "int64" if name == "timestamp" else "float64" for name in COLUMNS}
+    candles = read_parquet(path, columns)
+    wanted = {name: "int64" if name == "timestamp" else "float64" for name in columns or COLUMNS}
     found = {str(name): str(kind) for name, kind in candles.dtypes.items()}
     if found != wanted:
         raise _not_candles(path, interval, f"its columns are {', '.join(found)}")
@@ -181,12 +182,13 @@ def _not_candles(path: str | Path, interval: str, reason: str) -> UserError:
 def _fill_gaps(
     rows: np.ndarray, step: int, start: int, end: int, fill: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Rows with short gaps filled, and the spans [k, 2] (first open time, bars) still missing and filled."""
+    """Rows with the short gaps between them filled, and the spans [k, 2] (first open time, bars) missing and filled."""
     time = rows[:, 0].astype(np.int64)
     # the gap before the first row, then the one after each
     after = np.diff(np.concatenate([[start - step], time, [end]])) // step - 1
     first = np.concatenate([[start - step], time]) + step
-    short = (after <= fill) & (first > start)
+    short = after <= fill
+    short[[0, -1]] = False
     filling = after[1:] * short[1:]
     filled_rows = np.repeat(rows, 1 + filling, axis=0)
     position = np.arange(len(filled_rows)) - np.repeat(np.cumsum(1 + filling) - 1 - filling, 1 + filling)

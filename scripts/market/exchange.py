@@ -11,6 +11,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.job import say
+from common.secrets import secret_in
 from market.intervals import DAY, iso, parse_time, step_ms
 from market.replay import Replay
 from market.simulated import Simulated
@@ -21,7 +22,6 @@ EMBEDDED_PAGE = 100_000  # bars asked for at once
 LARGEST_PAGE, UNSTATED_PAGE = 1000, 300  # the same of a ccxt exchange: at most, and when it states none
 WAITS = (0.25, 0.5, 1.0, 2.0)  # seconds before each further try
 PROGRESS_EVERY = 5.0  # seconds between two lines of progress
-SECRETS = {"apikey", "secret", "password", "token", "privatekey", "walletaddress", "twofa"}
 
 T = TypeVar("T")
 
@@ -59,21 +59,10 @@ def open_exchange(options: Mapping[str, Any], symbols: list[str], interval: str)
     return _open_ccxt(name, options["options"])
 
 
-def secret_in(options: Mapping[str, Any]) -> str | None:
-    """Dotted name of the first key among ccxt's options, at any depth, that holds a secret."""
-    for name, value in options.items():
-        if str(name).lower() in SECRETS:
-            return str(name)
-        inner = secret_in(value) if isinstance(value, Mapping) else None
-        if inner:
-            return f"{name}.{inner}"
-    return None
-
-
 def clock(exchange: Exchange) -> int:
     """The exchange's own time, ms; this machine's where the exchange tells none. Raises UserError."""
     if getattr(exchange, "has", {}).get("fetchTime"):
-        return ask(exchange, exchange.fetch_time)  # type: ignore[attr-defined]
+        return ask(exchange, lambda: int(exchange.fetch_time()))  # type: ignore[attr-defined]
     return exchange.milliseconds()
 
 
@@ -136,13 +125,14 @@ def fetch_rows(exchange: Exchange, symbol: str, interval: str, start: int, end: 
 def fetch_closed_rows(exchange: Exchange, symbol: str, interval: str, start: int, end: int) -> np.ndarray:
     """`fetch_rows`, for a window that may reach beyond the present: bars that are still open are left out.
 
-    No clock is needed: on a ccxt exchange a bar counts as closed once a later one exists.
+    No clock is needed: on a ccxt exchange a bar is closed once a later one exists, however much later.
     """
     if exchange.id in EMBEDDED:
         return fetch_rows(exchange, symbol, interval, start, end)
-    rows = fetch_rows(exchange, symbol, interval, start, end + step_ms(interval))
-    newest = rows[:, 0].max(initial=start)
-    return rows[(rows[:, 0] < end) & (rows[:, 0] < newest)]
+    # asked for first: a bar older than it was closed before it was fetched
+    newest = _newest(exchange, symbol, interval)
+    rows = fetch_rows(exchange, symbol, interval, start, end)
+    return rows[rows[:, 0] < newest]
 
 
 def ask(exchange: Exchange, question: Callable[[], T]) -> T:
@@ -215,9 +205,18 @@ def _page_bars(exchange: Exchange) -> int:
 
 
 def _page(exchange: Exchange, symbol: str, interval: str, since: int | None, limit: int) -> np.ndarray:
-    """One answer of `fetch_ohlcv`, [n, 6]; what the exchange leaves out (None) is NaN."""
-    rows = ask(exchange, lambda: exchange.fetch_ohlcv(symbol, interval, since, limit))
-    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+    """One answer of `fetch_ohlcv`, [n, 6]; what the exchange leaves out (None) is NaN, but for a time."""
+    return ask(exchange, lambda: _table(exchange.fetch_ohlcv(symbol, interval, since, limit)))
+
+
+def _table(rows: list[list[float]]) -> np.ndarray:
+    """Rows as an array [n, 6]. Raises TypeError or ValueError when they are no candles."""
+    table = np.array(rows, dtype=np.float64)
+    if table.shape == (0,):
+        return np.empty((0, 6))
+    if table.ndim != 2 or table.shape[1] != 6 or np.isnan(table[:, 0]).any():
+        raise ValueError("its candles are no rows of a time and five numbers")
+    return table
 
 
 def _newest(exchange: Exchange, symbol: str, interval: str) -> float:

@@ -9,19 +9,12 @@ import pandas as pd
 import talib
 
 from market.intervals import DAY
+from market.warmup import RSI_BARS, warm_up
 
-RSI_BARS = 14
-# Wilder's smoothing forgets by (1 - 1/14) a bar: 20 periods leave 1e-9
-RSI_MEMORY = 20 * RSI_BARS
 # below this a bar's volatility is a frozen price, not a market
 SMALLEST_SCALE = 1e-7
 CALENDAR = ["day_sin", "day_cos", "week_sin", "week_cos"]
 CROSS = "others_return"
-
-
-def warm_up(spans: list[int]) -> int:
-    """Bars at the start of an unbroken run whose features are not yet to be trusted."""
-    return max(max(spans) + 1, RSI_MEMORY)
 
 
 def feature_names(spans: list[int], others: bool) -> list[str]:
@@ -46,17 +39,13 @@ def segments(timestamp: np.ndarray, step: int) -> np.ndarray:
 def features(candles: pd.DataFrame, others: pd.DataFrame | None, spans: list[int], step: int) -> pd.DataFrame:
     """Features of one symbol: `timestamp, segment, close, scale` and the columns of `feature_names`.
 
-    candles: the symbol's candles (see market.candles). others: `timestamp, log_return`, the mean log return of the
-    other symbols at each bar, or None. spans: in bars. step: bar length in ms. Rows that are not warm are dropped:
-    the first `warm_up(spans)` of every unbroken run, and those of a frozen price.
+    candles: the symbol's candles (see market.candles). others: `timestamp, relative_return`, the mean over the other
+    symbols of their `relative_returns` over max(spans) bars, or None; where it is missing the feature is 0. spans: in
+    bars. step: bar length in ms. Rows that are not warm are dropped: the first `warm_up(spans)` of every unbroken run,
+    and those of a frozen price.
     """
-    timestamp = candles["timestamp"].to_numpy()
-    bounds = np.flatnonzero(np.diff(segments(timestamp, step), prepend=-1))
-    runs = [
-        _run(candles.iloc[first:last], spans)
-        for first, last in zip(bounds, [*bounds[1:], len(candles)], strict=True)
-        if last - first > warm_up(spans)
-    ]
+    unbroken = _unbroken(candles["timestamp"].to_numpy(), step)
+    runs = [_run(candles.iloc[rows], spans) for rows in unbroken if rows.stop - rows.start > warm_up(spans)]
     names = feature_names(spans, others is not None)
     if not runs:
         return pd.DataFrame({name: [] for name in ["timestamp", "segment", "close", "scale", *names]})
@@ -66,7 +55,7 @@ def features(candles: pd.DataFrame, others: pd.DataFrame | None, spans: list[int
     frame["segment"] = segments(kept, step)
     frame[CALENDAR] = calendar(kept, step)
     if others is not None:
-        frame[CROSS] = (_at(others, kept) / frame["scale"].to_numpy()).astype(np.float32)
+        frame[CROSS] = _at(others, kept).astype(np.float32)
     return frame[["timestamp", "segment", "close", "scale", *names]]
 
 
@@ -86,6 +75,21 @@ def log_returns(close: np.ndarray, span: int = 1) -> np.ndarray:
     return returns
 
 
+def relative_returns(timestamp: np.ndarray, close: np.ndarray, span: int, step: int) -> np.ndarray:
+    """Log return [rows] of each bar over the root mean square of the last `span` of them, its own included.
+
+    timestamp, close: [rows]. step: bar length in ms. Where a gap (a return over one is none) leaves fewer than `span`
+    returns behind, or the price stood still, it is NaN.
+    """
+    relative = np.full(len(close), np.nan)
+    for rows in _unbroken(timestamp, step):
+        if rows.stop - rows.start > span:
+            returns = log_returns(close[rows])[1:]
+            norm = np.sqrt(_mean(returns**2, span))
+            np.divide(returns, norm, out=relative[rows][1:], where=norm >= SMALLEST_SCALE)
+    return relative
+
+
 def parkinson(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     """Variance of each bar from its range: ln(H/L)² / (4 ln 2). Parkinson (1980), J. Business 53(1)."""
     return np.log(high / low) ** 2 / (4 * np.log(2))
@@ -94,6 +98,12 @@ def parkinson(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 def garman_klass(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
     """Variance of each bar: ½ ln(H/L)² − (2 ln 2 − 1) ln(C/O)². Garman and Klass (1980), J. Business 53(1)."""
     return 0.5 * np.log(high / low) ** 2 - (2 * np.log(2) - 1) * np.log(close / open_) ** 2
+
+
+def _unbroken(timestamp: np.ndarray, step: int) -> list[slice]:
+    """The rows of each unbroken run of bars."""
+    bounds = np.flatnonzero(np.diff(segments(timestamp, step), prepend=-1))
+    return [slice(first, last) for first, last in zip(bounds, [*bounds[1:], len(timestamp)], strict=True)]
 
 
 def _run(candles: pd.DataFrame, spans: list[int]) -> pd.DataFrame:
@@ -136,5 +146,5 @@ def _log_ratio(values: np.ndarray, norm: np.ndarray) -> np.ndarray:
 
 
 def _at(others: pd.DataFrame, timestamp: np.ndarray) -> np.ndarray:
-    """The others' log return at each timestamp; 0 where they have no bar."""
-    return others.set_index("timestamp")["log_return"].reindex(timestamp).fillna(0.0).to_numpy()
+    """The others' mean relative return at each timestamp; 0 where they have none."""
+    return others.set_index("timestamp")["relative_return"].reindex(timestamp).fillna(0.0).to_numpy()

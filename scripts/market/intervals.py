@@ -1,4 +1,4 @@
-"""Bar lengths and moments. Everything is UTC, in milliseconds since 1970."""
+"""Bar lengths and moments, UTC, in milliseconds since 1970. Standard library only: the workflow reads it too."""
 
 import re
 from datetime import UTC, datetime
@@ -16,6 +16,17 @@ def step_ms(interval: str) -> int:
     if not match:
         raise UserError(f"interval: {interval!r} is not an interval; write it as ccxt does: 1m, 5m, 15m, 1h, 4h, 1d")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def interval_of(step: int) -> str:
+    """The interval, as ccxt writes it, of bars of `step` milliseconds (whole minutes): `step_ms` of it is `step`."""
+    unit = max((unit for unit, size in _UNITS.items() if step % size == 0), key=_UNITS.__getitem__)
+    return f"{step // _UNITS[unit]}{unit}"
+
+
+def season_bars(step: int) -> int:
+    """Bars of a season: a day, or a week where a bar lasts a day or more. `step` is a bar's length in ms."""
+    return max(1, round((DAY if step < DAY else 7 * DAY) / step))
 
 
 def iso(ms: int) -> str:

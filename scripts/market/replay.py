@@ -22,7 +22,7 @@ import pyarrow as pa
 from common.errors import UserError
 from common.job import say
 from market.candles import one_per_time, usable
-from market.intervals import DAY, MINUTE, iso, step_ms
+from market.intervals import MINUTE, interval_of, iso, step_ms
 from market.symbols import slug
 
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz", ".json", ".json.gz", ".zip")
@@ -107,13 +107,13 @@ class Replay:
             by_step.setdefault(_own_step(path, rows), []).append((path, rows))
         fitting = [own for own in by_step if step % own == 0]
         if not fitting:
-            has = ", ".join(_interval(own) for own in sorted(by_step))
+            has = ", ".join(interval_of(own) for own in sorted(by_step))
             raise UserError(
                 f"interval: {interval} cannot be made of the {has} files of {name} in {self.folder}; "
-                f"choose {_interval(min(by_step))} or a multiple of it"
+                f"choose {interval_of(min(by_step))} or a multiple of it"
             )
         own = max(fitting)
-        rows = _join(by_step[own], f"{name} {_interval(own)}")
+        rows = _join(by_step[own], f"{name} {interval_of(own)}")
         return rows if own == step else _resample(rows, own, step, f"{name} {interval}")
 
     def _files_of(self, name: str) -> list[Path]:
@@ -211,7 +211,7 @@ def _own_step(path: Path, rows: np.ndarray) -> int:
         raise UserError(f"{path}: its bars are {own / 1000:g} s apart; candles of whole minutes are needed")
     if named not in (None, own):
         raise UserError(
-            f"{path}: its bars are {_interval(own)} apart, its name says {match and match[1]}; rename or replace it"
+            f"{path}: its bars are {interval_of(own)} apart, its name says {match and match[1]}; rename or replace it"
         )
     return own
 
@@ -357,14 +357,6 @@ def _of_numbers(numbers: np.ndarray) -> np.ndarray:
         raise ValueError("a time is missing")
     scale = np.select([numbers < 1e11, numbers < 1e14, numbers < 1e17], [1e3, 1.0, 1e-3], 1e-6)
     return np.round(numbers * scale).astype(np.int64)
-
-
-def _interval(step: int) -> str:
-    """A bar length as ccxt writes it."""
-    for unit, size in (("d", DAY), ("h", 60 * MINUTE)):
-        if step % size == 0:
-            return f"{step // size}{unit}"
-    return f"{step // MINUTE}m"
 
 
 def _first_line(error: Exception) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
+from forecasting.members import ORACLE, RANDOM_WALK
 from forecasting.quantiles import average
 from market.intervals import MINUTE
 from trading.costs import Costs, RoundTrip
 
-MODEL, FLOOR, ORACLE = "tft", "random_walk", "oracle"
 BUY, HOLD = "BUY", "HOLD"
 
 
@@ -66,9 +66,9 @@ def consensus_members(evaluation: Mapping[str, Any], available: Sequence[str]) -
     walk has no forecast or no loss.
     """
     losses = {name: scores["pinball"] for name, scores in evaluation["members"].items()}
-    floor = losses.get(FLOOR)
-    if floor is None or FLOOR not in available:
-        raise UserError(f"consensus: the {FLOOR} has no forecast or no pinball loss; predict and evaluate again")
+    floor = losses.get(RANDOM_WALK)
+    if floor is None or RANDOM_WALK not in available:
+        raise UserError(f"consensus: the {RANDOM_WALK} has no forecast or no pinball loss; predict and evaluate again")
     heard = [name for name in available if name != ORACLE and losses.get(name) is not None]
     return sorted(name for name in heard if losses[name] <= floor)
 
@@ -97,7 +97,9 @@ def _skill_gate(evaluation: Mapping[str, Any]) -> Gate:
     if skill is None:
         return Gate("skill", False, f"the TFT's skill against the best baseline ({best}) is not known")
     verb = "beats" if skill > 0 else "does not beat"
-    return Gate("skill", skill > 0, f"the TFT {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %")
+    doubt = "" if evaluation["difference"]["significant"] else ", not significant"
+    detail = f"the TFT {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %{doubt}"
+    return Gate("skill", skill > 0, detail)
 
 
 def judge(asked: Sequence[Gate]) -> tuple[str, str]:
