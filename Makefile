@@ -25,10 +25,14 @@ check: $(VENV)/.dev ## formatting, lint, types
 	$(VENV)/bin/mypy scripts tests benchmarks
 	$(SNAKEMAKE) --lint
 
-refresh: $(VENV)/.runtime ## decide anew on fresh candles, with the last run's config and its models as they are
+# the last run's own config, so that nothing but the candles is new
+$(ARTIFACTS)/run.yaml:
+	@echo "$@ is not there: there is no run to go on from; make run first, or name its folder: ARTIFACTS=…" >&2; exit 1
+
+refresh: $(VENV)/.runtime $(ARTIFACTS)/run.yaml ## decide anew on fresh candles, with the last run's config and its models as they are
 	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R data/as_of/live.json $(ARGS)
 
-audit: $(VENV)/.runtime ## settle and audit the last run's decision again, when more candles have come
+audit: $(VENV)/.runtime $(ARTIFACTS)/run.yaml ## settle and audit the last run's decision again, when more candles have come
 	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R settle --allowed-rules all settle audit summary \
 	  plot_forecast plot_consensus plot_evaluation $(ARGS)
 

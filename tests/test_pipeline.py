@@ -109,12 +109,12 @@ def test_a_new_decision_needs_no_new_training(done: Path) -> None:
 def test_auditing_again_touches_no_decision(done: Path) -> None:
     """What `make audit` calls: the last run's own config, and no rule before the settlement."""
     before = artifacts(done)
-    again = (ROOT / "Makefile").read_text().split("audit: $(VENV)")[1].split("clean:")[0]
+    again = (ROOT / "Makefile").read_text().split("\naudit: ")[1].split("clean:")[0]
     rules = re.search(r"-R settle --allowed-rules ((?:\w+|\\\s)[\s\w\\]*) \$\(ARGS\)", again)
     assert rules is not None
     allowed = rules[1].replace("\\", " ").split()
     told = snakemake(
-        done, "-j2", "--configfile", "artifacts/run.yaml", "-R", "settle", "--allowed-rules", *allowed
+        done, "-j2", "--configfile", str(done / "artifacts/run.yaml"), "-R", "settle", "--allowed-rules", *allowed
     ).stdout
     assert "Fetching what came after the decision" in told
     assert "Deciding" not in told
