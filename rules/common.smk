@@ -1,4 +1,5 @@
-# What the rules' files share: where inputs are, and which modules a script is made of.
+# What the rules' files share: where inputs are, and which modules a script is made of. Outputs are flagged update(): scripts
+# write them whole or not at all, so a failed job leaves what an earlier run made.
 
 
 def code(rule_name):

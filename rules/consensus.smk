@@ -10,8 +10,8 @@ rule consensus:
         pin=f"{DATA}/as_of/live.json",
         code=code("consensus"),
     output:
-        trade=f"{ARTIFACTS}/mock_trade.json",
-        path=f"{ARTIFACTS}/forecast_path.csv",
+        trade=update(f"{ARTIFACTS}/mock_trade.json"),
+        path=update(f"{ARTIFACTS}/forecast_path.csv"),
     log:
         f"{ARTIFACTS}/logs/consensus/trade.log",
     benchmark:
@@ -42,8 +42,8 @@ rule settle:
         tape=tape(),
         code=code("settle"),
     output:
-        candles=f"{DATA}/settle/{{symbol}}.parquet",
-        quality=f"{DATA}/settle/{{symbol}}.quality.json",
+        candles=update(f"{DATA}/settle/{{symbol}}.parquet"),
+        quality=update(f"{DATA}/settle/{{symbol}}.quality.json"),
     log:
         f"{ARTIFACTS}/logs/settle/{{symbol}}.log",
     benchmark:
@@ -74,7 +74,7 @@ rule audit:
         candles=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("audit"),
     output:
-        audit=f"{ARTIFACTS}/mock_eval.json",
+        audit=update(f"{ARTIFACTS}/mock_eval.json"),
     log:
         f"{ARTIFACTS}/logs/audit/trade.log",
     benchmark:
@@ -101,7 +101,7 @@ rule summary:
         plots=PLOTS,
         code=code("summary"),
     output:
-        text=f"{ARTIFACTS}/summary.txt",
+        text=update(f"{ARTIFACTS}/summary.txt"),
     log:
         f"{ARTIFACTS}/logs/summary/summary.log",
     benchmark:

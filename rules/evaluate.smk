@@ -13,9 +13,9 @@ rule evaluate:
         pin=f"{DATA}/as_of/train.json",
         code=code("evaluate"),
     output:
-        table=f"{ARTIFACTS}/evaluation.csv",
-        steps=f"{ARTIFACTS}/evaluation_steps.csv",
-        summary=f"{ARTIFACTS}/evaluation.json",
+        table=update(f"{ARTIFACTS}/evaluation.csv"),
+        steps=update(f"{ARTIFACTS}/evaluation_steps.csv"),
+        summary=update(f"{ARTIFACTS}/evaluation.json"),
     log:
         f"{ARTIFACTS}/logs/evaluate/all.log",
     benchmark:

@@ -10,7 +10,7 @@ rule make_features:
         ],
         code=code("make_features"),
     output:
-        features=f"{DATA}/features/{{pin}}/{{symbol}}.parquet",
+        features=update(f"{DATA}/features/{{pin}}/{{symbol}}.parquet"),
     log:
         f"{ARTIFACTS}/logs/make_features/{{pin}}-{{symbol}}.log",
     benchmark:

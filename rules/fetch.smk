@@ -6,7 +6,7 @@ rule run_config:
     input:
         code=code("run_config"),
     output:
-        run=f"{ARTIFACTS}/run.yaml",
+        run=update(f"{ARTIFACTS}/run.yaml"),
     log:
         f"{ARTIFACTS}/logs/run_config/run.log",
     benchmark:
@@ -33,7 +33,7 @@ rule as_of:
         tape=tape(),
         code=code("as_of"),
     output:
-        pin=f"{DATA}/as_of/{{pin}}.json",
+        pin=update(f"{DATA}/as_of/{{pin}}.json"),
     log:
         f"{ARTIFACTS}/logs/as_of/{{pin}}.log",
     benchmark:
@@ -63,8 +63,8 @@ rule fetch_candles:
         tape=tape(),
         code=code("fetch_candles"),
     output:
-        candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
-        quality=f"{DATA}/candles/{{pin}}/{{symbol}}.quality.json",
+        candles=update(f"{DATA}/candles/{{pin}}/{{symbol}}.parquet"),
+        quality=update(f"{DATA}/candles/{{pin}}/{{symbol}}.quality.json"),
     log:
         f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.log",
     benchmark:

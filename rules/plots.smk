@@ -10,8 +10,8 @@ rule plot_evaluation:
         summary=f"{ARTIFACTS}/evaluation.json",
         code=code("plot_evaluation"),
     output:
-        png=f"{ARTIFACTS}/plots/evaluation.png",
-        pdf=f"{ARTIFACTS}/plots/evaluation.pdf",
+        png=update(f"{ARTIFACTS}/plots/evaluation.png"),
+        pdf=update(f"{ARTIFACTS}/plots/evaluation.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_evaluation/plot.log",
     benchmark:
@@ -40,8 +40,8 @@ rule plot_forecast:
         pin=f"{DATA}/as_of/live.json",
         code=code("plot_forecast"),
     output:
-        png=f"{ARTIFACTS}/plots/forecast.png",
-        pdf=f"{ARTIFACTS}/plots/forecast.pdf",
+        png=update(f"{ARTIFACTS}/plots/forecast.png"),
+        pdf=update(f"{ARTIFACTS}/plots/forecast.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_forecast/plot.log",
     benchmark:
@@ -75,8 +75,8 @@ rule plot_consensus:
         settle=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("plot_consensus"),
     output:
-        png=f"{ARTIFACTS}/plots/consensus.png",
-        pdf=f"{ARTIFACTS}/plots/consensus.pdf",
+        png=update(f"{ARTIFACTS}/plots/consensus.png"),
+        pdf=update(f"{ARTIFACTS}/plots/consensus.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_consensus/plot.log",
     benchmark:

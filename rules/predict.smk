@@ -13,7 +13,7 @@ rule predict_tft:
         pin=pin_of,
         code=code("predict_tft"),
     output:
-        forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/tft.parquet",
+        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/tft.parquet"),
     log:
         f"{ARTIFACTS}/logs/predict_tft/{{fold}}.log",
     benchmark:
@@ -49,7 +49,7 @@ rule predict_baselines:
         pin=pin_of,
         code=code("predict_baselines"),
     output:
-        **{member: f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet" for member in BASELINES},
+        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in BASELINES},
     log:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
     benchmark:
@@ -83,7 +83,7 @@ if SIMULATED:
             reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
             code=code("predict_oracle"),
         output:
-            forecasts=f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet",
+            forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet"),
         log:
             f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.log",
         benchmark:

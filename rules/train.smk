@@ -8,8 +8,8 @@ rule train_tft:
         pin=f"{DATA}/as_of/train.json",
         code=code("train_tft"),
     output:
-        model=f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
-        curve=f"{LOGS}/fold-{{fold}}-seed{{seed}}/metrics.csv",
+        model=update(f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt"),
+        curve=update(f"{LOGS}/fold-{{fold}}-seed{{seed}}/metrics.csv"),
     log:
         f"{ARTIFACTS}/logs/train_tft/{{fold}}-seed{{seed}}.log",
     benchmark:

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from binance_server import BinanceServer
 from common.files import write_parquet
 from market.exchange import fetch_rows
-from market.intervals import MINUTE
+from market.intervals import MINUTE, iso
 from market.simulated import Simulated
 from workflow import ROOT, artifacts, snakemake
 
@@ -115,7 +116,7 @@ def test_auditing_again_touches_no_decision(done: Path) -> None:
     allowed = rules[1].replace("\\", " ").split()
     told = snakemake(
         done, "-j2", "--configfile", str(done / "artifacts/run.yaml"), "-R", "settle", "--allowed-rules", *allowed
-    ).stdout
+    ).stderr
     assert "Fetching what came after the decision" in told
     assert "Deciding" not in told
     assert artifacts(done) == before
@@ -131,8 +132,8 @@ def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: 
         told = failed.stdout + failed.stderr
         assert "data/features/train/BTCUSDT.parquet: missing or damaged" in told
         assert "Traceback" not in told
-        kept = artifacts(done)
-        assert all(kept[name] == before[name] for name in ("artifacts/mock_trade.json", "artifacts/evaluation.csv"))
+        damaged = {str(features.relative_to(done)): whole[:1000]}
+        assert artifacts(done) == before | damaged
     finally:
         features.write_bytes(whole)
 
@@ -192,3 +193,30 @@ def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
     features = pd.read_parquet(tmp_path / "data/features/train/ETHUSDT.parquet")
     assert features["segment"].nunique() == 2
     assert "others_return" not in features
+
+
+def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) -> None:
+    """By ccxt, over a real socket: decide, audit what little has come, and audit again when all has."""
+    rows = fetch_rows(Simulated(7, TAPE_END), "BTC/USDT", "1m", TAPE_END - 4500 * MINUTE, TAPE_END)
+    now = TAPE_END - 60 * MINUTE
+    with BinanceServer({"BTCUSDT": rows}, "1m", now=now + 4 * MINUTE + 30_000) as server:
+        live = yaml.safe_load((ROOT / "config" / "live.yaml").read_text())
+        live["exchange"]["options"]["urls"] = server.options["urls"]
+        live |= {"symbols": ["BTC/USDT"], "folds": {"count": 1}, "as_of": iso(now)}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(live))
+        configs = [str(ROOT / "config" / "tiny.yaml"), str(tmp_path / "mine.yaml")]
+        snakemake(tmp_path, "-j2", "--configfile", *configs, "--", "artifacts/mock_eval.json", "run_config")
+        trade = (tmp_path / "artifacts/mock_trade.json").read_bytes()
+        early = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())
+        server.now += 60 * MINUTE
+        run = str(tmp_path / "artifacts/run.yaml")
+        snakemake(tmp_path, "-j2", "--configfile", run, "-R", "settle", "--", "artifacts/mock_eval.json")
+    whole = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())
+    assert (tmp_path / "artifacts/mock_trade.json").read_bytes() == trade
+    assert json.loads(trade)["simulated"] is False
+    assert json.loads(trade)["decision"]["entry_time"] == iso(now)
+    # four whole bars, and a fifth that was still open
+    assert early["evaluated_at"] == iso(now + 4 * MINUTE)
+    assert whole["evaluated_at"] == iso(now + HORIZON * MINUTE)
+    assert not whole["was_partial_window"]
+    assert len(pd.read_parquet(tmp_path / "data/settle/BTCUSDT.parquet")) == HORIZON
