@@ -102,9 +102,12 @@ def test_the_same_run_gives_the_same_bytes(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_new_decision_needs_no_new_training(done: Path) -> None:
-    jobs = snakemake(done, *TINY, "-n", "-R", "data/as_of/live.json").stdout
-    assert "train_tft" not in jobs
+    """Called as `make refresh` does, on the config that the run left."""
+    run = str(done / "artifacts" / "run.yaml")
+    jobs = snakemake(done, "-n", "-j1", "--configfile", run, "-R", "data/as_of/live.json").stdout
     assert "consensus" in jobs
+    assert "train_tft" not in jobs
+    assert "evaluate" not in jobs
 
 
 def test_auditing_again_touches_no_decision(done: Path) -> None:

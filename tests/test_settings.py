@@ -129,6 +129,12 @@ def test_what_was_resolved_is_a_config_that_resolves_to_the_same() -> None:
     assert resolve(as_config(settings)) == settings
 
 
+def test_the_order_of_keys_makes_no_other_settings() -> None:
+    turned = {key: DEFAULTS[key] for key in reversed(DEFAULTS)}
+    turned["model"] = {key: DEFAULTS["model"][key] for key in reversed(DEFAULTS["model"])}
+    assert repr(resolve(turned)) == repr(resolve(DEFAULTS))
+
+
 def test_resolving_leaves_the_config_as_it_was() -> None:
     config = deepcopy(DEFAULTS)
     resolve(config)

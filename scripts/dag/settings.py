@@ -68,7 +68,9 @@ def _typed(value: Any, schema: Config) -> Any:
         # within braces, --config gives nothing but texts;
         # a mapping of anything, such as ccxt's options, has no types to go by: what looks like a number is one
         free = {} if "properties" in schema else {"type": "any"}
-        return {key: _typed(part, schema.get("properties", {}).get(key, free)) for key, part in value.items()}
+        known = schema.get("properties", {})
+        # in one order, whatever file a key stands in: Snakemake takes another order for another param
+        return {key: _typed(value[key], known.get(key, free)) for key in sorted(value, key=str)}
     if isinstance(value, list):
         return [_typed(part, schema.get("items", {})) for part in value]
     kind = schema.get("type", "string")
