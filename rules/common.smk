@@ -23,7 +23,9 @@ def features_of(pin):
 def tape():
     """The candle files that the replay exchange reads: a changed or a new one fetches anew."""
     folder = SETTINGS["exchange"]["folder"]
-    return sorted(map(str, Path(folder).rglob("*.*"))) if SETTINGS["exchange"]["id"] == "replay" else []
+    if SETTINGS["exchange"]["id"] != "replay":
+        return []
+    return sorted(str(path) for path in Path(folder).rglob("*.*") if path.is_file())
 
 
 PLOTS = expand(

@@ -26,7 +26,8 @@ rule train_tft:
         horizon=SETTINGS["horizon"],
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
-        model=SETTINGS["model"],
+        # another seed or another core is no reason to train the others again
+        model={key: value for key, value in SETTINGS["model"].items() if key not in ("seeds", "threads")},
     message:
         "Training fold {wildcards.fold}, seed {wildcards.seed}"
     script:

@@ -37,7 +37,8 @@ def train_tft(
 ) -> None:
     """Train on the features before the fold's training end; write the checkpoint and its training curve (CSV).
 
-    features: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's section.
+    features: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's section,
+    without its seeds and threads.
     A killed training goes on where it was, from a folder beside `output` that is named by what identifies it, the
     modules in `code` included.
     Raises UserError when the span holds too few windows.
@@ -48,11 +49,8 @@ def train_tft(
     frames = [read_parquet(path) for path in features]
     # what lies after the training span is not even in memory
     frames = [frame[frame["timestamp"] < part.train_end].reset_index(drop=True) for frame in frames]
-    windows = (
-        split(frames, part.train_end, model["validation"], step, lookback, horizon) if all(map(len, frames)) else None
-    )
-    _check(windows, fold, part.train_end, lookback, horizon, model)
-    assert windows is not None
+    windows = split(frames, part.train_end, model["validation"], step, lookback, horizon)
+    _check(windows, fold, part.train_end, lookback, horizon, model["batch_size"])
 
     names = feature_columns(frames[0])
     fitted = [frame.loc[frame["timestamp"] < windows.fit_end, names].to_numpy() for frame in frames]
@@ -77,12 +75,10 @@ def train_tft(
         shutil.rmtree(finished)
 
 
-def _check(
-    windows: Split | None, fold: str, train_end: int, lookback: int, horizon: int, model: dict[str, Any]
-) -> None:
-    """Raise UserError when there is nothing to fit or to validate on."""
-    fit, validation = (len(windows.fit), len(windows.validation)) if windows else (0, 0)
-    if fit < model["batch_size"] or not validation:
+def _check(windows: Split, fold: str, train_end: int, lookback: int, horizon: int, batch_size: int) -> None:
+    """Raise UserError when there is not a batch to fit on, or nothing to validate on."""
+    fit, validation = len(windows.fit), len(windows.validation)
+    if fit < batch_size or not validation:
         raise UserError(
             f"fold {fold}: the candles before {iso(train_end)} hold only {fit} unbroken windows of {lookback} + "
             f"{horizon} bars to fit on and {validation} to validate; "

@@ -110,6 +110,11 @@ def test_a_new_decision_needs_no_new_training(done: Path) -> None:
     assert "evaluate" not in jobs
 
 
+def test_another_seed_trains_that_seed_alone(done: Path) -> None:
+    jobs = snakemake(done, *TINY, "-n", "--config", "model={seeds: [1, 2]}").stdout
+    assert re.search(r"^train_tft +3$", jobs, flags=re.MULTILINE)
+
+
 def test_auditing_again_touches_no_decision(done: Path) -> None:
     """What `make audit` calls: the last run's own config, and no rule before the settlement."""
     before = artifacts(done)

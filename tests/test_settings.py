@@ -129,6 +129,15 @@ def test_what_was_resolved_is_a_config_that_resolves_to_the_same() -> None:
     assert resolve(as_config(settings)) == settings
 
 
+def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "candles" / "train"
+    folder.mkdir(parents=True)
+    replayed = {"exchange__id": "replay", "exchange__folder": str(folder)}
+    with pytest.raises(UserError, match="exchange.folder: .* lies in paths.data"):
+        resolve(with_keys(**replayed, paths__data=str(tmp_path / "data")))
+    assert resolve(with_keys(**replayed, paths__data=str(tmp_path / "other")))
+
+
 def test_the_order_of_keys_makes_no_other_settings() -> None:
     turned = {key: DEFAULTS[key] for key in reversed(DEFAULTS)}
     turned["model"] = {key: DEFAULTS["model"][key] for key in reversed(DEFAULTS["model"])}
@@ -174,6 +183,7 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"folds__test_bars": 60}, "folds.test_bars: 60 holds no whole forecast; it must be more than horizon, 60"),
         ({"features__spans": [60, 5]}, "features.spans: .* must rise"),
         ({"days": float("nan")}, "days: nan is not possible; it must be a finite number"),
+        ({"quantiles": [0.05, 0.25, 0.5, 0.75, 0.95, float("nan")]}, "quantiles.5: nan is not possible"),
         ({"consensus__cash": float("inf")}, "consensus.cash: inf is not possible; it must be a finite number"),
         ({"consensus__commission_flat": 1000}, "consensus.cash: 1000 does not cover consensus.commission_flat 1000"),
         ({"model__seeds": [2**70]}, "model.seeds.0: .* is not possible; it must be a whole number from 0 to"),

@@ -41,7 +41,6 @@ MODEL: dict[str, Any] = {
     "validation": 0.2,
     "patience": 3,
     "device": "cpu",
-    "threads": 1,
 }
 
 
@@ -271,6 +270,9 @@ def test_too_little_history_is_told(frames: list[pd.DataFrame], tmp_path: Path) 
     short = train_files(tmp_path, [frame.tail(250).reset_index(drop=True) for frame in frames])
     with pytest.raises(UserError, match="fold 0: the candles before .* hold only .* give more days"):
         train_tft(**short)
+    none = train_files(tmp_path, [frame.tail(150).reset_index(drop=True) for frame in frames])
+    with pytest.raises(UserError, match="fold 0: the candles before .* hold only 0 unbroken windows"):
+        train_tft(**none)
 
 
 def test_a_device_that_is_not_there_is_told() -> None:

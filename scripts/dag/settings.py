@@ -59,7 +59,7 @@ def history_bars(settings: Config, step: int) -> dict[str, int]:
     # ten half-lives leave a thousandth to what came before: an EWMA of the live bars is one of the whole history
     faded = math.ceil(10 * max(settings["baselines"].values()))
     least = warm + settings["lookback"] + 1
-    return {"train": train, "live": max(least, min(train, max(least, season_bars(step) + 1, faded)))}
+    return {"train": train, "live": max(least, min(train, max(season_bars(step) + 1, faded)))}
 
 
 def _typed(value: Any, schema: Config) -> Any:
@@ -118,11 +118,11 @@ def _meaning(schema: Config, path: list[Any]) -> str:
     return meaning
 
 
-def _check_finite(settings: Config, prefix: str = "") -> None:
+def _check_finite(settings: dict[Any, Any], prefix: str = "") -> None:
     """Raise UserError on a number that is none: YAML knows .nan and .inf."""
     for name, value in settings.items():
-        if isinstance(value, dict):
-            _check_finite(value, f"{prefix}{name}.")
+        if isinstance(value, dict | list):
+            _check_finite(value if isinstance(value, dict) else dict(enumerate(value)), f"{prefix}{name}.")
         elif isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{prefix}{name}: {value} is not possible; it must be a finite number")
 
@@ -148,6 +148,12 @@ def _check_values(settings: Config) -> None:
         raise UserError("exchange.folder: is not set; exchange.id replay needs the folder of the candle files")
     if exchange["id"] == "replay" and not Path(exchange["folder"]).is_dir():
         raise UserError(f"exchange.folder: {exchange['folder']} is no folder; give the folder of the candle files")
+    own = Path(settings["paths"]["data"]).resolve()
+    if exchange["id"] == "replay" and Path(exchange["folder"]).resolve().is_relative_to(own):
+        raise UserError(
+            f"exchange.folder: {exchange['folder']} lies in paths.data, which this run writes itself; "
+            "copy the candle files elsewhere, or set another paths.data"
+        )
     secret = secret_in(exchange["options"])
     if secret:
         raise UserError(f"exchange.options.{secret}: keys do not go into a config; set them in the environment")

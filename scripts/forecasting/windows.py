@@ -109,7 +109,7 @@ def split(frames: list[pd.DataFrame], train_end: int, share: float, step: int, l
 
     Positions count through `frames` one under the other, as in Panel. Validation origins stand a quarter horizon apart.
     """
-    first = min(int(frame["timestamp"].iloc[0]) for frame in frames)
+    first = min((int(frame["timestamp"].iloc[0]) for frame in frames if len(frame)), default=train_end)
     fit_end = train_end - round((train_end - first) * share / step) * step
     starts = np.cumsum([0, *(len(frame) for frame in frames)])
     fit, validation = [], []
