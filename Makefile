@@ -1,4 +1,4 @@
-# Front door. `make help` lists the targets; ARGS='…' goes through to snakemake (or pytest).
+# Front door. `make help` lists the targets, and what ARGS='…' goes to.
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -6,17 +6,21 @@ ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test check refresh audit clean
+.PHONY: help run test test-containers check refresh audit plots clean image cluster
+.PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## set up .venv, then everything on the simulated market (ARGS='--config days=20')
 	$(SNAKEMAKE) -j$(CORES) $(ARGS)
 
 test: $(VENV)/.dev ## set up .venv, then the tests (ARGS='-k costs')
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-containers: $(VENV)/.dev ## Docker, Compose, Apptainer and Slurm, each really run (ARGS='-k slurm')
+	$(VENV)/bin/python -m pytest tests/containers $(ARGS)
 
 check: $(VENV)/.dev ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .
@@ -36,8 +40,31 @@ audit: $(VENV)/.runtime $(ARTIFACTS)/run.yaml ## settle and audit the last run's
 	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R settle --allowed-rules all settle audit summary \
 	  plot_forecast plot_consensus plot_evaluation $(ARGS)
 
-clean: ## remove what runs wrote; .venv stays
-	rm -rf data artifacts lightning_logs .snakemake
+plots: ## the pictures of the last run, drawn here (ARGS='--timefmt "%Y-%m-%d %H:%M"', flags of ./exec.sh)
+	./exec.sh --plots $(ARGS)
+
+image: ## the SIF for --use-singularity, by Docker and Apptainer (ARGS='--no-cache', flags of docker build)
+	docker/image.sh $(ARGS)
+
+cluster: $(VENV)/.cluster ## set up .venv with what profiles/slurm and profiles/kubernetes need
+
+docker-build: ## the image of the Compose services (ARGS='--no-cache', flags of docker compose build)
+	docker compose build $(ARGS)
+
+docker-fetch: ## stage_fetch in Compose (ARGS='--days 20', flags of ./exec.sh, as in the three below)
+	docker compose run --rm stage_fetch $(ARGS)
+
+docker-process: ## stage_process in Compose: features and training
+	docker compose run --rm stage_process $(ARGS)
+
+docker-predict: ## stage_predict in Compose
+	docker compose run --rm stage_predict $(ARGS)
+
+docker-pipeline: ## all five stages in Compose, one after the other
+	./docker/pipeline.sh $(ARGS)
+
+clean: ## remove what runs wrote, and further folders (ARGS=runs/a); .venv stays
+	rm -rf data artifacts lightning_logs .snakemake $(ARGS)
 
 $(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + sys.version.split()[0] + "; name another: make run PYTHON=python3.12")'
@@ -45,6 +72,10 @@ $(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh
 	envs/install.sh $(VENV)/bin/python
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime envs/dev.txt
+$(VENV)/.dev: $(VENV)/.cluster envs/dev.txt
 	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r envs/dev.txt
+	touch $@
+
+$(VENV)/.cluster: $(VENV)/.runtime envs/cluster.txt
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r envs/cluster.txt
 	touch $@

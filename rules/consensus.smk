@@ -16,6 +16,8 @@ rule consensus:
         f"{ARTIFACTS}/logs/consensus/trade.log",
     benchmark:
         f"{ARTIFACTS}/logs/consensus/trade.tsv"
+    retries: 0
+    localrule: True
     container:
         SETTINGS["image"]
     threads: 1
@@ -48,6 +50,8 @@ rule settle:
         f"{ARTIFACTS}/logs/settle/{{symbol}}.log",
     benchmark:
         f"{ARTIFACTS}/logs/settle/{{symbol}}.tsv"
+    retries: 0
+    localrule: True
     container:
         SETTINGS["image"]
     threads: 1
@@ -79,6 +83,8 @@ rule audit:
         f"{ARTIFACTS}/logs/audit/trade.log",
     benchmark:
         f"{ARTIFACTS}/logs/audit/trade.tsv"
+    retries: 0
+    localrule: True
     container:
         SETTINGS["image"]
     threads: 1

@@ -24,8 +24,9 @@ rule evaluate:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 10 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 15,
+        lanes=1,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],

@@ -19,8 +19,9 @@ rule make_features:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 5 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 5,
+        lanes=1,
     params:
         spans=SETTINGS["features"]["spans"],
         interval=SETTINGS["interval"],

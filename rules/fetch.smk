@@ -38,6 +38,8 @@ rule as_of:
         f"{ARTIFACTS}/logs/as_of/{{pin}}.log",
     benchmark:
         f"{ARTIFACTS}/logs/as_of/{{pin}}.tsv"
+    retries: 0
+    localrule: True
     container:
         SETTINGS["image"]
     threads: 1
@@ -69,6 +71,8 @@ rule fetch_candles:
         f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.log",
     benchmark:
         f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.tsv"
+    retries: 0
+    localrule: True
     container:
         SETTINGS["image"]
     threads: 1

@@ -58,7 +58,8 @@ rule plot_forecast:
     params:
         symbols=sorted(SYMBOLS, key=lambda symbol: symbol != SETTINGS["consensus"]["symbol"]),
         interval=SETTINGS["interval"],
-        timefmt=SETTINGS["plots"]["timefmt"],
+        # a function: Snakemake takes the braces of a text for wildcards
+        timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
     message:
         "Plotting the forecast"
     script:
@@ -92,7 +93,8 @@ rule plot_consensus:
         runtime=10,
     params:
         interval=SETTINGS["interval"],
-        timefmt=SETTINGS["plots"]["timefmt"],
+        # a function: Snakemake takes the braces of a text for wildcards
+        timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
         pad_min=SETTINGS["plots"]["pad_min"],
     message:
         "Plotting the trade"

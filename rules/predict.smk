@@ -22,8 +22,9 @@ rule predict_tft:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(1500 + 30 * input.size_mb),
-        runtime=30,
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 15,
+        lanes=1,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
@@ -58,8 +59,10 @@ rule predict_baselines:
         SETTINGS["image"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(1500 + 30 * input.size_mb),
-        runtime=15,
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 2 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 10,
+        # one after the other, on one core beside the trainings
+        lanes=2,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
@@ -92,8 +95,9 @@ if SIMULATED:
             SETTINGS["image"]
         threads: 1
         resources:
-            mem_mb=3000,
-            runtime=30,
+            mem_mb=lambda wildcards, attempt: attempt * 1500,
+            runtime=lambda wildcards, attempt: attempt * 15,
+            lanes=2,
         params:
             exchange=SETTINGS["exchange"],
             interval=SETTINGS["interval"],

@@ -18,8 +18,12 @@ rule train_tft:
         SETTINGS["image"]
     threads: SETTINGS["model"]["threads"]
     resources:
-        mem_mb=3000,
-        runtime=240,
+        **({"gpu": 1} if SETTINGS["model"]["device"] == "gpu" else {}),
+        mem_mb=lambda wildcards, input, attempt: attempt * int(2000 + 5 * input.size_mb),
+        # a second a step
+        runtime=lambda wildcards, attempt: (
+            attempt * (30 + SETTINGS["model"]["epochs"] * SETTINGS["model"]["steps_per_epoch"] // 60)
+        ),
     params:
         interval=SETTINGS["interval"],
         lookback=SETTINGS["lookback"],

@@ -12,6 +12,7 @@ import yaml
 
 from common.errors import UserError
 from common.secrets import secret_in
+from dag.image import ROOT, sif_name
 from market.intervals import DAY, MINUTE, parse_time, season_bars, step_ms
 from market.symbols import slug
 from market.warmup import warm_up
@@ -39,6 +40,9 @@ def resolve(config: Config) -> Config:
     step = step_ms(settings["interval"])
     if consensus["horizon_m"] is None:
         consensus["horizon_m"] = settings["horizon"] * step // MINUTE
+    if settings["image"] is None:
+        # short where the workflow runs in its own folder, as it mostly does
+        settings["image"] = sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name())
     _check_finite(settings)
     _check_values(settings)
     _check_trade(settings, step)
@@ -47,9 +51,14 @@ def resolve(config: Config) -> Config:
 
 
 def as_config(settings: Config) -> Config:
-    """Resolved settings in the form of a config again: resolving that gives the same."""
+    """Resolved settings in the form of a config again: resolving that gives the same.
+
+    The image of this source's own lock stays null: it is another in another folder, and the numbers are the same.
+    """
+    own = Path(settings["image"]).name == sif_name()
     return {key: value for key, value in settings.items() if key != "markets"} | {
-        "symbols": list(settings["markets"].values())
+        "symbols": list(settings["markets"].values()),
+        "image": None if own else settings["image"],
     }
 
 
