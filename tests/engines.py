@@ -35,12 +35,17 @@ def call(command: list[str], folder: Path = ROOT, check: bool = True, **env: str
 
 
 def copy_project(folder: Path, tiny: bool) -> Path:
-    """The project's files, as a clone holds them; `tiny` edits config/config.yaml to the size of config/tiny.yaml."""
+    """The project's files, as a clone holds them; `tiny` edits config/config.yaml to the size of config/tiny.yaml.
+
+    A wheel that the user has put in wheels/ comes along: what is built of the copy is what is built here.
+    """
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    for wheel in (ROOT / "wheels").glob("*.whl"):
+        shutil.copy2(wheel, folder / "wheels" / wheel.name)
     if tiny:
         config = folder / "config" / "config.yaml"
         merged = merge(yaml.safe_load(config.read_text()), yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
