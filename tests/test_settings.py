@@ -162,6 +162,7 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"model__epoch": 3}, "model.epoch: there is no such key; did you mean epochs?"),
         ({"model__epochs": "five"}, "model.epochs: 'five' is not possible; it must be a whole number, 1 or more"),
         ({"model": 3}, "model: 3 is not possible"),
+        ({"paths__data": "runs/{a}"}, r"paths.data: 'runs/\{a\}' is not possible; it must be a folder, with no braces"),
         ({"interval": "1x"}, "interval: '1x' is not possible; it must be a bar length such as"),
         ({"symbols": "BTC"}, "symbols: 'BTC' is not possible; it must be a list of symbols"),
         ({"symbols": ["BTC//"]}, "symbols.0: 'BTC//' is not possible"),
