@@ -117,13 +117,15 @@ ODD = [
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_values_arrive_as_they_are(text: str) -> None:
-    words = config_words({"--timefmt": text, "--data-dir": text, "--artifacts-dir": "art/"}, own_logs=True)
+    folder = text.translate(str.maketrans("{}", "()"))  # braces are refused in folders
+    words = config_words({"--timefmt": text, "--data-dir": folder, "--artifacts-dir": "art/"}, own_logs=True)
     given = parse_config(words)
     settings = resolve(
         DEFAULTS | given | {key: DEFAULTS[key] | value for key, value in given.items() if isinstance(value, dict)}
     )
     assert as_config(settings)["plots"]["timefmt"] == text
-    assert settings["paths"] == {"data": text, "artifacts": "art", "logs": "art/lightning_logs"}
+    assert settings["paths"] == {"data": folder, "artifacts": "art", "logs": "art/lightning_logs"}
+    assert parse_config(config_words({"--data-dir": text}, own_logs=True))["paths"]["data"] == text
     assert parse_config(config_words({"--interval": f"{text}: 'x'"}, own_logs=True)) == {"interval": f"{text}: 'x'"}
 
 
