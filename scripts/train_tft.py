@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from common.errors import UserError
@@ -46,16 +47,17 @@ def train_tft(
     torch.set_num_threads(threads)
     step = step_ms(interval)
     part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
-    frames = [read_parquet(path) for path in features]
     # what lies after the training span is not even in memory
-    frames = [frame[frame["timestamp"] < part.train_end].reset_index(drop=True) for frame in frames]
+    frames = [_before(read_parquet(path), part.train_end) for path in features]
     windows = split(frames, part.train_end, model["validation"], step, lookback, horizon)
     _check(windows, fold, part.train_end, lookback, horizon, model["batch_size"])
 
+    symbols = [Path(path).stem for path in features]
+    _check_finite(frames, symbols, fold)
+
     names = feature_columns(frames[0])
-    fitted = [frame.loc[frame["timestamp"] < windows.fit_end, names].to_numpy() for frame in frames]
-    scaler = fit_scaler(np.concatenate(fitted))
-    panel = Panel(frames, scaler, step, lookback, horizon)
+    scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
+    panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols)
     title = f"train fold {fold} seed {seed}"
     say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
 
@@ -75,6 +77,11 @@ def train_tft(
         shutil.rmtree(finished)
 
 
+def _before(frame: pd.DataFrame, end: int) -> pd.DataFrame:
+    """A sorted frame's rows before `end`, not copied."""
+    return frame.iloc[: int(np.searchsorted(frame["timestamp"].to_numpy(), end))]
+
+
 def _check(windows: Split, fold: str, train_end: int, lookback: int, horizon: int, batch_size: int) -> None:
     """Raise UserError when there is not a batch to fit on, or nothing to validate on."""
     fit, validation = len(windows.fit), len(windows.validation)
@@ -84,6 +91,16 @@ def _check(windows: Split, fold: str, train_end: int, lookback: int, horizon: in
             f"{horizon} bars to fit on and {validation} to validate; "
             "give more days, fewer or shorter folds, or a smaller lookback"
         )
+
+
+def _check_finite(frames: list[pd.DataFrame], symbols: list[str], fold: str) -> None:
+    """Raise UserError naming the first feature that is something other than a finite number."""
+    for frame, symbol in zip(frames, symbols, strict=True):
+        for name in feature_columns(frame):
+            bad = np.flatnonzero(~np.isfinite(frame[name].to_numpy()))
+            if len(bad):
+                when = iso(int(frame["timestamp"].iloc[bad[0]]))
+                raise UserError(f"fold {fold}: {name} of {symbol} at {when} is no number; look at the candles there")
 
 
 def _digest(files: Sequence[str], *params: Any) -> str:

@@ -181,6 +181,16 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"as_of": "yesterday"}, "as_of: 'yesterday' is not a time"),
         ({"model__attention_heads": 3}, "model.attention_heads: 3 does not divide model.hidden_size 16"),
         ({"model__seeds": [1, 1]}, "model.seeds: .* names one twice"),
+        ({"model__batch_size": 50}, "model.batch_size: 50 windows are no whole number of chunks; .* model.forks, 8"),
+        (
+            {"model__stride": 0},
+            "model.stride: 0 is not possible; it must be a whole number of bars, 1 or more, or null",
+        ),
+        (
+            {"model__stride": 5000},
+            "model.forks: a chunk of 8 windows, 5000 bars apart, takes 35108 bars, and the first",
+        ),
+        ({"model__averaging": 1}, "model.averaging: 1 is not possible; it must be a number from 0 to under 1"),
         ({"folds__test_bars": 60}, "folds.test_bars: 60 holds no whole forecast; it must be more than horizon, 60"),
         ({"features__spans": [60, 5]}, "features.spans: .* must rise"),
         ({"days": float("nan")}, "days: nan is not possible; it must be a finite number"),

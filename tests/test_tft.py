@@ -31,6 +31,10 @@ MODEL: dict[str, Any] = {
     "epochs": 3,
     "steps_per_epoch": 6,
     "batch_size": 16,
+    "forks": 4,
+    "stride": 8,
+    "scored_steps": 3,
+    "averaging": 0.8,
     "learning_rate": 0.01,
     "hidden_size": 8,
     "hidden_continuous_size": 4,
@@ -51,8 +55,7 @@ def frames() -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def panel(frames: list[pd.DataFrame]) -> Panel:
-    rows = np.concatenate([frame[feature_columns(frame)].to_numpy() for frame in frames])
-    return Panel(frames, fit_scaler(rows), MINUTE, LOOKBACK, HORIZON)
+    return Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
 
 
 def network_for(frames: list[pd.DataFrame], seed: int = 0) -> tft.QuantileTFT:
@@ -70,7 +73,7 @@ def test_targets_are_cumulative_returns_in_units_of_the_origin_scale(panel: Pane
 
 
 def test_the_decoder_is_told_only_calendar_and_position(panel: Panel) -> None:
-    inputs = panel.inputs(np.array([50, 200]))
+    inputs = panel.windows(np.array([50, 200]))
     decoder = inputs["decoder_cont"].numpy()
     known = 1 + len(indicators.CALENDAR)
     assert (decoder[..., :-known] == 0).all()
@@ -84,21 +87,17 @@ def test_what_comes_after_an_origin_does_not_change_its_forecast(frames: list[pd
     poisoned = [frame.copy() for frame in frames]
     after = poisoned[0].columns.drop(["timestamp", "segment"])
     poisoned[0].loc[origin + 1 :, after] = 3.3
-    other = Panel(poisoned, panel_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    other = Panel(poisoned, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
     at = np.array([origin])
     assert tft.predict(network, panel, at).tobytes() == tft.predict(network, other, at).tobytes()
     assert tft.predict(network, panel, at + 1).tobytes() != tft.predict(network, other, at + 1).tobytes()
 
 
 def test_the_calendar_goes_on_smoothly_over_the_origin(panel: Panel) -> None:
-    inputs, known = panel.inputs(np.array([300])), len(indicators.CALENDAR)
+    inputs, known = panel.windows(np.array([300])), len(indicators.CALENDAR)
     last = inputs["encoder_cont"].numpy()[0, -1, -1 - known : -1]
     first = inputs["decoder_cont"].numpy()[0, 0, -1 - known : -1]
     np.testing.assert_allclose(first, last, atol=2 * np.pi / 1440)
-
-
-def panel_scaler(frames: list[pd.DataFrame]) -> Any:
-    return fit_scaler(np.concatenate([frame[feature_columns(frame)].to_numpy() for frame in frames]))
 
 
 def test_fit_and_validation_do_not_touch(frames: list[pd.DataFrame]) -> None:
@@ -111,7 +110,7 @@ def test_fit_and_validation_do_not_touch(frames: list[pd.DataFrame]) -> None:
     assert len(parts.validation)
 
 
-def test_the_forward_is_the_library_s_own(frames: list[pd.DataFrame], panel: Panel) -> None:
+def test_a_lone_origin_s_forecast_is_the_library_s_own(frames: list[pd.DataFrame], panel: Panel) -> None:
     """Same weights, same inputs: what we predict is what pytorch-forecasting's class says."""
     mine = network_for(frames)
     hyper = tft.hyperparameters(feature_columns(frames[0]), LEVELS, MODEL, LOOKBACK)
@@ -122,17 +121,19 @@ def test_the_forward_is_the_library_s_own(frames: list[pd.DataFrame], panel: Pan
         output_transformer=lambda out: out["prediction"],
     )
     stock.load_state_dict(mine.state_dict())
-    inputs = panel.inputs(np.array([100, 300]))
-    with torch.no_grad():
-        assert torch.equal(mine.eval()(inputs)["prediction"], stock.eval()(inputs)["prediction"])
+    for at in (np.array([100]), np.array([100, panel.starts[1] + 300])):
+        with torch.no_grad():
+            said = stock.eval()(panel.windows(at))["prediction"].double().numpy()
+        np.testing.assert_allclose(tft.predict(mine, panel, at), panel.returns(at, said), rtol=1e-5, atol=1e-8)
 
 
 def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel: Panel) -> None:
-    network, batch = network_for(frames).eval(), panel.batch(np.array([100, 300, 500]))
+    network, origins = network_for(frames).eval(), np.array([[100], [300], [500]])
+    chunks = panel.chunks(origins, np.ones_like(origins, dtype=bool))
     with torch.no_grad():
-        said = network(batch[0])["prediction"].double().numpy()
-        loss = network.loss_of(batch).item()
-    error = batch[1].numpy()[..., None] - said
+        said = network(panel.windows(origins[:, 0]))["prediction"].double().numpy()
+        loss = network.loss_of(chunks).item()
+    error = panel.targets(origins[:, 0])[..., None] - said
     pinball = np.where(error >= 0, np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
     expected = (pinball.mean(axis=-1) * np.sqrt(np.arange(1, HORIZON + 1))).mean()
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -144,15 +145,16 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     drift = lfilter([1], [1, -0.97], np.random.default_rng(5).normal(0, 2e-4, len(frame)))
     frame[["open", "high", "low", "close"]] *= np.exp(np.cumsum(drift))[:, None]
     frames = [indicators.features(frame, None, SPANS, MINUTE)]
-    panel = Panel(frames, panel_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    panel = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
     parts = split(frames, int(frames[0]["timestamp"].iloc[-1]), 0.2, MINUTE, LOOKBACK, HORIZON)
     network = network_for(frames)
     tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    everything = training.AllWindows(panel, parts.validation, size=10_000)[0]
     with torch.no_grad():
-        before = network.eval().loss_of(panel.batch(parts.validation)).item()
+        before = network.eval().loss_of(everything).item()
     best = training.fit(network, panel, parts, MODEL | {"epochs": 6, "steps_per_epoch": 40}, 1, "test", tmp_path)
     with torch.no_grad():
-        after = network.eval().loss_of(panel.batch(parts.validation)).item()
+        after = network.eval().loss_of(everything).item()
     assert after == pytest.approx(best, rel=1e-3)
     assert after < 0.9 * before
 
@@ -237,11 +239,55 @@ def test_a_killed_training_resumes_to_the_same_weights(frames: list[pd.DataFrame
         assert Path(broken[name]).read_bytes() == Path(whole[name]).read_bytes()
 
 
+def test_a_feature_that_is_no_number_is_named(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    bad = frames[1].copy()
+    bad.loc[700, "rsi"] = np.nan
+    when = iso(int(bad["timestamp"].iloc[700]))
+    files = train_files(tmp_path, [frames[0], bad])
+    with pytest.raises(UserError, match=f"fold 0: rsi of S1 at {when} is no number; look at the candles there"):
+        train_tft(**files)
+    assert not Path(files["output"]).exists()
+
+
+class Spoil(training.Callback):
+    """Makes a weight no number when the second epoch begins."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            with torch.no_grad():
+                pl_module.output_layer.weight[0, 0] = torch.nan
+
+
+def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
+    frames: list[pd.DataFrame], panel: Panel, tmp_path: Path
+) -> None:
+    parts = split(frames, int(frames[0]["timestamp"].iloc[-1]), 0.2, MINUTE, LOOKBACK, HORIZON)
+    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower model.learning_rate"
+    with pytest.raises(UserError, match=said):
+        training.fit(network_for(frames), panel, parts, MODEL, 1, "title", tmp_path, [Spoil()])
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert kept["epoch"] == 0
+    assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
+
+
+def test_what_is_kept_is_the_weights_average(frames: list[pd.DataFrame], panel: Panel, tmp_path: Path) -> None:
+    """A share of nearly one hardly leaves the weights that the averaging began with; none at all follows them."""
+    parts = split(frames, int(frames[0]["timestamp"].iloc[-1]), 0.2, MINUTE, LOOKBACK, HORIZON)
+    moved = {}
+    for share in (0.0, 0.99999):
+        network = network_for(frames)
+        before = network.output_layer.bias.detach().clone()
+        model = MODEL | {"averaging": share, "epochs": 1, "steps_per_epoch": 30}
+        training.fit(network, panel, parts, model, 1, "title", tmp_path / str(share))
+        moved[share] = float((network.output_layer.bias - before).abs().max())
+    assert moved[0.99999] < moved[0.0] / 3
+
+
 def test_a_checkpoint_round_trips_and_the_library_loads_it(
     frames: list[pd.DataFrame], panel: Panel, tmp_path: Path
 ) -> None:
     network, names = network_for(frames, seed=3), feature_columns(frames[0])
-    scaler = panel_scaler(frames)
+    scaler = fit_scaler(frames)
     hyper = tft.hyperparameters(names, LEVELS, MODEL, LOOKBACK)
     path = tmp_path / "model.ckpt"
     checkpoint.save(str(path), checkpoint.Trained(network, scaler, names, LEVELS, {"fold": "0"}), hyper)
@@ -260,7 +306,7 @@ def test_a_damaged_checkpoint_is_named(frames: list[pd.DataFrame], content: byte
     names = feature_columns(frames[0])
     hyper = tft.hyperparameters(names, LEVELS, MODEL, LOOKBACK)
     network = network_for(frames)
-    checkpoint.save(str(path), checkpoint.Trained(network, panel_scaler(frames), names, LEVELS, {}), hyper)
+    checkpoint.save(str(path), checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(UserError, match=r"model\.ckpt: not a usable checkpoint .* delete it and run again"):
         checkpoint.load(str(path))
@@ -279,4 +325,4 @@ def test_a_device_that_is_not_there_is_told() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"model.device: gpu is not available .* choose one of: auto, cpu"):
-        training.accelerator("gpu")
+        training.device("gpu")

@@ -62,7 +62,7 @@ KNOBS = {
     "--horizon": Knob("horizon", "60", "bars ahead that are forecast"),
     "--epochs": Knob("model.epochs", "12", "epochs at most"),
     "--folds": Knob("folds.count", "3", "rolling-origin folds"),
-    "--batch-size": Knob("model.batch_size", "64", "windows a step"),
+    "--batch-size": Knob("model.batch_size", "128", "windows a step"),
     "--device": Knob("model.device", "auto", "auto, cpu, gpu or mps"),
     "--seed": Knob("model.seeds", "1", "seeds, a model each, with blanks or commas between", several=True),
     "--timefmt": Knob("plots.timefmt", "%m-%d %H:%M", "how pictures write times (strftime)"),

@@ -33,9 +33,11 @@ def resolve(config: Config) -> Config:
     written = settings["symbols"]
     settings["symbols"] = [slug(symbol) for symbol in written]
     settings["markets"] = dict(zip(settings["symbols"], written, strict=True))
-    folds, consensus = settings["folds"], settings["consensus"]
+    folds, model, consensus = settings["folds"], settings["model"], settings["consensus"]
     if folds["embargo"] is None:
         folds["embargo"] = settings["horizon"]
+    if model["stride"] is None:
+        model["stride"] = min(settings["horizon"], settings["lookback"])
     consensus["symbol"] = slug(consensus["symbol"] or written[0])
     step = step_ms(settings["interval"])
     if consensus["horizon_m"] is None:
@@ -151,6 +153,11 @@ def _check_values(settings: Config) -> None:
             f"model.attention_heads: {model['attention_heads']} does not divide "
             f"model.hidden_size {model['hidden_size']}"
         )
+    if model["batch_size"] > model["forks"] and model["batch_size"] % model["forks"]:
+        raise UserError(
+            f"model.batch_size: {model['batch_size']} windows are no whole number of chunks; "
+            f"it must be a multiple of model.forks, {model['forks']}"
+        )
     if len(set(model["seeds"])) < len(model["seeds"]):
         raise UserError(f"model.seeds: {model['seeds']} names one twice; name each once")
     if exchange["id"] == "replay" and not exchange["folder"]:
@@ -213,4 +220,19 @@ def _check_history(settings: Config, step: int) -> None:
         raise UserError(
             f"days: {settings['days']} of {settings['interval']} bars are {bars}; warm-up, lookback, horizon, folds "
             f"and embargo need {needed}; give days={math.ceil(needed * step / DAY)} or more, or fewer or shorter folds"
+        )
+    _check_chunk(
+        settings, math.floor((bars - warm - folds["embargo"] - folds["count"] * folds["test_bars"]) * (1 - share))
+    )
+
+
+def _check_chunk(settings: Config, bars: int) -> None:
+    """Do the first fold's `bars` to fit on hold a whole chunk?"""
+    model = settings["model"]
+    apart = (min(model["forks"], model["batch_size"]) - 1) * model["stride"]
+    needed = settings["lookback"] + apart + settings["horizon"]
+    if bars < needed:
+        raise UserError(
+            f"model.forks: a chunk of {model['forks']} windows, {model['stride']} bars apart, takes {needed} bars, "
+            f"and the first fold has {bars} to fit on; give fewer forks, a smaller model.stride, or more days"
         )

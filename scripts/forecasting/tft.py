@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
-from forecasting.windows import KNOWN, POSITION, Batch, Panel
+from forecasting import forked
+from forecasting.windows import KNOWN, POSITION, Chunks, Panel, grouped
 
 
 class QuantileTFT(TemporalFusionTransformer):
@@ -24,31 +25,31 @@ class QuantileTFT(TemporalFusionTransformer):
         """The network's own units are kept; Panel.returns turns them into returns."""
         return prediction
 
-    def loss_of(self, batch: Batch) -> torch.Tensor:
-        """Mean pinball loss over windows, steps and levels, of cumulative returns in units of the origin's scale."""
-        inputs, target = batch
-        error = target.unsqueeze(-1) - self(inputs)["prediction"]
+    def losses(self, chunks: Chunks) -> torch.Tensor:
+        """Mean pinball loss [chunks, forks] over a window's scored steps and all levels, of cumulative returns in units
+        of the origin's scale."""
+        error = chunks.target.unsqueeze(-1) - forked.forecast(self, chunks.bars, chunks.known, steps=chunks.steps)
         levels = torch.tensor(self.loss.quantiles, device=error.device)
-        root_h = torch.arange(1, error.shape[1] + 1, device=error.device).sqrt()
-        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
+        pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+        return (pinball * (chunks.steps + 1).sqrt()).mean(dim=-1)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+    def loss_of(self, chunks: Chunks) -> torch.Tensor:
+        """Mean loss over all windows that count."""
+        return (self.losses(chunks) * chunks.used).sum() / chunks.used.sum()
+
+    def training_step(self, batch: Chunks, batch_idx: int) -> torch.Tensor:
         """One step's loss."""
         loss = self.loss_of(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.bars))
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Chunks, batch_idx: int) -> None:
         """The loss that early stopping and the choice of the checkpoint look at."""
-        self.log("val_loss", self.loss_of(batch), batch_size=len(batch[1]))
+        self.log("val_loss", self.loss_of(batch), batch_size=int(batch.used.sum()))
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Adam under a one-cycle schedule over all steps. Smith and Topin (2019), arXiv 1708.07120."""
-        peak = self.hparams.learning_rate
-        optimizer = torch.optim.Adam(self.parameters(), lr=peak)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam at a constant rate; what a schedule would settle, the averaging of weights does."""
+        return torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, fused=True)
 
 
 def hyperparameters(features: list[str], levels: list[float], model: dict[str, Any], lookback: int) -> dict[str, Any]:
@@ -79,14 +80,18 @@ def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
 def start_at(network: QuantileTFT, quantiles: np.ndarray) -> None:
     """Let the untrained network say the training targets' own quantiles [levels] everywhere: learning starts there."""
     with torch.no_grad():
-        network.output_layer.weight.mul_(0.01)
+        network.output_layer.weight.mul_(0.1)
         network.output_layer.bias.copy_(torch.as_tensor(quantiles, dtype=torch.float32))
 
 
 @torch.no_grad()
-def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, batch_size: int = 512) -> np.ndarray:
-    """Quantiles [origins, horizon, levels] of the cumulative log return, as the network says them (not sorted)."""
+def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int = 16, chunks: int = 32) -> np.ndarray:
+    """Quantiles [origins, horizon, levels] of the cumulative log return, as the network says them (not sorted).
+
+    Rising origins that follow each other evenly are forecast as forks of one chunk, a lone one as the library does.
+    """
     network.eval()
-    parts = [origins[first : first + batch_size] for first in range(0, len(origins), batch_size)]
-    units = [network(panel.inputs(part))["prediction"].numpy() for part in parts]
-    return panel.returns(origins, np.concatenate(units).astype(np.float64))
+    grid, used = grouped(origins, panel.starts, panel.lookback, forks)
+    parts = (panel.chunks(grid[at : at + chunks], used[at : at + chunks]) for at in range(0, len(grid), chunks))
+    units = torch.cat([forked.forecast(network, part.bars, part.known)[part.used > 0] for part in parts])
+    return panel.returns(origins, units.cpu().numpy().astype(np.float64))

@@ -4,58 +4,78 @@ import logging
 import pickle
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
 from common.job import say
 from forecasting.tft import QuantileTFT
-from forecasting.windows import Batch, Panel, Split
+from forecasting.windows import Chunks, Panel, Split, grouped, last_of_run
+
+# the library walks all modules to average their weights: at every step that would be a tenth of it
+AVERAGED_EVERY = 5
 
 
-class RandomWindows(Dataset):
-    """Batches of random windows. Each depends on (seed, epoch, index) alone, so a resumed training sees the same."""
+class RandomChunks(Dataset):
+    """Batches of random chunks. Each depends on (seed, epoch, index) alone, so a resumed training sees the same.
 
-    def __init__(self, panel: Panel, origins: np.ndarray, size: int, steps: int, seed: int) -> None:
-        self.panel, self.origins, self.size, self.steps, self.seed = panel, origins, size, steps, seed
-        self.epoch = 0
+    The chunks of a batch are drawn from as many equal parts of all origins: from all symbols and times. Its windows are
+    scored at a few steps of the horizon, drawn from as many parts of it: cumulative returns overlap, so a few say
+    nearly all.
+    """
+
+    def __init__(self, panel: Panel, origins: np.ndarray, model: dict[str, Any], seed: int) -> None:
+        self.panel, self.origins, self.last = panel, origins, last_of_run(origins)
+        forks = min(model["forks"], model["batch_size"])
+        self.count, self.slots = model["batch_size"] // forks, model["stride"] * np.arange(forks)
+        self.scored = min(model["scored_steps"] or panel.horizon, panel.horizon)
+        self.steps, self.seed, self.epoch = model["steps_per_epoch"], seed, 0
 
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Chunks:
+        return self.panel.chunks(*self.draw(index))
+
+    def draw(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A batch's origins [chunks, forks], which of them end in the unbroken run that their chunk begins in, and the
+        scored steps."""
         draw = np.random.default_rng([self.seed, self.epoch, index])
-        return self.panel.batch(draw.choice(self.origins, self.size))
+        picked = ((np.arange(self.count) + draw.random(self.count)) / self.count * len(self.origins)).astype(np.int64)
+        steps = ((np.arange(self.scored) + draw.random()) / self.scored * self.panel.horizon).astype(np.int64)
+        origins = self.origins[picked][:, None] + self.slots
+        return origins, origins <= self.last[picked][:, None], steps
 
 
 class AllWindows(Dataset):
     """Batches of the same windows in the same order, evenly thinned to `most` when they are more."""
 
-    def __init__(self, panel: Panel, origins: np.ndarray, size: int = 256, most: int = 1024) -> None:
+    def __init__(self, panel: Panel, origins: np.ndarray, size: int = 32, forks: int = 8, most: int = 1024) -> None:
         kept = origins[:: -(-len(origins) // most)]
-        self.panel, self.groups = panel, np.array_split(kept, -(-len(kept) // size))
+        self.panel, grid = panel, grouped(kept, panel.starts, panel.lookback, forks)
+        self.groups = [tuple(part[at : at + size] for part in grid) for at in range(0, len(grid[0]), size)]
 
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.panel.batch(self.groups[index])
+    def __getitem__(self, index: int) -> Chunks:
+        return self.panel.chunks(*self.groups[index])
 
 
 class Replayable(Callback):
-    """Ties all that is random in training to (seed, step), so that a resumed training ends in the same weights."""
+    """Ties all that is random in an epoch to (seed, epoch), so that a resumed training ends in the same weights."""
 
-    def __init__(self, windows: RandomWindows) -> None:
+    def __init__(self, windows: RandomChunks) -> None:
         self.windows = windows
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -63,10 +83,38 @@ class Replayable(Callback):
         self.windows.epoch = trainer.current_epoch
 
     def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Chunks, batch_idx: int
     ) -> None:
-        """Which units drop out."""
-        torch.manual_seed(self.windows.seed * 1_000_003 + trainer.global_step)
+        """Which units drop out. Not before the first batch: a data loader draws a number when it begins."""
+        if batch_idx == 0:
+            torch.manual_seed(self.windows.seed * 1_000_003 + trainer.current_epoch)
+
+
+class Finite(Callback):
+    """Ends a training whose loss is no number, and says where it was seen; the checkpoints so far are kept."""
+
+    def __init__(self, title: str, windows: RandomChunks) -> None:
+        self.title, self.windows = title, windows
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Chunks, batch_idx: int
+    ) -> None:
+        """Remember the batch."""
+        self.batch, self.index = batch, batch_idx
+
+    def on_before_backward(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor
+    ) -> None:
+        """Look at its loss, before the weights are touched."""
+        if torch.isfinite(loss):
+            return
+        with torch.no_grad():
+            bad = ~cast(QuantileTFT, pl_module).losses(self.batch).isfinite().all(dim=1)
+        origin = self.windows.draw(self.index)[0][int(bad.int().argmax()), 0]
+        raise UserError(
+            f"{self.title}: in epoch {trainer.current_epoch + 1} the loss is no number, first with "
+            f"{self.windows.panel.where(int(origin))}; lower model.learning_rate, or look at the candles there"
+        )
 
 
 class Progress(Callback):
@@ -89,36 +137,57 @@ class Progress(Callback):
         say(f"{self.title}: epoch {done} of {epochs}, validation loss {loss:.4f}, at most {left:.0f} s left")
 
 
-def accelerator(device: str) -> str:
-    """Lightning's name of `device`. Raises UserError when the machine does not have it."""
-    has = {"auto": True, "cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not has[device]:
-        here = ", ".join(name for name, there in has.items() if there)
-        raise UserError(f"model.device: {device} is not available to torch on this machine; choose one of: {here}")
-    return {"gpu": "cuda"}.get(device, device)
+def device(name: str) -> str:
+    """Torch's name of the config's device. Raises UserError when the machine does not have it."""
+    has = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    chosen = next(kind for kind in ("gpu", "mps", "cpu") if has[kind]) if name == "auto" else name
+    if not has[chosen]:
+        here = ", ".join(kind for kind, there in has.items() if there)
+        raise UserError(f"model.device: {name} is not available to torch on this machine; choose one of: auto, {here}")
+    return {"gpu": "cuda"}.get(chosen, chosen)
 
 
 def fit(
-    network: QuantileTFT, panel: Panel, split: Split, model: dict[str, Any], seed: int, title: str, scratch: Path
+    network: QuantileTFT,
+    panel: Panel,
+    split: Split,
+    model: dict[str, Any],
+    seed: int,
+    title: str,
+    scratch: Path,
+    watch: Sequence[Callback] = (),
 ) -> float:
     """Train `network` in place to its best validation loss, which is returned; where it starts is a candidate too.
 
+    What is validated and kept are the weights' moving averages (Polyak and Juditsky 1992, SIAM J. Control Optim. 30):
+    batches of returns are nearly all noise, and the averages settle long before the weights do.
+
     model: the `model` section of the config. scratch: where checkpoints and curves are kept; a `last.ckpt` found there
-    is resumed from. Raises UserError when the loss is not finite.
+    is resumed from. watch: further callbacks. Raises UserError when the loss is not finite.
     """
-    windows = RandomWindows(panel, split.fit, model["batch_size"], model["steps_per_epoch"], seed)
+    windows = RandomChunks(panel, split.fit, model, seed)
     training, validation = (
         DataLoader(data, batch_size=None) for data in (windows, AllWindows(panel, split.validation))
     )
     _quiet()
+    network.to(panel.device)
     start, start_loss = deepcopy(network.state_dict()), _mean_loss(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    callbacks = [
+        EMAWeightAveraging(decay=model["averaging"] ** AVERAGED_EVERY, update_every_n_steps=AVERAGED_EVERY),
+        best,
+        EarlyStopping("val_loss", patience=model["patience"]),
+        Replayable(windows),
+        Finite(title, windows),
+        Progress(title),
+        *watch,
+    ]
     trainer = lightning.Trainer(
-        accelerator=accelerator(model["device"]),
+        accelerator=panel.device,
         devices=1,
         max_epochs=model["epochs"],
         gradient_clip_val=model["gradient_clip"],
-        callbacks=[best, EarlyStopping("val_loss", patience=model["patience"]), Replayable(windows), Progress(title)],
+        callbacks=callbacks,
         logger=CSVLogger(scratch, name="curve", flush_logs_every_n_steps=1),
         log_every_n_steps=model["steps_per_epoch"],
         num_sanity_val_steps=0,
@@ -150,10 +219,10 @@ def curve(scratch: Path) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def _mean_loss(network: QuantileTFT, batches: Iterable[Batch]) -> float:
+def _mean_loss(network: QuantileTFT, batches: Iterable[Chunks]) -> float:
     """Validation loss of the network as it is, every window weighing alike."""
     network.eval()
-    losses = [(network.loss_of(batch).item(), len(batch[1])) for batch in batches]
+    losses = [(network.loss_of(batch).item(), batch.used.sum().item()) for batch in batches]
     network.train()
     return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
 

@@ -4,7 +4,9 @@ A window belongs to an origin: `lookback` bars up to and with it, and `horizon` 
 origin the model is told only what is truly known ahead: the calendar, and the position in the window.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,26 @@ import torch
 
 from forecasting.folds import training_origins
 from market.indicators import CALENDAR, calendar
+from market.intervals import iso
 
 KEYS = ["timestamp", "segment", "close", "scale"]
 POSITION = "position"
 KNOWN = [*CALENDAR, POSITION]
 
-Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
+
+class Chunks(NamedTuple):
+    """Chunks of bars with several origins each, as forecasting.forked reads them."""
+
+    bars: torch.Tensor
+    "[chunks, lookback + (forks - 1) · stride, features]"
+    known: torch.Tensor
+    "[chunks, forks, horizon, known]: what is known ahead"
+    target: torch.Tensor
+    "[chunks, forks, steps]"
+    steps: torch.Tensor
+    "[steps]: those of the horizon that are scored, counted from 0"
+    used: torch.Tensor
+    "[chunks, forks]: 1 where a fork's window is one, 0 where it is not to be looked at"
 
 
 @dataclass(frozen=True)
@@ -28,18 +44,23 @@ class Scaler:
     deviation: np.ndarray
     limit: float = 8.0
 
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Standardised float32 values [rows, features]."""
-        standard = (values - self.mean) / self.deviation
-        return np.clip(standard, -self.limit, self.limit).astype(np.float32)
+    def into(self, out: np.ndarray, frame: pd.DataFrame, names: list[str]) -> None:
+        """Write the standardised columns `names` of `frame` into `out` [rows, features], a column at a time."""
+        for column, name in enumerate(names):
+            standard = (frame[name].to_numpy(dtype=np.float64) - self.mean[column]) / self.deviation[column]
+            np.clip(standard, -self.limit, self.limit, out=out[:, column], casting="same_kind")
 
 
-def fit_scaler(values: np.ndarray) -> Scaler:
-    """Scaler of rows [rows, features] float32, the calendar last: it is left as it is, the same before and after an
-    origin. A constant column keeps deviation 1."""
-    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    mean[-len(CALENDAR) :], deviation[-len(CALENDAR) :] = 0.0, 1.0
-    return Scaler(mean, np.where(deviation > 1e-9, deviation, 1.0))
+def fit_scaler(frames: list[pd.DataFrame]) -> Scaler:
+    """Scaler of the frames' rows, all together. A constant column keeps deviation 1; the calendar is left as it is, the
+    same before and after an origin."""
+    mean, deviation = [], []
+    for name in feature_columns(frames[0]):
+        column = np.concatenate([frame[name].to_numpy() for frame in frames])
+        mean.append(0.0 if name in CALENDAR else column.mean(dtype=np.float64))
+        spread = 1.0 if name in CALENDAR else column.std(dtype=np.float64)
+        deviation.append(spread if spread > 1e-9 else 1.0)
+    return Scaler(np.array(mean), np.array(deviation))
 
 
 def feature_columns(features: pd.DataFrame) -> list[str]:
@@ -48,31 +69,87 @@ def feature_columns(features: pd.DataFrame) -> list[str]:
 
 
 class Panel:
-    """All symbols' rows, one under the other; an origin is a row's position in it. Memory is a copy of the rows."""
+    """All symbols' rows, one under the other; an origin is a row's position in it. Memory is a copy of the rows.
 
-    def __init__(self, frames: list[pd.DataFrame], scaler: Scaler, step: int, lookback: int, horizon: int) -> None:
+    The rows lie where the model computes, on `device`; what a batch takes of them is sliced there.
+    """
+
+    def __init__(
+        self,
+        frames: list[pd.DataFrame],
+        scaler: Scaler,
+        step: int,
+        lookback: int,
+        horizon: int,
+        device: str = "cpu",
+        symbols: Sequence[str] = (),
+    ) -> None:
         names = feature_columns(frames[0])
         self.starts = np.cumsum([0, *(len(frame) for frame in frames)])
-        self.values = np.concatenate([scaler(frame[names].to_numpy()) for frame in frames])
+        values = np.empty((self.starts[-1], len(names)), dtype=np.float32)
+        for frame, start in zip(frames, self.starts, strict=False):
+            scaler.into(values[start : start + len(frame)], frame, names)
+        self.values = torch.from_numpy(values).to(device)
         self.timestamp = np.concatenate([frame["timestamp"].to_numpy() for frame in frames])
         self.log_close = np.log(np.concatenate([frame["close"].to_numpy() for frame in frames]))
         self.scale = np.concatenate([frame["scale"].to_numpy() for frame in frames])
-        self.step, self.lookback, self.horizon = step, lookback, horizon
+        self.step, self.lookback, self.horizon, self.device = step, lookback, horizon, device
         self.root_h = np.sqrt(np.arange(1, horizon + 1))
+        self.symbols = symbols or [f"symbol {number}" for number in range(1, len(frames) + 1)]
 
-    def inputs(self, origins: np.ndarray) -> dict[str, torch.Tensor]:
-        """What pytorch-forecasting's models read of the windows at `origins` [n]: reals are features, then POSITION."""
-        count, reals = len(origins), self.values.shape[1] + 1
-        encoder = np.zeros((count, self.lookback, reals), dtype=np.float32)
-        encoder[..., :-1] = self.values[origins[:, None] + np.arange(1 - self.lookback, 1)]
+    def bars(self, first: np.ndarray, length: int) -> torch.Tensor:
+        """Features [n, length, features] of the rows from `lookback` up to an origin of `first` [n] on.
+
+        Beyond the panel's end its last row is repeated: that is for forks which are not used.
+        """
+        rows = np.minimum(
+            first[:, None] + np.arange(1 - self.lookback, 1 - self.lookback + length), self.starts[-1] - 1
+        )
+        return self.values[torch.from_numpy(rows).to(self.device)]
+
+    def known(self, origins: np.ndarray) -> torch.Tensor:
+        """What is known ahead of `origins` [...]: KNOWN [..., horizon, known], the calendar and the position."""
         ahead = np.arange(1, self.horizon + 1)
-        decoder = np.zeros((count, self.horizon, reals), dtype=np.float32)
-        future = self.timestamp[origins][:, None] + ahead * self.step
-        decoder[..., -1 - len(CALENDAR) : -1] = calendar(future.ravel(), self.step).reshape(count, self.horizon, -1)
-        decoder[..., -1] = ahead / self.horizon
+        known = np.empty((*origins.shape, self.horizon, len(KNOWN)), dtype=np.float32)
+        future = self.timestamp[origins][..., None] + ahead * self.step
+        known[..., :-1] = calendar(future.ravel(), self.step).reshape(*future.shape, -1)
+        known[..., -1] = ahead / self.horizon
+        return torch.from_numpy(known).to(self.device)
+
+    def targets(self, origins: np.ndarray) -> np.ndarray:
+        """Cumulative log returns [..., horizon] after each origin [...], in units of scale · √h, float32."""
+        path = self.log_close[np.minimum(origins[..., None] + np.arange(1, self.horizon + 1), self.starts[-1] - 1)]
+        returns = path - self.log_close[origins][..., None]
+        return (returns / (self.scale[origins][..., None] * self.root_h)).astype(np.float32)
+
+    def returns(self, origins: np.ndarray, units: np.ndarray) -> np.ndarray:
+        """Cumulative log returns [n, horizon, levels] of what the model says in units of scale · √h."""
+        return units * (self.scale[origins][:, None] * self.root_h)[..., None]
+
+    def chunks(self, origins: np.ndarray, used: np.ndarray, steps: np.ndarray | None = None) -> Chunks:
+        """The chunks of origins [n, forks], evenly spaced along a chunk; `used` [n, forks] says which count.
+
+        steps: those of the horizon to score, counted from 0; None: all.
+        """
+        within = np.minimum(origins, self.starts[-1] - 1)
+        scored = np.arange(self.horizon) if steps is None else steps
+        return Chunks(
+            self.bars(origins[:, 0], self.lookback + int(origins[0, -1] - origins[0, 0])),
+            self.known(within),
+            torch.from_numpy(self.targets(within)[..., scored]).to(self.device),
+            torch.from_numpy(scored).to(self.device),
+            torch.from_numpy(used.astype(np.float32)).to(self.device),
+        )
+
+    def windows(self, origins: np.ndarray) -> dict[str, torch.Tensor]:
+        """The windows at `origins` [n] as pytorch-forecasting's own forward, and what builds on it, reads them."""
+        count, known = len(origins), self.known(origins)
+        encoder = torch.cat([self.bars(origins, self.lookback), known.new_zeros(count, self.lookback, 1)], dim=-1)
+        decoder = known.new_zeros(count, self.horizon, encoder.shape[-1])
+        decoder[..., -len(KNOWN) :] = known
         return {
-            "encoder_cont": torch.from_numpy(encoder),
-            "decoder_cont": torch.from_numpy(decoder),
+            "encoder_cont": encoder,
+            "decoder_cont": decoder,
             "encoder_cat": torch.zeros(count, self.lookback, 0, dtype=torch.long),
             "decoder_cat": torch.zeros(count, self.horizon, 0, dtype=torch.long),
             "encoder_lengths": torch.full((count,), self.lookback),
@@ -80,19 +157,9 @@ class Panel:
             "target_scale": torch.ones(count, 2),
         }
 
-    def targets(self, origins: np.ndarray) -> np.ndarray:
-        """Cumulative log returns [n, horizon] after each origin, in units of scale · √h, float32."""
-        path = self.log_close[origins[:, None] + np.arange(1, self.horizon + 1)]
-        returns = path - self.log_close[origins][:, None]
-        return (returns / (self.scale[origins][:, None] * self.root_h)).astype(np.float32)
-
-    def returns(self, origins: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """Cumulative log returns [n, horizon, levels] of what the model says in units of scale · √h."""
-        return units * (self.scale[origins][:, None] * self.root_h)[..., None]
-
-    def batch(self, origins: np.ndarray) -> Batch:
-        """Inputs and targets of the windows at `origins`."""
-        return self.inputs(origins), torch.from_numpy(self.targets(origins))
+    def where(self, row: int) -> str:
+        """Which symbol and time a row is of."""
+        return f"{self.symbols[int(np.searchsorted(self.starts, row, side='right')) - 1]} at {iso(self.timestamp[row])}"
 
 
 @dataclass(frozen=True)
@@ -120,3 +187,29 @@ def split(frames: list[pd.DataFrame], train_end: int, share: float, step: int, l
         spaced = (times - fit_end) % (max(1, horizon // 4) * step) == 0
         validation.append(start + after[(times >= fit_end) & spaced])
     return Split(np.concatenate(fit), np.concatenate(validation), fit_end)
+
+
+def last_of_run(origins: np.ndarray) -> np.ndarray:
+    """For each of the rising `origins` [n], the last one of its unbroken run: what lies between has no gap."""
+    ends = np.flatnonzero(np.diff(origins, append=-1) != 1)
+    return origins[ends[np.searchsorted(ends, np.arange(len(origins)))]]
+
+
+def grouped(origins: np.ndarray, starts: np.ndarray, lookback: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rising `origins` as chunks of at most `most`, evenly spaced within a symbol and unbroken: [n, forks] each, the
+    origins, and which of them were asked for.
+
+    starts: of the panel's symbols. The spacing is the commonest; an origin that does not follow at it begins a chunk.
+    """
+    gaps = np.diff(origins)
+    stride = int(np.bincount(gaps).argmax()) if len(gaps) else 0
+    symbol = np.searchsorted(starts, origins, side="right")
+    # an origin within a lookback of another has no gap between
+    follows = (gaps == stride) & (np.diff(symbol) == 0) & (stride <= lookback)
+    run = np.concatenate([[0], np.flatnonzero(~follows) + 1])
+    place = np.arange(len(origins)) - run[np.searchsorted(run, np.arange(len(origins)), side="right") - 1]
+    forks = min(most, int(place.max()) + 1)
+    first = np.flatnonzero(place % forks == 0)
+    counts = np.diff(first, append=len(origins))
+    slots = np.arange(forks)
+    return origins[first][:, None] + slots * stride, slots < counts[:, None]
