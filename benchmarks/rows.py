@@ -1,0 +1,102 @@
+"""What more rows cost a training: python benchmarks/rows.py [rows …] (default 625000 2500000 10000000).
+
+Simulated one-minute candles of up to 1,000,000 bars a symbol become features, and rule train_tft's own function trains
+on them for four epochs of 20 steps, in a process of its own. Time before training should grow as rows do, time of an
+epoch hardly (the validation windows are at most 1024), and memory by what a row takes, not by what a window does.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import pandas as pd  # noqa: E402
+
+from common.files import write_json, write_parquet  # noqa: E402
+from market import indicators  # noqa: E402
+from market.intervals import MINUTE, iso, parse_time  # noqa: E402
+from market.simulated import COINS, Simulated  # noqa: E402
+from market.warmup import warm_up  # noqa: E402
+
+CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+LONGEST, EPOCHS = 1_000_000, 4
+
+
+def write_features(folder: Path, rows: int) -> list[str]:
+    """Feature files of `rows` rows in all; their paths."""
+    market = Simulated(7, parse_time(CONFIG["exchange"]["tape_end"]))
+    count = -(-rows // LONGEST)
+    paths = []
+    for coin in COINS[:count]:
+        bars = rows // count + warm_up(CONFIG["features"]["spans"])
+        found = market.fetch_ohlcv(f"{coin.base}/USDT", "1m", market.milliseconds() - bars * MINUTE, bars)
+        candles = pd.DataFrame(found, columns=["timestamp", "open", "high", "low", "close", "volume"])
+        frame = indicators.features(candles.astype({"timestamp": "int64"}), None, CONFIG["features"]["spans"], MINUTE)
+        paths.append(str(folder / f"{coin.base}USDT.parquet"))
+        write_parquet(paths[-1], frame)
+    end = market.milliseconds()
+    write_json(folder / "pin.json", {"as_of": end, "as_of_iso": iso(end)})
+    return paths
+
+
+def train(folder: Path, features: list[str]) -> None:
+    """Train as the rule does, in this process."""
+    from train_tft import train_tft
+
+    model = CONFIG["model"] | {
+        "epochs": EPOCHS,
+        "patience": EPOCHS,
+        "stride": min(CONFIG["lookback"], CONFIG["horizon"]),
+    }
+    train_tft(
+        output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
+        pin=str(folder / "pin.json"), fold="0", seed=1, interval="1m",
+        lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
+        levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
+        model=model, threads=1,
+    )  # fmt: skip
+
+
+def watched(folder: Path, features: list[str]) -> tuple[float, float, float]:
+    """Seconds until training begins, seconds an epoch, and peak memory (MiB), of `train` in a process of its own."""
+    begun, ends, told = time.monotonic(), [], []
+    with subprocess.Popen(
+        [sys.executable, __file__, "--train", str(folder), *features], stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            told.append(line)
+            if " to validate" in line or "validation loss" in line:
+                ends.append(time.monotonic())
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit("".join(told[-20:]))
+    # the first epoch also looks at where training starts
+    return ends[0] - begun, (ends[-1] - ends[1]) / (EPOCHS - 1), usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    """A line for each number of rows."""
+    if sys.argv[1:2] == ["--train"]:
+        return train(Path(sys.argv[2]), sys.argv[3:])
+    print("      rows  symbols  files, MiB  until training begins, s  an epoch, s  peak, MiB", flush=True)
+    for rows in [int(word) for word in sys.argv[1:]] or [625_000, 2_500_000, 10_000_000]:
+        with tempfile.TemporaryDirectory() as name:
+            features = write_features(Path(name), rows)
+            size = sum(Path(path).stat().st_size for path in features) / 2**20
+            before, epoch, peak = watched(Path(name), features)
+            print(
+                f"{rows:10d}  {len(features):7d}  {size:10.0f}  {before:24.1f}  {epoch:11.2f}  {peak:9.0f}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()

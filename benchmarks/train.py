@@ -1,0 +1,364 @@
+"""Time to a validation loss: this workflow's training beside stock pytorch-forecasting, on the same data and threads.
+
+    python benchmarks/train.py [--case a|b|c] [--data FOLDER] [--seeds 1 2 3] [--minutes 6] [--pace] [--out FOLDER]
+
+Both train the same model, from the same start, on the same features, targets and loss; what is learned is volatility:
+targets are in one unit a symbol. Stock is pytorch-forecasting's forward under lightning with Adam, on batches of 64
+random windows, with the best of three learning rates. Its windows are sliced from memory, to be the same as ours; what
+its own TimeSeriesDataSet takes to collate a batch is measured beside it and added to its clock. Both are judged by
+stock's forward on the same validation windows, every fifth block of bars; the clock stands while they are. The runs go
+two at a time, a core and a thread each, as two folds of the workflow do. --data: a folder of one-minute candle files;
+without it the simulated market. --pace: steps a second alone and side by side, with one thread and two, and no more.
+
+Writes train-<case>.csv (a row per look) and train-<case>.png, and prints the table.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import lightning  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+import yaml  # noqa: E402
+from lightning.pytorch.callbacks import Callback  # noqa: E402
+from pytorch_forecasting import TimeSeriesDataSet  # noqa: E402
+from torch.utils.data import DataLoader, Dataset, TensorDataset  # noqa: E402
+
+from common.errors import UserError  # noqa: E402
+from forecasting import tft, training  # noqa: E402
+from forecasting.folds import training_origins  # noqa: E402
+from forecasting.windows import Panel, Split, feature_columns, fit_scaler  # noqa: E402
+from market import indicators  # noqa: E402
+from market.intervals import MINUTE, parse_time  # noqa: E402
+from market.replay import Replay  # noqa: E402
+from market.simulated import COINS, Simulated  # noqa: E402
+
+CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+CASES: dict[str, dict[str, Any]] = {
+    "a": {"symbols": 2, "lookback": 168, "horizon": 24, "hidden": 16},
+    "b": {"symbols": 10, "lookback": 720, "horizon": 60, "hidden": 16},
+    "c": {"symbols": 2, "lookback": 168, "horizon": 24, "hidden": 64},
+}
+BARS, BLOCK, FEATURES, WINDOWS = 30_000, 1500, 12, 64
+RATES = [0.001, 0.003, 0.01]
+LOOKED_AT, LOOKS, COLLATED = 512, 5, 20
+
+
+def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.DataFrame]:
+    """FEATURES features of the last BARS one-minute candles of a folder's symbols, or of `count` simulated ones."""
+    names = symbols[:count] if folder else [f"{coin.base}/USDT" for coin in COINS[:count]]
+    market: Any = Simulated(7, parse_time(CONFIG["exchange"]["tape_end"]))
+    if folder:
+        market = Replay(folder, names, "1m")
+    end = market.milliseconds()
+    frames = []
+    for name in names:
+        rows = market.fetch_ohlcv(name, "1m", end - BARS * MINUTE, BARS)
+        candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"])
+        frame = indicators.features(candles.astype({"timestamp": "int64"}), None, [5, 60], MINUTE)
+        spared = [name for name in feature_columns(frame) if name not in indicators.CALENDAR][FEATURES - 4 :]
+        # volatility is left to be learned, as it is by who trains on returns in one unit
+        typical = float(np.sqrt((frame["scale"] ** 2).mean()))
+        frames.append(frame.drop(columns=spared).assign(scale=typical))
+    return frames
+
+
+def spread(frames: list[pd.DataFrame], lookback: int, horizon: int) -> Split:
+    """Every fifth block of BLOCK bars validates, and no window fitted on reaches into one: how fast a model learns is
+    measured where it meets what it has learned from, not a change of regime."""
+    starts = np.cumsum([0, *(len(frame) for frame in frames)])
+    fit, validation = [], []
+    for frame, start in zip(frames, starts, strict=False):
+        times = frame["timestamp"].to_numpy()
+        origins = training_origins(frame, int(times[-1]) + MINUTE, MINUTE, lookback, horizon)
+        first, last = (times[origins + to] // (BLOCK * MINUTE) for to in (1 - lookback, horizon))
+        held = first % 5 == 4, last % 5 == 4
+        fit.append(start + origins[~held[0] & ~held[1]])
+        validation.append(start + origins[held[0] & (first == last)])
+    return Split(np.concatenate(fit), np.concatenate(validation), 0)
+
+
+def collating(frames: list[pd.DataFrame], lookback: int, horizon: int) -> float:
+    """Seconds that pytorch-forecasting's own data set takes to make a batch of these windows."""
+    names = feature_columns(frames[0])
+    rows = [
+        frame[[*names, "close"]].assign(symbol=str(number), time=np.arange(len(frame)))
+        for number, frame in enumerate(frames)
+    ]
+    windows = TimeSeriesDataSet(
+        pd.concat(rows, ignore_index=True), time_idx="time", target="close", group_ids=["symbol"],
+        max_encoder_length=lookback, min_encoder_length=lookback, max_prediction_length=horizon,
+        time_varying_known_reals=list(indicators.CALENDAR),
+        time_varying_unknown_reals=[name for name in names if name not in indicators.CALENDAR],
+    )  # fmt: skip
+    batches = iter(windows.to_dataloader(train=True, batch_size=WINDOWS, num_workers=0))
+    next(batches)
+    begun = time.perf_counter()
+    for _ in range(COLLATED):
+        next(batches)
+    return (time.perf_counter() - begun) / COLLATED
+
+
+class RandomWindows(Dataset):
+    """Stock's batches: random windows, as pytorch-forecasting's forward reads them, and their targets."""
+
+    def __init__(self, panel: Panel, origins: np.ndarray, steps: int, seed: int) -> None:
+        self.panel, self.origins, self.steps = panel, origins, steps
+        self.draw = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        picked = self.draw.choice(self.origins, WINDOWS)
+        return self.panel.windows(picked), torch.from_numpy(self.panel.targets(picked))
+
+
+class Stock(tft.QuantileTFT):
+    """pytorch-forecasting's forward, under the same loss and a constant learning rate, as is its default."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        """One step's loss."""
+        return self.mean_loss(*batch)
+
+    def mean_loss(self, inputs: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+        """The loss of tft.QuantileTFT.losses, by the library's own forward."""
+        error = target.unsqueeze(-1) - self(inputs)["prediction"]
+        levels, root_h = torch.tensor(self.loss.quantiles), torch.arange(1, error.shape[1] + 1).sqrt()
+        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing: Clock looks."""
+
+    def configure_optimizers(self) -> Any:
+        """Adam at a constant rate."""
+        return torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate)
+
+
+class Clock(Callback):
+    """At every epoch's end: training seconds so far, steps, and the loss by stock's forward on the same windows."""
+
+    def __init__(self, judge: Stock, panel: Panel, origins: np.ndarray, budget: float, collating: float) -> None:
+        kept = origins[:: -(-len(origins) // LOOKED_AT)]
+        self.judge, self.budget, self.collating, self.spent = judge, budget, collating, 0.0
+        self.rows: list[dict[str, float]] = []
+        parts = np.array_split(kept, -(-len(kept) // 64))
+        self.windows = [(panel.windows(part), torch.from_numpy(panel.targets(part))) for part in parts]
+
+    def look(self, network: torch.nn.Module, step: int) -> None:
+        """One row."""
+        self.judge.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            losses = [(self.judge.mean_loss(*batch).item(), len(batch[1])) for batch in self.windows]
+        loss = sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+        self.rows.append({"seconds": self.spent, "step": step, "loss": loss})
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Let the clock run."""
+        if not self.rows:
+            self.look(pl_module, 0)
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Stop it before anything is looked at."""
+        if trainer.is_last_batch:
+            self.spent += time.perf_counter() - self.started + self.collating * trainer.num_training_batches
+
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Look, with the weights that would be kept."""
+        self.look(pl_module, trainer.global_step)
+        trainer.should_stop = trainer.should_stop or self.spent > self.budget
+
+
+def one(job: dict[str, Any]) -> None:
+    """Train once, in this process; write its rows and figures to job["out"]."""
+    torch.set_num_threads(job.get("threads", 1))
+    if hasattr(os, "sched_setaffinity") and job.get("threads", 1) == 1:
+        os.sched_setaffinity(0, {job["core"]})
+    case, model = CASES[job["case"]], CONFIG["model"] | {"hidden_size": CASES[job["case"]]["hidden"]} | job["model"]
+    lookback, horizon, levels = case["lookback"], case["horizon"], CONFIG["quantiles"]
+    frames = frames_of(case["symbols"], job["data"], job["symbols"])
+    model["stride"] = model["stride"] or min(horizon, lookback)
+    parts = spread(frames, lookback, horizon)
+    panel = Panel(frames, fit_scaler(frames), MINUTE, lookback, horizon)
+    torch.manual_seed(job["seed"])
+    hyper = tft.hyperparameters(feature_columns(frames[0]), levels, model, lookback)
+    start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), levels)
+    judge, network = (build(hyper, levels) for build in (stock, stock if job["method"] == "stock" else tft.build))
+    tft.start_at(network, start)
+    waits = collating(frames, lookback, horizon) if job["method"] == "stock" else 0.0
+    clock = Clock(judge.eval(), panel, parts.validation, job["minutes"] * 60, waits)
+    with tempfile.TemporaryDirectory() as scratch:
+        fit = fit_stock if job["method"] == "stock" else fit_ours
+        fit(network, panel, parts, model, job, clock, Path(scratch))
+    rows = pd.DataFrame(clock.rows)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows.assign(method=job["method"], rate=job["model"]["learning_rate"], seed=job["seed"], peak_mib=peak).to_csv(
+        job["out"], index=False
+    )
+
+
+def stock(hyper: dict[str, Any], levels: list[float]) -> Stock:
+    """The library's model."""
+    network = tft.build(hyper, levels)
+    network.__class__ = Stock
+    return network
+
+
+def fit_stock(
+    network: Stock, panel: Panel, parts: Split, model: dict[str, Any], job: dict[str, Any], clock: Clock, scratch: Path
+) -> None:
+    """Train with stock's forward until the time is up."""
+    windows = DataLoader(RandomWindows(panel, parts.fit, model["steps_per_epoch"], job["seed"]), batch_size=None)
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=10**6, gradient_clip_val=model["gradient_clip"], callbacks=[clock],
+        num_sanity_val_steps=0, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    # one batch of nothing: the clock looks when validation begins
+    trainer.fit(network, windows, DataLoader(TensorDataset(torch.zeros(1))))
+
+
+def fit_ours(
+    network: Any, panel: Panel, parts: Split, model: dict[str, Any], job: dict[str, Any], clock: Clock, scratch: Path
+) -> None:
+    """Train as the workflow does."""
+    training.fit(network, panel, parts, model, job["seed"], "benchmark", scratch, [clock])
+
+
+def run_all(jobs: list[dict[str, Any]], quiet: bool = False) -> pd.DataFrame:
+    """Each job in a process of its own, as many at once as there are cores; all their rows."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
+    free = list(cores[:2])
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(free)) as pool:
+
+        def run(job: dict[str, Any]) -> pd.DataFrame:
+            job |= {"core": free.pop(), "out": str(Path(folder) / f"{id(job)}.csv")}
+            told = subprocess.run([sys.executable, __file__, "--one", json.dumps(job)], capture_output=True, text=True)
+            free.append(job["core"])
+            if told.returncode:
+                raise SystemExit(told.stderr[-3000:])
+            rows = pd.read_csv(job["out"])
+            best = rows.iloc[rows["loss"].argmin()]
+            if not quiet:
+                print(f"{job['method']} rate {job['model']['learning_rate']} seed {job['seed']}: "
+                      f"best {best['loss']:.5f} after {best['seconds']:.0f} s", flush=True)  # fmt: skip
+            return rows
+
+        return pd.concat(list(pool.map(run, jobs)), ignore_index=True)
+
+
+def report(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per method and seed: losses, the time until stock's best of that seed, steps a second and memory.
+
+    A single look can be lucky: the same is said of the mean of LOOKS looks in a row.
+    """
+    rows = rows.sort_values(["method", "seed", "step"])
+    rows["mean_loss"] = rows.groupby(["method", "seed"])["loss"].transform(lambda loss: loss.rolling(LOOKS).mean())
+    told = []
+    for (method, seed), own in rows.groupby(["method", "seed"]):
+        stock = rows[(rows["method"] == "stock") & (rows["seed"] == seed)]
+        line = {"method": method, "seed": seed}
+        for loss in ("loss", "mean_loss"):
+            reached = own.loc[own[loss] <= stock[loss].min(), "seconds"]
+            line |= {f"best_{loss}": own[loss].min(), f"s_to_stock_s_{loss}": reached.min()}
+        pace = own["step"].max() / own["seconds"].max()
+        windows = WINDOWS if method == "stock" else CONFIG["model"]["batch_size"]
+        told.append(line | {"steps_s": pace, "windows_s": pace * windows, "peak_mib": own["peak_mib"].max()})
+    return pd.DataFrame(told)
+
+
+def pace(common: dict[str, Any]) -> None:
+    """Print steps a second, of all jobs together: one with a thread, one with two, two side by side with one each."""
+    print("method  jobs x threads  steps/s")
+    for method in ("stock", "ours"):
+        for jobs, threads in ((1, 1), (1, 2), (2, 1)):
+            model = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
+            job = {"method": method, **common, "minutes": 0.25, "threads": threads, "model": model}
+            rows = run_all([job | {"seed": seed} for seed in range(jobs)], quiet=True)
+            total = sum(own["step"].max() / own["seconds"].max() for _, own in rows.groupby("seed"))
+            print(f"{method:6s}  {jobs} x {threads}{total:18.1f}", flush=True)
+
+
+def draw(rows: pd.DataFrame, path: Path, case: str) -> None:
+    """Loss against time, a line a run."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    looks = {"stock": ("tab:red", "stock pytorch-forecasting"), "ours": ("tab:blue", "this workflow")}
+    for method, (colour, label) in looks.items():
+        for number, (_, own) in enumerate(rows[rows["method"] == method].groupby("seed")):
+            name = None if number else label
+            axes.plot(own["seconds"].clip(lower=1), own["loss"], color=colour, label=name, lw=1.2)
+    axes.axhline(rows.loc[rows["method"] == "stock", "loss"].min(), color="grey", lw=0.8, ls="--", label="stock's best")
+    best, first = rows["loss"].min(), rows.loc[rows["step"] == 0, "loss"].max()
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="validation loss", title=f"Case {case}: {CASES[case]}")
+    axes.set_ylim(best - 0.1 * (first - best), first + 0.1 * (first - best))
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Choose stock's rate, run the seeds, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--case", choices=list(CASES), default="a")
+    parser.add_argument("--data", help="a folder of one-minute candle files")
+    parser.add_argument("--symbols", nargs="+", default=["BTCUSDT", "ETHUSDT", "SOLUSDT"], help="of that folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--minutes", type=float, default=6, help="of training, stock; a third of it for this workflow")
+    parser.add_argument("--model", default="{}", help='settings of the model, ours alone: {"stride": 12}')
+    parser.add_argument("--pace", action="store_true", help="steps a second, alone and side by side")
+    parser.add_argument("--only", choices=["stock", "ours"])
+    parser.add_argument("--out", type=Path, default=Path("."))
+    given = parser.parse_args()
+    if given.one:
+        try:
+            return one(json.loads(given.one))
+        except UserError as error:
+            raise SystemExit(str(error)) from None
+    common = {"case": given.case, "data": given.data and str(Path(given.data).resolve()), "minutes": given.minutes}
+    common["symbols"] = given.symbols
+    if given.pace:
+        return pace(common)
+    jobs = []
+    if given.only != "ours":
+        stock_job = {"method": "stock", **common}
+        jobs += [stock_job | {"model": {"learning_rate": rate}, "seed": given.seeds[0]} for rate in RATES]
+    if given.only != "stock":
+        model = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
+        ours = {"method": "ours", **common, "minutes": given.minutes / 3, "model": model | json.loads(given.model)}
+        jobs += [ours | {"seed": seed} for seed in given.seeds]
+    first = run_all(jobs)
+    found = [first[first["method"] == "ours"]]
+    if given.only != "ours":
+        tried = first[first["method"] == "stock"]
+        best = float(tried["rate"].iloc[tried["loss"].argmin()])
+        more = [stock_job | {"model": {"learning_rate": best}, "seed": seed} for seed in given.seeds[1:]]
+        found += [tried[tried["rate"] == best], *([run_all(more)] if more else [])]
+    rows = pd.concat(found, ignore_index=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(given.out / f"train-{given.case}.csv", index=False)
+    if not given.only:
+        print(report(rows).to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        draw(rows, given.out / f"train-{given.case}.png", given.case)
+
+
+if __name__ == "__main__":
+    main()
