@@ -10,7 +10,7 @@ from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
 from forecasting import forked
 from forecasting.training import AllWindows, RandomChunks
-from forecasting.windows import Panel, fit_scaler, grouped, last_of_run, split
+from forecasting.windows import HALF, Panel, fit_scaler, grouped, last_of_run, split
 from market import indicators
 from market.intervals import MINUTE
 from test_indicators import candles
@@ -149,6 +149,22 @@ def test_some_steps_are_what_all_of_them_would_be(shape: str) -> None:
     steps = torch.tensor([1, 4])
     some, every = (forked.forecast(network, bars, known, steps=wanted) for wanted in (steps, None))
     torch.testing.assert_close(some, every[:, :, steps], rtol=0, atol=1e-6)
+
+
+def test_values_that_are_looked_up_are_what_they_would_be_alone() -> None:
+    network = network_of("plain")
+    draw = torch.Generator().manual_seed(3)
+    unit = torch.tensor([1 / 32, 1 / 256, 1 / 16])
+    bars = torch.randint(-HALF, HALF + 1, (120, LOOKBACK, len(PAST)), generator=draw) * unit
+    known = torch.randint(-HALF, HALF + 1, (120, 1, HORIZON, 2), generator=draw) * unit[:2]
+    assert min(bars[..., 0].numel(), known[..., 0].numel()) > 2 * HALF + 1
+    looked_up, alone = (
+        forked.forecast(network, bars, known, units=given) for given in ((unit, unit[:2]), (None, None))
+    )
+    torch.testing.assert_close(looked_up, alone, rtol=0, atol=1e-5)
+    ours, expected = gradients(network, looked_up), gradients(network, alone)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max() + 1))
 
 
 def test_dropout_drops_in_training_alone() -> None:

@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from common.errors import UserError
 from common.files import write_json, write_parquet
 from forecasting import checkpoint, tft, training
-from forecasting.windows import Panel, feature_columns, fit_scaler, split
+from forecasting.windows import HALF, Panel, feature_columns, fit_scaler, split
 from market import indicators
 from market.intervals import MINUTE, iso
 from test_indicators import candles, others
@@ -78,7 +78,9 @@ def test_the_decoder_is_told_only_calendar_and_position(panel: Panel) -> None:
     known = 1 + len(indicators.CALENDAR)
     assert (decoder[..., :-known] == 0).all()
     ahead = panel.timestamp[[50, 200]][:, None] + MINUTE * np.arange(1, HORIZON + 1)
-    np.testing.assert_array_equal(decoder[0, :, -known:-1], indicators.calendar(ahead[0], MINUTE))
+    np.testing.assert_array_equal(
+        decoder[0, :, -known:-1] * HALF, np.rint(indicators.calendar(ahead[0], MINUTE) * HALF)
+    )
     np.testing.assert_allclose(decoder[1, :, -1], np.arange(1, HORIZON + 1) / HORIZON)
 
 
@@ -326,3 +328,19 @@ def test_a_device_that_is_not_there_is_told() -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"model.device: gpu is not available .* choose one of: auto, cpu"):
         training.device("gpu")
+
+
+def test_features_are_rounded_far_below_their_noise_and_cut_far_beyond_it(frames: list[pd.DataFrame]) -> None:
+    names = feature_columns(frames[0])
+    scaler = fit_scaler(frames)
+    wild = frames[0].copy()
+    wild.loc[3, "rsi"] = 1e9
+    rows = np.empty((len(wild), len(names)), dtype=np.float32)
+    scaler.into(rows, wild, names)
+    own, day = names.index("rsi"), names.index("day_sin")
+    assert rows[3, own] == 8
+    kept = np.delete(np.arange(len(wild)), 3)
+    exact = (wild["rsi"] - scaler.mean[own]) / scaler.deviation[own]
+    assert np.abs(rows[kept, own] - exact[kept]).max() <= 1 / 64 + 1e-6
+    assert np.abs(rows[:, day] - wild["day_sin"]).max() <= 1 / 512 + 1e-6
+    assert set(np.unique(rows[:, own] * 32 % 1)) == {0.0}

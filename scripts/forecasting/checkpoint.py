@@ -36,7 +36,7 @@ def save(path: str, trained: Trained, hyper: dict[str, Any]) -> None:
         "scaler": {
             "mean": torch.from_numpy(trained.scaler.mean),
             "deviation": torch.from_numpy(trained.scaler.deviation),
-            "limit": trained.scaler.limit,
+            "unit": torch.from_numpy(trained.scaler.unit),
         },
         "features": trained.features,
         "levels": trained.levels,
@@ -55,7 +55,7 @@ def load(path: str) -> Trained:
         network = build(content["hyper_parameters"], content["levels"])
         network.load_state_dict(content["state_dict"])
         saved = content["scaler"]
-        scaler = Scaler(np.asarray(saved["mean"]), np.asarray(saved["deviation"]), saved["limit"])
+        scaler = Scaler(*(np.asarray(saved[name]) for name in ("mean", "deviation", "unit")))
         return Trained(network, scaler, content["features"], content["levels"], content["about"])
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -19,6 +19,8 @@ from pytorch_forecasting.models.temporal_fusion_transformer.sub_modules import (
 from torch import Tensor, nn
 from torch.nn import functional
 
+from forecasting.windows import HALF
+
 
 def forecast(
     network: TemporalFusionTransformer,
@@ -26,12 +28,14 @@ def forecast(
     known: Tensor,
     static: dict[str, Tensor] | None = None,
     steps: Tensor | None = None,
+    units: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> Tensor:
     """What the network says [chunks, forks, steps, outputs] at every fork of every chunk.
 
     bars: [chunks, lookback + (forks - 1) · stride, the encoder's variables], all reals. known: [chunks, forks, horizon,
     the decoder's variables], all reals. static: each static variable's embedding [chunks, size], where there are some.
-    steps: those of the horizon that are wanted, counted from 0; None: all. The lookback is the network's
+    steps: those of the horizon that are wanted, counted from 0; None: all. units: what bars and known are whole
+    multiples of, HALF of them at most, for each variable; None: of nothing. The lookback is the network's
     max_encoder_length.
     """
     chunks, length = bars.shape[:2]
@@ -41,8 +45,8 @@ def forecast(
 
     about = _about(network, bars, static)
     context = network.static_context_variable_selection(about)
-    past = _select(network.encoder_variable_selection, bars, context[:, None])
-    ahead = _select(network.decoder_variable_selection, known, context[:, None, None])
+    past = _select(network.encoder_variable_selection, bars, context[:, None], units[0])
+    ahead = _select(network.decoder_variable_selection, known, context[:, None, None], units[1])
 
     # the LSTM gives its cell at the end of a call alone: a call for each fork
     state = tuple(
@@ -80,19 +84,26 @@ def _about(network: TemporalFusionTransformer, bars: Tensor, static: dict[str, T
     return bars.new_zeros(len(bars), network.hparams.hidden_size)
 
 
-def _select(selection: VariableSelectionNetwork, x: Tensor, context: Tensor) -> Tensor:
+def _select(selection: VariableSelectionNetwork, x: Tensor, context: Tensor, unit: Tensor | None = None) -> Tensor:
     """Variable selection [..., hidden] of reals [..., variables], under a context that broadcasts to [..., hidden].
 
     Each variable is one number, scaled up by an affine map before anything else: what is linear in its networks is
-    applied to that map, not to its result.
+    applied to that map, not to its result. Where x are whole multiples of `unit` [variables], and more rows than there
+    are of those, a variable's network is computed once for each multiple, and dropout drops for all rows that have it.
     """
-    own = tables(selection)
-    count = len(selection.input_sizes)
-    each = _each_variable(own, x.reshape(-1, count).T.unsqueeze(-1), _dropout(selection))
+    own = _tables(selection)
+    rows = x.reshape(-1, x.shape[-1])
+    count = rows.shape[1]
     if count == 1:
-        return each[0].view(*x.shape[:-1], -1)
-    weights = _weights(selection.flattened_grn, x, own, context).softmax(dim=-1)
-    return (each * weights.reshape(-1, count).T.unsqueeze(-1)).sum(dim=0).view(*x.shape[:-1], -1)
+        return _each_variable(own, rows.T.unsqueeze(-1), _dropout(selection))[0].view(*x.shape[:-1], -1)
+    weights = _weights(selection.flattened_grn, x, own, context).softmax(dim=-1).view(-1, count)
+    if unit is None or len(rows) <= 2 * HALF + 1:
+        each = _each_variable(own, rows.T.unsqueeze(-1), _dropout(selection))
+        return (each * weights.T.unsqueeze(-1)).sum(dim=0).view(*x.shape[:-1], -1)
+    multiples = torch.arange(-HALF, HALF + 1, device=x.device) * unit.unsqueeze(1)
+    each = _each_variable(own, multiples.unsqueeze(-1), _dropout(selection)).flatten(0, 1)
+    place = (rows / unit).round().long() + HALF + torch.arange(count, device=x.device) * multiples.shape[1]
+    return functional.embedding_bag(place, each, per_sample_weights=weights, mode="sum").view(*x.shape[:-1], -1)
 
 
 def _each_variable(own: dict[str, Tensor], x: Tensor, dropout: float) -> Tensor:
@@ -142,7 +153,7 @@ def _weights(grn: GatedResidualNetwork, x: Tensor, own: dict[str, Tensor], conte
     return grn.gate_norm(grn.fc2(out), residual)
 
 
-def tables(selection: VariableSelectionNetwork) -> dict[str, Tensor]:
+def _tables(selection: VariableSelectionNetwork) -> dict[str, Tensor]:
     """A selection's weights, those of a kind as one tensor [variables, …], under the name that they have in a
     variable's network; `scale` and `shift` [variables, size] are those of the affine maps before it."""
     names = list(selection.input_sizes)

@@ -28,7 +28,9 @@ class QuantileTFT(TemporalFusionTransformer):
     def losses(self, chunks: Chunks) -> torch.Tensor:
         """Mean pinball loss [chunks, forks] over a window's scored steps and all levels, of cumulative returns in units
         of the origin's scale."""
-        error = chunks.target.unsqueeze(-1) - forked.forecast(self, chunks.bars, chunks.known, steps=chunks.steps)
+        error = chunks.target.unsqueeze(-1) - forked.forecast(
+            self, chunks.bars, chunks.known, steps=chunks.steps, units=chunks.units
+        )
         levels = torch.tensor(self.loss.quantiles, device=error.device)
         pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
         return (pinball * (chunks.steps + 1).sqrt()).mean(dim=-1)
@@ -93,5 +95,6 @@ def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int 
     network.eval()
     grid, used = grouped(origins, panel.starts, panel.lookback, forks)
     parts = (panel.chunks(grid[at : at + chunks], used[at : at + chunks]) for at in range(0, len(grid), chunks))
-    units = torch.cat([forked.forecast(network, part.bars, part.known)[part.used > 0] for part in parts])
+    said = (forked.forecast(network, part.bars, part.known, units=part.units)[part.used > 0] for part in parts)
+    units = torch.cat(list(said))
     return panel.returns(origins, units.cpu().numpy().astype(np.float64))

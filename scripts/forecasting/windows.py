@@ -19,6 +19,8 @@ from market.intervals import iso
 KEYS = ["timestamp", "segment", "close", "scale"]
 POSITION = "position"
 KNOWN = [*CALENDAR, POSITION]
+# standardised values are told apart up to so many units, either way
+HALF = 256
 
 
 class Chunks(NamedTuple):
@@ -32,35 +34,42 @@ class Chunks(NamedTuple):
     "[chunks, forks, steps]"
     steps: torch.Tensor
     "[steps]: those of the horizon that are scored, counted from 0"
+    units: tuple[torch.Tensor, torch.Tensor | None]
+    "[features] and [known]: what bars and known are whole multiples of, where they are"
     used: torch.Tensor
     "[chunks, forks]: 1 where a fork's window is one, 0 where it is not to be looked at"
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and standard deviation [features] of the training rows; values beyond `limit` deviations are cut there."""
+    """Mean and standard deviation [features] of the training rows, and the unit that standardised values are rounded
+    to; beyond HALF units they are cut.
+
+    A 32nd of a deviation is far below a feature's noise, and what a network says of few values is quickly looked up.
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
-    limit: float = 8.0
+    unit: np.ndarray
 
     def into(self, out: np.ndarray, frame: pd.DataFrame, names: list[str]) -> None:
         """Write the standardised columns `names` of `frame` into `out` [rows, features], a column at a time."""
         for column, name in enumerate(names):
             standard = (frame[name].to_numpy(dtype=np.float64) - self.mean[column]) / self.deviation[column]
-            np.clip(standard, -self.limit, self.limit, out=out[:, column], casting="same_kind")
+            out[:, column] = np.clip(np.rint(standard / self.unit[column]), -HALF, HALF) * self.unit[column]
 
 
-def fit_scaler(frames: list[pd.DataFrame]) -> Scaler:
-    """Scaler of the frames' rows, all together. A constant column keeps deviation 1; the calendar is left as it is, the
-    same before and after an origin."""
-    mean, deviation = [], []
+def fit_scaler(frames: list[pd.DataFrame], limit: float = 8.0) -> Scaler:
+    """Scaler of the frames' rows, all together. A constant column keeps deviation 1; the calendar, from -1 to 1, is
+    rounded alone, the same before and after an origin."""
+    mean, deviation, unit = [], [], []
     for name in feature_columns(frames[0]):
         column = np.concatenate([frame[name].to_numpy() for frame in frames])
         mean.append(0.0 if name in CALENDAR else column.mean(dtype=np.float64))
         spread = 1.0 if name in CALENDAR else column.std(dtype=np.float64)
         deviation.append(spread if spread > 1e-9 else 1.0)
-    return Scaler(np.array(mean), np.array(deviation))
+        unit.append((1.0 if name in CALENDAR else limit) / HALF)
+    return Scaler(np.array(mean), np.array(deviation), np.array(unit))
 
 
 def feature_columns(features: pd.DataFrame) -> list[str]:
@@ -90,6 +99,10 @@ class Panel:
         for frame, start in zip(frames, self.starts, strict=False):
             scaler.into(values[start : start + len(frame)], frame, names)
         self.values = torch.from_numpy(values).to(device)
+        # a position is a multiple of its own
+        units = scaler.unit, np.array([*[1 / HALF] * len(CALENDAR), 1 / horizon])
+        past, ahead = (torch.from_numpy(unit.astype(np.float32)).to(device) for unit in units)
+        self.units = past, ahead if horizon <= HALF else None
         self.timestamp = np.concatenate([frame["timestamp"].to_numpy() for frame in frames])
         self.log_close = np.log(np.concatenate([frame["close"].to_numpy() for frame in frames]))
         self.scale = np.concatenate([frame["scale"].to_numpy() for frame in frames])
@@ -112,7 +125,7 @@ class Panel:
         ahead = np.arange(1, self.horizon + 1)
         known = np.empty((*origins.shape, self.horizon, len(KNOWN)), dtype=np.float32)
         future = self.timestamp[origins][..., None] + ahead * self.step
-        known[..., :-1] = calendar(future.ravel(), self.step).reshape(*future.shape, -1)
+        known[..., :-1] = np.rint(calendar(future.ravel(), self.step).reshape(*future.shape, -1) * HALF) / HALF
         known[..., -1] = ahead / self.horizon
         return torch.from_numpy(known).to(self.device)
 
@@ -138,6 +151,7 @@ class Panel:
             self.known(within),
             torch.from_numpy(self.targets(within)[..., scored]).to(self.device),
             torch.from_numpy(scored).to(self.device),
+            self.units,
             torch.from_numpy(used.astype(np.float32)).to(self.device),
         )
 
