@@ -25,7 +25,8 @@ def project(image: str, tiny_project: Path) -> Iterator[Path]:
 
 def run(project: Path, command: str) -> str:
     """Run a line of the overview by a shell; what it printed."""
-    done = call(["bash", "-c", command], project)
+    # the image of the tiny checkout, beside the source's own
+    done = call(["bash", "-c", command], project, IMAGE="forecast:tiny")
     return done.stdout + done.stderr
 
 
