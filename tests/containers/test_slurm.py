@@ -67,7 +67,7 @@ def test_a_run_on_slurm_in_containers_gives_the_same_bytes(
 @kills
 def test_a_training_killed_by_time_goes_on_where_it_was(cluster: list[str], tmp_path: Path) -> None:
     # longer than Slurm lets a minute's job live: up to two
-    long = ["--config", "model={epochs: 70, steps_per_epoch: 100, patience: 70}", "--", MODEL]
+    long = ["--config", "model={epochs: 200, steps_per_epoch: 100, patience: 200}", "--", MODEL]
     first_a_minute = ["--set-resources", "train_tft:runtime=1+9*(attempt-1)"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     with ThreadPoolExecutor() as pool:
