@@ -229,10 +229,10 @@ def _check_history(settings: Config, step: int) -> None:
 def _check_chunk(settings: Config, bars: int) -> None:
     """Do the first fold's `bars` to fit on hold a whole chunk?"""
     model = settings["model"]
-    apart = (min(model["forks"], model["batch_size"]) - 1) * model["stride"]
-    needed = settings["lookback"] + apart + settings["horizon"]
+    forks = min(model["forks"], model["batch_size"])
+    needed = settings["lookback"] + (forks - 1) * model["stride"] + settings["horizon"]
     if bars < needed:
         raise UserError(
-            f"model.forks: a chunk of {model['forks']} windows, {model['stride']} bars apart, takes {needed} bars, "
+            f"model.forks: a chunk of {forks} windows, {model['stride']} bars apart, takes {needed} bars, "
             f"and the first fold has {bars} to fit on; give fewer forks, a smaller model.stride, or more days"
         )
