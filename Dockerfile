@@ -7,7 +7,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS packages
 
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 python3-venv rsync \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 python3-venv rsync \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*.log /var/log/apt /var/lib/dpkg/*-old \
     && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the base image has Python " + sys.version.split()[0] + "; give another BASE: 3.11 or later is needed")' \
     && python3 -m venv /opt/forecast
