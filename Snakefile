@@ -13,7 +13,7 @@ from dag.pods import mend
 from dag.settings import as_config, history_bars, resolve
 from dag.slurm import check_slurm
 from dag.sources import sources
-from forecasting.members import BASELINES, ORACLE, TFT
+from forecasting.members import COMPUTED, ORACLE, TFT
 from market.intervals import step_ms
 
 mend()
@@ -44,7 +44,7 @@ SYMBOLS = SETTINGS["symbols"]
 SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
-MEMBERS = [TFT, *BASELINES]
+MEMBERS = [TFT, *COMPUTED]
 # the oracle knows the simulated market's law: it is measured against, and never part of a decision
 MEASURED = [*MEMBERS, ORACLE] if SIMULATED else MEMBERS
 

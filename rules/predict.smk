@@ -50,7 +50,7 @@ rule predict_baselines:
         pin=pin_of,
         code=code("predict_baselines"),
     output:
-        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in BASELINES},
+        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in COMPUTED},
     log:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
     benchmark:

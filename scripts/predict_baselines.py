@@ -10,7 +10,7 @@ from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
 from forecasting.baselines import MEMBERS, Bars, Settings
 from forecasting.folds import fold_origins, make_fold, unbroken
-from forecasting.members import BASELINES
+from forecasting.members import COMPUTED
 from forecasting.quantiles import forecast_table
 from market.intervals import iso, season_bars, step_ms
 
@@ -70,7 +70,7 @@ def predict_baselines(
 if __name__ == "__main__":
     with job() as snakemake:
         predict_baselines(
-            output={member: snakemake.output[member] for member in BASELINES},
+            output={member: snakemake.output[member] for member in COMPUTED},
             features=list(snakemake.input.features),
             candles=list(snakemake.input.candles),
             live_candles=list(snakemake.input.live_candles),

@@ -12,14 +12,14 @@ from common.errors import UserError
 from common.files import write_json, write_parquet
 from forecasting.baselines import MEMBERS, Bars, Settings, symmetric_quantiles
 from forecasting.folds import unbroken
-from forecasting.members import BASELINES
+from forecasting.members import COMPUTED
 from forecasting.quantiles import read_forecasts
 from market.intervals import DAY, MINUTE, season_bars
 from predict_baselines import predict_baselines
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SETTINGS = Settings(horizon=6, levels=LEVELS, season=10, ewma_halflife=5, drift_halflife=20)
-EVERY = pytest.mark.parametrize("name", BASELINES)
+EVERY = pytest.mark.parametrize("name", COMPUTED)
 
 
 def walk(rows: int = 400, seed: int = 1, gaps: tuple[int, ...] = ()) -> Bars:
@@ -185,7 +185,7 @@ def pin_file(path: Path, rows: int) -> str:
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    return {name: str(folder / f"{name}.parquet") for name in BASELINES}
+    return {name: str(folder / f"{name}.parquet") for name in COMPUTED}
 
 
 def test_rule_writes_a_fold(tmp_path: Path) -> None:

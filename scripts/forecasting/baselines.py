@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.folds import unbroken
-from forecasting.members import BASELINES
+from forecasting.members import COMPUTED
 from market.indicators import segments
 
 # windows of the history that an empirical distribution is taken from, at most
@@ -95,7 +95,7 @@ def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Set
     return forecast
 
 
-MEMBERS: dict[str, Member] = dict(zip(BASELINES, [random_walk, ewma, ewma_drift, seasonal_naive], strict=True))
+MEMBERS: dict[str, Member] = dict(zip(COMPUTED, [random_walk, ewma, ewma_drift, seasonal_naive], strict=True))
 
 
 def symmetric_quantiles(samples: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
