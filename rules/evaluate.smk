@@ -1,8 +1,9 @@
-# Needs the folds' forecasts and what came; gives artifacts/evaluation.csv, evaluation_steps.csv and evaluation.json.
+# Needs the folds' forecasts and what came; gives artifacts/evaluation.csv, evaluation_steps.csv, evaluation_pooled.csv
+# and evaluation.json.
 
 
 rule evaluate:
-    """Score every member on every fold, against the baselines and, on the simulated market, the oracle."""
+    """Score every member on every fold, against the baselines and, where there is one, the oracle."""
     input:
         forecasts=expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
@@ -15,6 +16,7 @@ rule evaluate:
     output:
         table=update(f"{ARTIFACTS}/evaluation.csv"),
         steps=update(f"{ARTIFACTS}/evaluation_steps.csv"),
+        standing=update(f"{ARTIFACTS}/evaluation_pooled.csv"),
         summary=update(f"{ARTIFACTS}/evaluation.json"),
     log:
         f"{ARTIFACTS}/logs/evaluate/all.log",

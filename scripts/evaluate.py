@@ -1,8 +1,9 @@
-"""Rule evaluate: scores of every member against what came, by fold, symbol and step, and whether the TFT is worth it.
+"""Rule evaluate: scores of every member against what came, by fold, symbol and step, and whether a model is worth it.
 
 docs/evaluation.md says what each figure is.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,18 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_csv, write_json
 from common.job import job, say
-from forecasting import scoring
+from forecasting.comparison import hac_lags, make_panel
 from forecasting.folds import Fold, make_fold
-from forecasting.members import BASELINES, ORACLE, RANDOM_WALK, TFT
-from forecasting.quantiles import Forecasts, read_forecasts
+from forecasting.members import ORACLE, RANDOM_WALK, baselines
+from forecasting.scores import CELL, FIGURES, Market, by_fold, naive_scale, pit_shares, pool, score_runs, scored
+from forecasting.verdict import compare
 from market.intervals import iso, step_ms
-
-CELL = ["fold", "symbol", "member"]
-LOSSES = ["pinball", "crps", "mae", "mse"]
-PLAIN = ["coverage50", "coverage90", "mape"]
-SKILLS = [f"skill_{baseline}" for baseline in BASELINES]
-COLUMNS = ["origins", "pinball", "crps", "coverage50", "coverage90", "mae", "rmse", "mape", *SKILLS, "oracle_share"]
-# below this many stretches of independent origins, a standard error says nothing
-STRETCHES = 5
-
-Closes = dict[str, pd.Series]
-Runs = dict[str, dict[str, str]]
 
 
 def evaluate(
     table: str,
     steps: str,
+    standing: str,
     summary: str,
     forecasts: list[str],
     candles: list[str],
@@ -45,25 +37,28 @@ def evaluate(
     folds: dict[str, int],
     stride: int,
 ) -> None:
-    """Write the scores of every fold, symbol and member (`table`), of every step too (`steps`), and the `summary`.
+    """Write the scores of every fold, symbol and member (`table`), of every step too (`steps`), over all (`standing`: a
+    row a member, the best first), and the `summary`.
 
-    forecasts: files named <fold>/<member>.parquet. candles: one <symbol>.parquet a symbol, and `pin`, both of the
-    training pin. folds: count, test_bars, embargo. stride: bars between origins.
-    Raises UserError when members differ in their origins, or an outcome is missing from the candles.
+    forecasts: files named <fold>/<member>.parquet; one without rows is of a member that sits the fold out. candles: one
+    <symbol>.parquet a symbol, and `pin`, both of the training pin. folds: count, test_bars, embargo. stride: bars
+    between origins. Raises UserError when members differ in their origins, or an outcome is missing from the candles.
     """
     pinned, step = read_json(pin), step_ms(interval)
-    closes = {Path(path).stem: _log_close(path) for path in candles}
     runs = by_fold(forecasts)
-    cells, losses, crossings = score_runs(runs, closes, step, horizon, levels)
-    missing = sorted(set(symbols) - set(cells["symbol"]))
+    spans = [make_fold(fold, pinned["as_of"], step, **folds) for fold in runs]
+    scores = score_runs(runs, _market(candles, spans[0].train_end, step), horizon, levels)
+    missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
         raise UserError(f"evaluate: no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
 
-    per_symbol = scored(cells, CELL)
-    pooled = pool(cells)
-    best = min(BASELINES, key=lambda name: pooled["pinball"][name])
-    spans = [make_fold(fold, pinned["as_of"], step, **folds) for fold in runs]
-    gap = difference(losses, best, stride * step, horizon, stride)
+    pooled = pool(scores.cells)
+    panel = make_panel(
+        _in_units(scores.losses), [name for name in pooled.index if name not in scores.sat_out], stride * step
+    )
+    lags = hac_lags(horizon, stride, panel.moments())
+    found = compare(panel, lags)
+    ranked = rank(pooled, found, scores.sat_out)
     content = {
         "simulated": pinned["simulated"],
         "exchange": exchange,
@@ -71,174 +66,59 @@ def evaluate(
         "horizon": horizon,
         "symbols": symbols,
         "quantiles": levels,
-        "folds": [_fold(span, int((losses["fold"] == int(span.name)).sum())) for span in spans],
-        "members": {member: _member(pooled.loc[member], crossings[member]) for member in pooled.index},
-        "best_baseline": best,
-        "skill_vs_best_baseline": number(pooled[f"skill_{best}"][TFT]),
-        "difference": gap,
-        "verdict": verdict(gap),
+        "folds": [_fold(span, int((scores.losses["fold"] == int(span.name)).sum())) for span in spans],
+        "members": _members(pooled, scores.crossings),
+        "oracle": None if ORACLE not in pooled.index else "law" if pinned["simulated"] else "realised volatility",
+        "pit": _pit(pooled, levels),
+        "sat_out": scores.sat_out,
     }
-    write_csv(table, per_symbol)
-    write_csv(steps, scored(cells, [*CELL, "step"]))
-    write_json(summary, content)
-    say(report(pooled, content["verdict"]))
+    write_csv(table, scored(scores.cells, CELL))
+    write_csv(steps, scored(scores.cells, [*CELL, "step"]))
+    write_csv(standing, ranked)
+    write_json(summary, content | found)
+    say(report(ranked, found, scores.sat_out))
 
 
-def by_fold(paths: list[str]) -> Runs:
-    """Forecast files by fold and member, from paths that end in <fold>/<member>.parquet, in the folds' order."""
-    runs: Runs = {}
-    for path in sorted(map(Path, paths), key=lambda path: (int(path.parent.name), path.stem)):
-        runs.setdefault(path.parent.name, {})[path.stem] = str(path)
-    for fold, members in runs.items():
-        missing = sorted({TFT, *BASELINES} - set(members))
-        if missing:
-            raise UserError(f"evaluate: fold {fold} lacks the forecasts of {', '.join(missing)}; predict them first")
-    return runs
+def rank(pooled: pd.DataFrame, found: Mapping[str, Any], sat_out: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """A row a member, the best first, with all that the terminal shows; those that sat out a fold come last."""
+    best, kept = found["best_baseline"], found["confidence_set"]
+    rows = []
+    for member in sorted(pooled.index, key=lambda name: (name in sat_out, pooled["pinball"][name])):
+        against = found["against_best"].get(member, {"skill": np.nan, "band": None})
+        low, high = against["band"] or (np.nan, np.nan)
+        p = found["comparisons"].get(member, {}).get(best, {}).get("p_holm")
+        row = {
+            "member": member,
+            "skill_vs_best_baseline": against["skill"],
+            "skill_low": low,
+            "skill_high": high,
+            "p": np.nan if p is None else p,
+            "in_confidence_set": None if kept is None or member in (*sat_out, ORACLE) else member in kept,
+        }
+        rows.append(row | {name: pooled[name][member] for name in [*FIGURES, "oracle_share"]})
+    return pd.DataFrame(rows)
 
 
-def score_runs(
-    runs: Runs, closes: Closes, step: int, horizon: int, levels: list[float]
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Mean losses by fold, symbol, member and step; a row of pinball losses by origin; crossings by member."""
-    cells: list[pd.DataFrame] = []
-    losses: list[pd.DataFrame] = []
-    crossings: dict[str, int] = {}
-    for fold, members in runs.items():
-        keys: pd.DataFrame | None = None
-        actual: dict[str, np.ndarray] = {}
-        first = next(iter(members.values()))
-        for member, path in members.items():
-            said = read_forecasts(path, horizon, levels)
-            if keys is None:
-                keys = pd.DataFrame({"fold": int(fold), "symbol": said.symbol, "origin": said.origin})
-                actual = outcomes(said, closes, step, horizon)
-            elif not (np.array_equal(keys["symbol"], said.symbol) and np.array_equal(keys["origin"], said.origin)):
-                raise UserError(f"{path}: has other origins than {first}; delete both and run again")
-            crossings[member] = crossings.get(member, 0) + said.crossings
-            scores = {name: score(actual[name], said.quantiles[rows], levels) for name, rows in said.rows().items()}
-            cells += [_cell(int(fold), name, member, part) for name, part in scores.items()]
-            keys[member] = np.concatenate([part["pinball"].mean(axis=1) for part in scores.values()])
-        if keys is not None:
-            losses.append(keys)
-    return pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings
-
-
-def outcomes(said: Forecasts, closes: Closes, step: int, horizon: int) -> dict[str, np.ndarray]:
-    """Realised cumulative log returns [origins, horizon] of each symbol, in the forecasts' order.
-
-    Raises UserError when the candles lack a bar of it.
-    """
-    found = {}
-    for symbol, rows in said.rows().items():
-        if symbol not in closes:
-            raise UserError(f"evaluate: {symbol} is forecast, but has no candles; delete its forecasts and run again")
-        times = said.origin[rows, None] + step * np.arange(horizon + 1)
-        path = closes[symbol].reindex(times.ravel()).to_numpy().reshape(times.shape)
-        if np.isnan(path).any():
-            lacking = iso(int(times[np.isnan(path)][0]))
-            raise UserError(
-                f"evaluate: the candles of {symbol} lack the bar at {lacking} that forecasts are measured against; "
-                "delete the forecasts and run again"
-            )
-        found[symbol] = path[:, 1:] - path[:, :1]
-    return found
-
-
-def score(actual: np.ndarray, quantiles: np.ndarray, levels: list[float]) -> dict[str, np.ndarray]:
-    """Every loss and coverage [origins, horizon], of outcomes [origins, horizon] and quantiles [..., levels]."""
-    at = {level: quantiles[..., k] for k, level in enumerate(levels)}
-    loss = scoring.pinball(actual, quantiles, levels)
-    return {
-        "pinball": loss.mean(axis=-1),
-        "crps": loss @ scoring.crps_weights(levels),
-        "coverage50": scoring.covered(actual, at[0.25], at[0.75]),
-        "coverage90": scoring.covered(actual, at[0.05], at[0.95]),
-        "mae": np.abs(actual - at[0.5]),
-        "mse": (actual - at[0.5]) ** 2,
-        "mape": scoring.price_error_percent(actual, at[0.5]),
-    }
-
-
-def scored(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The cells' mean losses by `keys`, with rmse, skill against each baseline and the oracle share, sorted."""
-    # every origin has every step, so steps weigh alike
-    means = cells.groupby(keys, sort=True)[["origins", *LOSSES, *PLAIN]].mean().astype({"origins": np.int64})
-    others = [key for key in keys if key != "member"]
-    of_member = means["pinball"].unstack("member")
-    wide = of_member.loc[pd.MultiIndex.from_frame(means.index.to_frame()[others])].set_axis(means.index)
-    return _compared(means, wide).reset_index()[[*keys, *COLUMNS]]
-
-
-def pool(cells: pd.DataFrame) -> pd.DataFrame:
-    """Scores by member over all folds and symbols, origins weighing alike.
-
-    Losses are in units of the random walk's own loss at that symbol, so that a quiet symbol counts as a wild one does.
-    """
-    symbols = _weighted(cells, ["symbol", "member"]).reset_index()
-    walk = symbols[symbols["member"] == RANDOM_WALK].set_index("symbol")[LOSSES]
-    still = ", ".join(walk.index[(walk == 0).any(axis="columns").to_numpy()])
-    if still:
-        raise UserError(f"evaluate: the price of {still} stands still in the test spans; drop it from symbols")
-    relative = cells.copy()
-    relative[LOSSES] /= walk.loc[cells["symbol"]].to_numpy()
-    members = _weighted(relative, ["member"])
-    wide = pd.DataFrame([members["pinball"]] * len(members), index=members.index)
-    return _compared(members, wide)
-
-
-def difference(losses: pd.DataFrame, baseline: str, spacing: int, horizon: int, stride: int) -> dict[str, Any]:
-    """How the TFT's pinball loss differs from the baseline's, relative to it, and how sure that is.
-
-    The standard error is that of a mean over origins whose losses overlap in time and are shared between symbols:
-    the symbols of a moment are added up, then a HAC variance is taken along each fold (Driscoll and Kraay 1998,
-    Review of Economics and Statistics 80(4)). `spacing` is the time between two origins, in ms.
-    """
-    unit = losses.groupby("symbol")[RANDOM_WALK].transform("mean")
-    size = float((losses[baseline] / unit).mean())
-    gap = (losses[TFT] - losses[baseline]) / unit
-    mean = float(gap.mean())
-    moments = len(losses[["fold", "origin"]].drop_duplicates())
-    lags = scoring.hac_lags(horizon, stride, moments)
-    total = 0.0
-    for _, part in losses.assign(gap=gap - mean).groupby("fold"):
-        slot = ((part["origin"] - part["origin"].min()) // spacing).to_numpy()
-        total += scoring.hac_sum(np.bincount(slot, weights=part["gap"].to_numpy()), lags)
-    error = float(np.sqrt(total) / len(losses)) / size if moments >= STRETCHES * (lags + 1) else None
-    return {
-        "baseline": baseline,
-        "mean": mean / size,
-        "standard_error": error,
-        "significant": error is not None and abs(mean / size) > 2 * error,
-        "lags": lags,
-        "moments": moments,
-        "origins": len(losses),
-    }
-
-
-def verdict(gap: dict[str, Any]) -> str:
-    """A plain sentence on the difference to the best baseline, with two standard errors."""
-    error = gap["standard_error"]
-    spread = "" if error is None else f" ± {200 * error:.2f} %"
-    amount = f"{100 * abs(gap['mean']):.2f} %{spread}"
-    doubt = "" if gap["significant"] else " (not significant)" if error is not None else " (too few origins to be sure)"
-    if gap["mean"] < 0:
-        return f"The TFT beats the best baseline ({gap['baseline']}) by {amount} in pinball loss{doubt}."
-    return (
-        f"The TFT does not beat the best baseline ({gap['baseline']}): {amount} worse in pinball loss{doubt}. "
-        "Use the baseline."
-    )
-
-
-def report(pooled: pd.DataFrame, sentence: str) -> str:
-    """A small aligned table of the members, best first, and the verdict."""
-    rows = [f"{'member':<16}{'pinball':>9}{'crps':>9}{'mae':>9}{'in 50 %':>9}{'in 90 %':>9}{'oracle':>9}"]
-    for member, row in pooled.sort_values("pinball").iterrows():
-        share = "" if np.isnan(row["oracle_share"]) else f"{row['oracle_share']:.0%}"
-        rows.append(
-            f"{member:<16}{row['pinball']:>9.4f}{row['crps']:>9.4f}{row['mae']:>9.4f}"
-            f"{row['coverage50']:>9.1%}{row['coverage90']:>9.1%}{share:>9}"
+def report(ranked: pd.DataFrame, found: Mapping[str, Any], sat_out: Mapping[str, Sequence[str]]) -> str:
+    """A small aligned table of the members, best first, and what it says in words."""
+    head = f"{'member':<18}{'pinball':>8}{'skill %':>9}{'95 % band':>18}{'p':>8}{'in 50':>7}{'in 90':>7}{'mae':>8}"
+    lines = [f"{head}{'oracle':>8}{'set':>5}"]
+    for row in ranked.to_dict("records"):
+        low, high, p = 100 * row["skill_low"], 100 * row["skill_high"], row["p"]
+        skill = _text(100 * row["skill_vs_best_baseline"], "+.2f")
+        band = f"{low:+.2f} … {high:+.2f}" if low < high else ""
+        lines.append(
+            f"{row['member']:<18}{row['pinball']:>8.4f}{skill:>9}{band:>18}"
+            f"{'<0.001' if p < 0.001 else _text(p, '.3f'):>8}{row['coverage50']:>7.1%}{row['coverage90']:>7.1%}"
+            f"{row['mae']:>8.4f}{_text(row['oracle_share'], '.0%'):>8}{'yes' if row['in_confidence_set'] else '':>5}"
         )
-    return "\n".join([*rows, "(losses in units of the random walk's)", sentence])
+    notes = [
+        f"(pinball, mae: in units of the random walk's; skill: over {found['best_baseline']}; oracle: share of the",
+        " best possible gain on the random walk; set: may be the best, with 90 % confidence)",
+        *(f"{member} sat out fold {', '.join(folds)}: it is not compared." for member, folds in sat_out.items()),
+    ]
+    verdicts = [sentence for sentence in (found["verdict"], found["verdict_tft"]) if sentence]
+    return "\n".join([*lines, *notes, *verdicts])
 
 
 def number(value: float) -> float | None:
@@ -246,31 +126,36 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _log_close(path: str) -> pd.Series:
-    candles = read_parquet(path, ["timestamp", "close"])
-    return pd.Series(np.log(candles["close"].to_numpy()), index=candles["timestamp"])
+def _market(candles: Sequence[str], train_end: int, step: int) -> Market:
+    closes = {}
+    for path in candles:
+        frame = read_parquet(path, ["timestamp", "close"])
+        closes[Path(path).stem] = pd.Series(np.log(frame["close"].to_numpy()), index=frame["timestamp"])
+    return Market(closes, {symbol: naive_scale(own, train_end, step) for symbol, own in closes.items()}, step)
 
 
-def _cell(fold: int, symbol: str, member: str, scores: dict[str, np.ndarray]) -> pd.DataFrame:
-    origins, horizon = scores["pinball"].shape
-    keys = {"fold": fold, "symbol": symbol, "member": member, "step": np.arange(1, horizon + 1), "origins": origins}
-    return pd.DataFrame(keys | {name: values.mean(axis=0) for name, values in scores.items()})
+def _in_units(losses: pd.DataFrame) -> pd.DataFrame:
+    """Losses by origin in units of the random walk's own mean at that symbol."""
+    unit = losses.groupby("symbol")[RANDOM_WALK].transform("mean")
+    members = losses.columns.drop(["fold", "symbol", "origin"])
+    return losses.assign(**{member: losses[member] / unit for member in members})
 
 
-def _weighted(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Mean of every score by `keys`, a cell weighing as many origins as it holds."""
-    weights = cells["origins"]
-    sums = cells[[*LOSSES, *PLAIN]].mul(weights, axis=0).assign(weight=weights, **cells[keys]).groupby(keys).sum()
-    return sums.drop(columns="weight").div(sums["weight"], axis=0)
+def _members(pooled: pd.DataFrame, crossings: Mapping[str, int]) -> dict[str, Any]:
+    rivals = baselines([name.removeprefix("skill_") for name in pooled.columns])
+    told = {}
+    for member, row in pooled.iterrows():
+        figures = {name: number(row[name]) for name in [*FIGURES, "oracle_share"]}
+        skill = {rival: number(row[f"skill_{rival}"]) for rival in rivals}
+        told[str(member)] = figures | {"crossings": crossings[str(member)], "skill": skill}
+    return told
 
 
-def _compared(means: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
-    """Add rmse, skills and oracle share to mean losses; `wide` holds each row's pinball loss of every member."""
-    mine, walk = means["pinball"], wide[RANDOM_WALK]
-    skills = {f"skill_{name}": 1 - mine / wide[name].where(wide[name] > 0) for name in BASELINES}
-    room = walk - wide[ORACLE] if ORACLE in wide else pd.Series(np.nan, index=means.index)
-    share = (walk - mine) / room.where(room > 0)
-    return means.assign(rmse=np.sqrt(means["mse"]), **skills, oracle_share=share)
+def _pit(pooled: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]:
+    """Share of outcomes below, between and above the quantiles: as it should be, and by member."""
+    shares = pit_shares(pooled)
+    nominal = np.diff([0, *levels, 1]).tolist()
+    return {"nominal": nominal, "members": {str(member): row.tolist() for member, row in shares.iterrows()}}
 
 
 def _fold(span: Fold, origins: int) -> dict[str, Any]:
@@ -283,10 +168,8 @@ def _fold(span: Fold, origins: int) -> dict[str, Any]:
     }
 
 
-def _member(row: pd.Series, crossings: int) -> dict[str, Any]:
-    figures = ["pinball", "crps", "coverage50", "coverage90", "mae", "rmse", "mape", "oracle_share"]
-    skill = {baseline: number(row[f"skill_{baseline}"]) for baseline in BASELINES}
-    return {name: number(row[name]) for name in figures} | {"crossings": crossings, "skill": skill}
+def _text(value: float, form: str) -> str:
+    return "" if np.isnan(value) else format(value, form)
 
 
 if __name__ == "__main__":
@@ -294,6 +177,7 @@ if __name__ == "__main__":
         evaluate(
             table=snakemake.output.table,
             steps=snakemake.output.steps,
+            standing=snakemake.output.standing,
             summary=snakemake.output.summary,
             forecasts=list(snakemake.input.forecasts),
             candles=list(snakemake.input.candles),

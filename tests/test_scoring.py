@@ -65,29 +65,30 @@ def test_price_error_is_relative_to_what_came() -> None:
     np.testing.assert_allclose(error, [20.0, 25.0])
 
 
-def test_hac_sum_by_hand() -> None:
-    series = np.array([1.0, 2.0, -3.0])
-    assert scoring.hac_sum(series, 0) == pytest.approx(14)
-    # 14 + 2 (2/3 · (2 − 6) + 1/3 · (−3))
-    assert scoring.hac_sum(series, 2) == pytest.approx(14 - 16 / 3 - 2)
-    assert scoring.hac_sum(series, 9) >= 0
+def test_winkler_by_hand() -> None:
+    score = scoring.winkler(np.array([0.0, -1.5, 3.0]), np.full(3, -1.0), np.full(3, 1.0), 0.9)
+    # the width of 2, and 20 for each unit outside
+    np.testing.assert_allclose(score, [2, 12, 42])
 
 
-def test_hac_sum_sees_overlap() -> None:
-    noise = np.random.default_rng(5).standard_normal((4000, 103))
-    means = np.lib.stride_tricks.sliding_window_view(noise, 4, axis=1).mean(axis=2)
-    true = means.sum(axis=1).var()
-    naive = np.mean([scoring.hac_sum(row, 0) for row in means])
-    honest = np.mean([scoring.hac_sum(row, 12) for row in means])
-    assert naive < 0.3 * true
-    assert honest == pytest.approx(true, rel=0.15)
+def test_winkler_is_the_pinball_of_both_ends() -> None:
+    actual = np.random.default_rng(1).standard_normal(50)
+    ends = np.tile([-0.6, 0.8], (50, 1))
+    loss = scoring.pinball(actual, ends, [0.25, 0.75]).sum(axis=1)
+    np.testing.assert_allclose(scoring.winkler(actual, ends[:, 0], ends[:, 1], 0.5), loss * 2 / 0.5)
 
 
-@pytest.mark.parametrize(
-    "horizon, stride, moments, lags", [(60, 15, 100, 4), (60, 15, 1, 4), (2, 1, 100, 4), (60, 60, 1, 1)]
-)
-def test_hac_lags(horizon: int, stride: int, moments: int, lags: int) -> None:
-    assert scoring.hac_lags(horizon, stride, moments) == lags
+def test_pit_by_hand() -> None:
+    quantiles = np.tile([-1.0, 0.0, 0.0, 1.0], (4, 1))
+    shares = scoring.pit(np.array([-2.0, 0.5, 0.0, 1.0]), quantiles)
+    np.testing.assert_array_equal(shares, [[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0.5, 0, 0.5, 0], [0, 0, 0, 0.5, 0.5]])
+
+
+def test_pit_of_a_calibrated_forecast_is_uniform() -> None:
+    z = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
+    outcomes = np.random.default_rng(2).standard_normal(50_000)
+    shares = scoring.pit(outcomes, np.broadcast_to(z, (50_000, 7))).mean(axis=0)
+    np.testing.assert_allclose(shares, np.diff([0, *LEVELS, 1]), atol=0.005)
 
 
 def test_sort_quantiles_counts_rows() -> None:

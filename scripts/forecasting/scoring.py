@@ -41,18 +41,22 @@ def price_error_percent(actual: np.ndarray, median: np.ndarray) -> np.ndarray:
     return 100 * np.abs(np.expm1(median - actual))
 
 
-def hac_sum(series: np.ndarray, lags: int) -> float:
-    """Long-run variance of the sum of a centred series [n], with Bartlett weights up to `lags`; never negative.
+def winkler(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> np.ndarray:
+    """Interval score: the width, and 2 / (1 − coverage) for each unit by which the outcome lies outside.
 
-    Σ x² + 2 Σₗ (1 − l / (lags + 1)) Σₜ xₜ xₜ₊ₗ. Newey and West (1987), Econometrica 55(3).
+    Winkler (1972), J. American Statistical Association 67(337).
     """
-    near = range(1, min(lags, len(series) - 1) + 1)
-    return float(series @ series + 2 * sum((1 - lag / (lags + 1)) * (series[:-lag] @ series[lag:]) for lag in near))
+    outside = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
+    return upper - lower + 2 / (1 - coverage) * outside
 
 
-def hac_lags(horizon: int, stride: int, moments: int) -> int:
-    """Lags for losses of windows `stride` bars apart: those that overlap, and no fewer than Newey and West's rule.
+def pit(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Share [..., levels + 1] of each outcome that lies below, between and above the quantiles: one 1, or two halves.
 
-    The rule is 4 (n / 100)^(2/9): Newey and West (1994), Review of Economic Studies 61(4).
+    An outcome that meets quantiles is shared by the ranges on both sides of them. The mean is a histogram of the
+    probability integral transform: Gneiting, Balabdaoui and Raftery (2007), J. Royal Statistical Society B 69(2).
     """
-    return max(-(-(horizon - 1) // stride), int(4 * (moments / 100) ** (2 / 9)))
+    ranges = np.arange(quantiles.shape[-1] + 1)
+    below = (quantiles < actual[..., None]).sum(axis=-1)
+    upto = (quantiles <= actual[..., None]).sum(axis=-1)
+    return ((below[..., None] == ranges) + (upto[..., None] == ranges).astype(np.float64)) / 2
