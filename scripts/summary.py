@@ -5,7 +5,7 @@ from typing import Any
 
 from common.files import read_json, write_text
 from common.job import job
-from forecasting.members import ORACLE, TFT
+from forecasting.members import ORACLE, RANDOM_WALK
 from trading.settlement import result
 
 
@@ -18,17 +18,21 @@ def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
 
 def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
     """A dozen aligned lines, each a label and what there is to say."""
-    model, decision = evaluation["members"][TFT], trade["decision"]
+    decision, best = trade["decision"], evaluation["best_baseline"]
+    judged = evaluation["subject"] or best
+    scores = evaluation["members"][judged]
     simulated = evaluation["simulated"] or trade["simulated"]
     symbols, folds = ", ".join(evaluation["symbols"]), evaluation["folds"]
-    reached = f"{share(model['oracle_share'])} of the best possible skill reached"
+    skills = [f"{percent(scores['skill'][name])} over {name}" for name in dict.fromkeys([best, RANDOM_WALK])]
+    knows = "the market's law" if evaluation["oracle"] == "law" else "the volatility to come"
+    reached = f"{share(scores['oracle_share'])} of the skill of one who knows {knows}"
     lines = [
         ("market", "SIMULATED: no real prices, no real profit" if simulated else evaluation["exchange"]),
         ("forecast", f"{symbols}: {evaluation['horizon']} bars of {evaluation['interval']} ahead"),
         ("evaluated", f"{sum(fold['origins'] for fold in folds)} origins in {len(folds)} fold(s)"),
-        ("TFT's skill", ", ".join(f"{percent(skill)} over {name}" for name, skill in model["skill"].items())),
-        ("coverage", f"{share(model['coverage50'])} in the 50 % interval, {share(model['coverage90'])} in the 90 %"),
-        ("verdict", evaluation["verdict"]),
+        ("skill", f"{judged}: {', '.join(skills)}"),
+        ("coverage", f"{share(scores['coverage50'])} in the 50 % interval, {share(scores['coverage90'])} in the 90 %"),
+        ("verdict", " ".join(filter(None, [evaluation["verdict"], evaluation["verdict_tft"]]))),
         *([(ORACLE, reached)] if ORACLE in evaluation["members"] else []),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
         ("reason", decision["reason"]),

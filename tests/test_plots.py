@@ -13,7 +13,7 @@ from audit import audit
 from common.figures import member_line
 from common.files import read_json
 from consensus import consensus
-from forecasting.members import BASELINES, ORACLE, TFT
+from forecasting.members import BASELINES, MODELS, ORACLE
 from plot_consensus import plot_consensus
 from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
 from plot_forecast import plot_forecast
@@ -137,7 +137,7 @@ def test_symbols_of_any_volatility_count_alike() -> None:
 
 
 def test_every_member_has_a_style_of_its_own() -> None:
-    styles = [member_line(name) for name in (TFT, *BASELINES, ORACLE)]
+    styles = [member_line(name) for name in (*MODELS, *BASELINES, ORACLE)]
     assert len({(style["color"], style["linestyle"]) for style in styles}) == len(styles)
     assert all(style["linestyle"] != ":" for style in styles)
 

@@ -124,6 +124,15 @@ def test_forecasts_survive_the_file(tmp_path: Path) -> None:
     assert read.crossings == 2
 
 
+def test_a_file_without_rows_is_a_forecast_of_nothing(tmp_path: Path) -> None:
+    nothing = forecast_table(["BTCUSDT"], [np.empty(0, np.int64)], [np.empty((0, 2, 3))], [0.05, 0.5, 0.95])
+    for name, frame in (("a", nothing), ("b", table().iloc[:0])):
+        write_parquet(tmp_path / f"{name}.parquet", frame)
+        read = read_forecasts(tmp_path / f"{name}.parquet", 2, [0.05, 0.5, 0.95])
+        assert read.quantiles.shape == (0, 2, 3)
+        assert read.rows() == {}
+
+
 @pytest.mark.parametrize(
     "horizon, levels, spoil",
     [

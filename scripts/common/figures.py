@@ -23,9 +23,16 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 INK = "#333333"
 _MEMBERS = {
+    "consensus": (VERMILLION, "-", "consensus"),
     "tft": (BLUE, "-", "TFT"),
+    "tft_raw": (BLUE, "--", "TFT, raw"),
     "random_walk": (GREY, "-", "random walk"),
     "ewma": (ORANGE, "-", "EWMA"),
+    "ewma_fhs": (ORANGE, "--", "EWMA, FHS"),
+    "seasonal_ewma_fhs": (ORANGE, "-.", "seasonal EWMA, FHS"),
+    "garch_fhs": (SKY, "-", "GARCH, FHS"),
+    "har_fhs": (SKY, "--", "HAR, FHS"),
+    "lightgbm": (GREEN, "--", "LightGBM"),
     "ewma_drift": (PURPLE, "-", "EWMA + drift"),
     "seasonal_naive": (GREEN, "-", "seasonal naive"),
     "oracle": (BLACK, "--", "oracle"),

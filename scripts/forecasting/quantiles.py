@@ -27,7 +27,7 @@ class Forecasts:
     def rows(self) -> dict[str, slice]:
         """The rows of each symbol."""
         names, first = np.unique(self.symbol, return_index=True)
-        return {name: slice(a, b) for name, a, b in zip(names, first, [*first[1:], len(self.symbol)], strict=True)}
+        return {name: slice(a, b) for name, a, b in zip(names, first, [*first, len(self.symbol)][1:], strict=True)}
 
 
 def quantile_columns(levels: Sequence[float]) -> list[str]:
@@ -74,7 +74,7 @@ def forecast_table(
 
 
 def read_forecasts(path: str | Path, horizon: int, levels: Sequence[float]) -> Forecasts:
-    """Read a file of forecasts.
+    """Read a file of forecasts; one without rows is of a member that had nothing to say.
 
     Raises UserError when it is damaged, or holds other steps, quantiles or an order than asked for.
     """
