@@ -1,4 +1,4 @@
-"""Rule plot_evaluation: skill and coverage of the TFT by fold and by step ahead."""
+"""Rule plot_evaluation: skill of every member, by step ahead too; coverage and PIT of the model that is judged."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from common.figures import GREY, INK, member_line, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
-from forecasting.members import ORACLE, RANDOM_WALK, TFT
+from forecasting.members import MODELS, ORACLE, RANDOM_WALK, called
 
 NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 
@@ -19,14 +19,15 @@ NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 def plot_evaluation(png: str, pdf: str, table: str, steps: str, summary: str) -> None:
     """Draw the evaluation `table` (a row per fold, symbol, member), `steps` (… and step) and `summary` (JSON)."""
     folds, ahead, told = read_csv(table), read_csv(steps), read_json(summary)
-    figure, axes = new_figure(
-        2, 2, (13, 8.6), "Evaluation of the TFT", f"{_market(told)}\n{told['verdict']}", bool(told["simulated"])
-    )
-    shown = [name for name in dict.fromkeys([TFT, told["best_baseline"], ORACLE]) if name in told["members"]]
-    _skill_by_fold(axes[0, 0], folds, told)
-    _skill_by_step(axes[0, 1], ahead, told)
-    _coverage_by_fold(axes[1, 0], folds, shown)
-    _coverage_by_step(axes[1, 1], ahead, shown, told["interval"])
+    judged = told["subject"] or told["best_baseline"]
+    lines = [_market(told), told["verdict"], *filter(None, [told["verdict_tft"]])]
+    title = f"Evaluation of {called(judged)}"
+    figure, axes = new_figure(2, 2, (13, 9.2), title, "\n".join(lines), bool(told["simulated"]))
+    shown = [name for name in dict.fromkeys([judged, told["best_baseline"], ORACLE]) if name in told["members"]]
+    _skill_by_member(axes[0, 0], folds, told, judged)
+    _skill_by_step(axes[0, 1], ahead, told, judged)
+    _coverage_by_step(axes[1, 0], ahead, shown, told["interval"])
+    _pit(axes[1, 1], told, shown)
     save(figure, png, pdf)
 
 
@@ -54,114 +55,70 @@ def _market(told: Mapping[str, Any]) -> str:
     return f"{names} ({told['exchange']}), {told['interval']} bars, {told['horizon']} steps ahead."
 
 
-def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> None:
-    """Bars of the TFT's skill against the best baseline and the random walk, and the oracle's as the mark to reach."""
+def _skill_by_member(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any], judged: str) -> None:
+    """Every member's skill over the best baseline, its band, and its skill in each fold; the best on top."""
+    against, best, kept = told["against_best"], told["best_baseline"], told["confidence_set"] or []
+    order = sorted(against, key=lambda name: against[name]["skill"] or 0)
     losses = relative_loss(folds, "fold")
-    pooled = told["members"]
-    places = np.arange(len(losses) + 1)
-    baselines = list(dict.fromkeys([told["best_baseline"], RANDOM_WALK]))
-    width = 0.7 / len(baselines)
-    for position, baseline in enumerate(baselines):
-        skill = [*(1 - losses[TFT] / losses[baseline]), pooled[TFT]["skill"][baseline]]
-        at = places + (position - (len(baselines) - 1) / 2) * width
-        style = member_line(baseline)
-        heights = np.array(skill, dtype=np.float64)
-        axes.bar(at, np.nan_to_num(heights), width * 0.92, color=style["color"], label=f"TFT over {style['label']}")
-        for x, height in zip(at, heights, strict=True):
-            _bar_label(axes, x, height)
-    if ORACLE in pooled:
-        best = [*(1 - losses[ORACLE] / losses[RANDOM_WALK]), pooled[ORACLE]["skill"][RANDOM_WALK]]
-        style = member_line(ORACLE)
-        axes.hlines(
-            np.array(best, dtype=np.float64),
-            places - 0.4,
-            places + 0.4,
-            color=style["color"],
-            linestyle="--",
-            label=f"{style['label']} over random walk",
-        )
-    axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xticks(places, [*(f"fold {name}" for name in losses.index), "all"])
-    axes.set_title("Skill of the TFT by fold")
-    axes.set_ylabel("1 − pinball loss ÷ baseline's")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    axes.grid(axis="x", visible=False)
-    axes.margins(y=0.2)
-    if not losses[TFT].notna().any():  # an axis needs some height, even without bars
-        axes.set_ylim(-0.01, 0.01)
-    _legend_below(axes)
-
-
-def _bar_label(axes: Axes, x: float, height: float) -> None:
-    text = f"{100 * height:+.1f} %" if np.isfinite(height) else "n/a"
-    below = np.isfinite(height) and height < 0
-    axes.annotate(
-        text,
-        (x, height if np.isfinite(height) else 0),
-        (0, -3 if below else 3),
-        textcoords="offset points",
-        ha="center",
-        va="top" if below else "bottom",
-        fontsize=8,
-    )
-
-
-def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any]) -> None:
-    """Every member's skill over the random walk; the legend gives it in all, also of those off the scale."""
-    losses = relative_loss(ahead, "step")
-    skills = (1 - losses.div(losses[RANDOM_WALK], axis=0)).drop(columns=RANDOM_WALK)
-    members = [name for name in told["members"] if name in skills]
-    lowest, bottom, top = shown_range(skills)
-    for name in sorted(members, key=lambda name: name != TFT):
-        pooled = told["members"][name]["skill"].get(RANDOM_WALK)
+    by_fold = 1 - losses.div(losses[best], axis=0)
+    pooled = {name: [against[name]["skill"], *(against[name]["band"] or [])] for name in order}
+    drawn = pd.concat([pd.DataFrame.from_dict(pooled, orient="index", dtype=np.float64).T, by_fold[order]])
+    lowest, left, right = shown_range(drawn, judged)
+    for place, name in enumerate(order):
         style = member_line(name)
-        style["label"] += " (no value)" if pooled is None else f" {100 * pooled:+.1f} %"
-        if skills[name].max() < lowest:
-            style["label"] += " (off the scale)"
-        axes.plot(
-            skills.index,
-            skills[name],
-            **style,
-            marker="o" if len(skills) == 1 else None,
-            zorder=3 if name == TFT else 2,
-        )
-    axes.axhline(0, **(member_line(RANDOM_WALK) | {"linewidth": 1.2}))
+        axes.plot(by_fold[name], np.full(len(by_fold), place), "|", color=style["color"], markersize=9, alpha=0.55)
+        if against[name]["band"] is not None:
+            axes.plot(against[name]["band"], [place, place], color=style["color"], linewidth=2.4)
+        face = style["color"] if name in kept else "white"
+        axes.plot(drawn[name].iloc[0], place, "o", color=style["color"], markerfacecolor=face, markersize=8, zorder=3)
+        if drawn[name].max() < lowest:
+            axes.annotate("◂ off the scale", (0.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    labels = [f"{member_line(name)['label']}  {_percent(against[name]['skill'])}" for name in order]
+    axes.set_yticks(range(len(order)), labels)
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    margin = 0.06 * (right - left) or 0.01  # an axis needs some width, even without skills
+    axes.set_xlim(left - margin, right + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.grid(axis="y", visible=False)
+    axes.set_title(f"Skill over the best baseline ({member_line(best)['label']})")
+    axes.set_xlabel("1 − pinball loss ÷ best baseline's; line: 95 % band, ticks: folds, filled: may be the best")
+
+
+def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any], judged: str) -> None:
+    """Skill over the best baseline of the models, the random walk and the oracle; the other baselines in grey."""
+    best = told["best_baseline"]
+    losses = relative_loss(ahead, "step")[list(told["against_best"])]
+    skills = 1 - losses.div(losses[best], axis=0)
+    lowest, bottom, top = shown_range(skills, judged)
+    visible = [name for name in skills if name != best and not skills[name].max() < lowest]
+    named = [name for name in [*MODELS, RANDOM_WALK, ORACLE] if name in visible]
+    marker = "o" if len(skills) == 1 else None
+    grey: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "alpha": 0.6, "marker": marker, "zorder": 1.5}
+    for position, name in enumerate(name for name in visible if name not in named):
+        axes.plot(skills.index, skills[name], **grey, label=None if position else "other baselines")
+    for name in reversed(named):
+        axes.plot(skills.index, skills[name], **member_line(name), marker=marker, zorder=3 if name == judged else 2)
+    axes.axhline(0, **(member_line(best) | {"linewidth": 1.2}))
     if bottom < top:
         axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
-    axes.set_title("Skill over the random walk by step ahead")
-    axes.set_ylabel("1 − pinball loss ÷ random walk's")
+    axes.set_title("Skill over the best baseline by step ahead")
+    axes.set_ylabel("1 − pinball loss ÷ best baseline's")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _step_axis(axes, skills.index.max(), told["interval"])
     _legend_below(axes)
 
 
-def shown_range(skills: pd.DataFrame) -> tuple[float, float, float]:
-    """Of skills [steps, members]: the lowest that is drawn, and the range of what is drawn, 0 within it.
+def shown_range(skills: pd.DataFrame, judged: str) -> tuple[float, float, float]:
+    """Of skills [rows, members]: the lowest that is drawn, and the range of what is drawn, 0 within it.
 
-    A far worse member would flatten the others; the TFT is always drawn.
+    A far worse member would flatten the others; the one that is judged is always drawn.
     """
-    best, model = np.nanmax(skills.to_numpy(), initial=0), np.nanmin(skills[TFT].to_numpy(), initial=0)
-    lowest = min(-0.05, -2 * best, model)
+    best, model = np.nanmax(skills.to_numpy(), initial=0), np.nanmin(skills[judged].to_numpy(), initial=0)
+    lowest = min(-0.03, -2 * best, model)
     drawn = skills.loc[:, ~(skills.max() < lowest)].clip(lower=lowest).to_numpy()
     return lowest, np.nanmin(drawn, initial=0), best
-
-
-def _coverage_by_fold(axes: Axes, folds: pd.DataFrame, shown: Sequence[str]) -> None:
-    names = sorted(folds["fold"].unique())
-    for position, name in enumerate(shown):
-        own = folds[folds["member"] == name]
-        at = np.arange(len(names)) + 0.14 * (position - (len(shown) - 1) / 2)
-        style = member_line(name)
-        for level in NOMINAL:
-            values = weighted_mean(own, ["fold"], level).reindex(names)
-            label = style["label"] if level == "coverage90" else None
-            axes.plot(at, values, "o", color=style["color"], markersize=7, label=label)
-    _nominal(axes)
-    axes.set_xticks(range(len(names)), [f"fold {name}" for name in names])
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.grid(axis="x", visible=False)
-    axes.set_title("Coverage of the intervals by fold")
-    _legend_below(axes)
 
 
 def _coverage_by_step(axes: Axes, ahead: pd.DataFrame, shown: Sequence[str], interval: str) -> None:
@@ -171,19 +128,11 @@ def _coverage_by_step(axes: Axes, ahead: pd.DataFrame, shown: Sequence[str], int
             values = weighted_mean(own, ["step"], level)
             style = member_line(name) | ({} if level == "coverage90" else {"label": None})
             axes.plot(values.index, values, **style, marker="o" if len(values) == 1 else None)
-    _nominal(axes)
-    axes.set_title("Coverage of the intervals by step ahead")
-    _step_axis(axes, ahead["step"].max(), interval)
-    _legend_below(axes)
-
-
-def _nominal(axes: Axes) -> None:
-    """The shares that the intervals promise, and the axis of shares."""
-    for level in NOMINAL.values():
-        axes.axhline(level, color=GREY, linewidth=1.2, linestyle=":", zorder=0.9)
+    for share in NOMINAL.values():
+        axes.axhline(share, color=GREY, linewidth=1.2, linestyle=":", zorder=0.9)
         axes.annotate(
-            f"{100 * level:.0f} %\nnominal",
-            (1.01, level),
+            f"{100 * share:.0f} %\nnominal",
+            (1.01, share),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=8,
@@ -192,6 +141,32 @@ def _nominal(axes: Axes) -> None:
     axes.set_ylim(0, 1.04)
     axes.set_ylabel("share of closes inside")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.set_title("Coverage of the intervals by step ahead")
+    _step_axis(axes, ahead["step"].max(), interval)
+    _legend_below(axes)
+
+
+def _pit(axes: Axes, told: Mapping[str, Any], shown: Sequence[str]) -> None:
+    """How often outcomes fell between neighbouring quantiles, over how often they should: bars for the first shown."""
+    nominal = np.array(told["pit"]["nominal"])
+    places = np.arange(len(nominal))
+    for position, name in enumerate(shown):
+        style, ratio = member_line(name), np.array(told["pit"]["members"][name]) / nominal
+        if position:
+            axes.plot(places, ratio, "D", color=style["color"], markersize=6, label=style["label"])
+        else:
+            axes.bar(places, ratio, 0.92, color=style["color"], alpha=0.75, label=style["label"])
+    axes.axhline(1, color=GREY, linewidth=1.2, linestyle=":")
+    axes.set_xticks(places[1:] - 0.5, [f"{100 * level:g}" for level in told["quantiles"]])
+    axes.grid(axis="x", visible=False)
+    axes.set_title("Where the closes fell among the quantiles (PIT)")
+    axes.set_xlabel("quantiles, %")
+    axes.set_ylabel("share ÷ nominal share")
+    _legend_below(axes)
+
+
+def _percent(skill: float | None) -> str:
+    return "n/a" if skill is None else f"{100 * skill:+.1f} %"
 
 
 def _step_axis(axes: Axes, last: int, interval: str) -> None:

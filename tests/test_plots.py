@@ -144,7 +144,7 @@ def test_every_member_has_a_style_of_its_own() -> None:
 
 def test_a_far_worse_member_does_not_flatten_the_others() -> None:
     skills = pd.DataFrame({"tft": [0.03, 0.04], "ewma": [0.02, -0.01], "oracle": [0.06, 0.05], "naive": [-0.4, -0.3]})
-    assert shown_range(skills) == (-0.12, -0.01, 0.06)
-    assert shown_range(skills.assign(ewma=[0.02, -0.5])) == (-0.12, -0.12, 0.06)  # cut where it leaves
-    assert shown_range(skills.assign(tft=-0.6)) == (-0.6, -0.6, 0.06)
-    assert shown_range(skills * np.nan) == (-0.05, 0, 0)
+    assert shown_range(skills, "tft") == (-0.12, -0.01, 0.06)
+    assert shown_range(skills.assign(ewma=[0.02, -0.5]), "tft") == (-0.12, -0.12, 0.06)  # cut where it leaves
+    assert shown_range(skills.assign(tft=-0.6), "tft") == (-0.6, -0.6, 0.06)
+    assert shown_range(skills * np.nan, "tft") == (-0.03, 0, 0)

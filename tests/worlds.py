@@ -140,7 +140,7 @@ class World:
             steps["pinball"], table["pinball"] = np.nan, np.nan
         write_csv(self.folder / "evaluation_steps.csv", steps)
         write_csv(self.folder / "evaluation.csv", table)
-        known = self.skill is not None
+        known, shares = self.skill is not None, np.diff([0, *LEVELS, 1])
         members = {
             name: {
                 "pinball": value,
@@ -162,8 +162,8 @@ class World:
             "members": members,
             "oracle": "law" if self.simulated else None,
             "pit": {
-                "nominal": np.diff([0, *LEVELS, 1]).tolist(),
-                "members": {name: rng.dirichlet(np.full(len(LEVELS) + 1, 500)).tolist() for name in sorted(loss)},
+                "nominal": shares.tolist(),
+                "members": {name: rng.dirichlet(2000 * shares).tolist() for name in sorted(loss)},
             },
             "sat_out": {},
             "subject": TFT,
