@@ -13,7 +13,7 @@ from dag.pods import mend
 from dag.settings import as_config, history_bars, resolve
 from dag.slurm import check_slurm
 from dag.sources import sources
-from forecasting.members import COMPUTED, ORACLE, TFT
+from forecasting.members import CONSENSUS, HAR, ORACLE, TFT, TFT_RAW
 from market.intervals import step_ms
 
 mend()
@@ -44,9 +44,11 @@ SYMBOLS = SETTINGS["symbols"]
 SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
-MEMBERS = [TFT, *COMPUTED]
-# the oracle knows the simulated market's law: it is measured against, and never part of a decision
-MEASURED = [*MEMBERS, ORACLE] if SIMULATED else MEMBERS
+MEMBERS = SETTINGS["members"]
+TFTS = [name for name in MEMBERS if name in (TFT, TFT_RAW)]
+ASKED = [name for name in MEMBERS if name not in TFTS]
+# the oracle knows what no forecast can: it is measured against, and never part of a decision
+MEASURED = [CONSENSUS, *MEMBERS, ORACLE]
 
 
 wildcard_constraints:
@@ -54,6 +56,7 @@ wildcard_constraints:
     symbol=r"[A-Z0-9-]+",
     fold=r"\d+|live",
     seed=r"\d+",
+    tft="tft|tft_raw",
 
 
 localrules:
@@ -73,6 +76,7 @@ include: "rules/fetch.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/predict.smk"
+include: "rules/combine.smk"
 include: "rules/evaluate.smk"
 include: "rules/consensus.smk"
 include: "rules/plots.smk"

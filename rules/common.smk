@@ -20,6 +20,11 @@ def features_of(pin):
     return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
+def candles_of(pin):
+    """Candles of all symbols, in the order of the config."""
+    return [f"{DATA}/candles/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
+
+
 def tape():
     """The candle files that the replay exchange reads: a changed or a new one fetches anew."""
     folder = SETTINGS["exchange"]["folder"]

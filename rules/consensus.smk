@@ -4,6 +4,8 @@
 rule consensus:
     """Decide BUY or HOLD after costs, and seal it."""
     input:
+        forecast=f"{ARTIFACTS}/forecasts/live/{CONSENSUS}.parquet",
+        weights=f"{ARTIFACTS}/forecasts/live/weights.json",
         forecasts=expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
         evaluation=f"{ARTIFACTS}/evaluation.json",
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",

@@ -34,7 +34,7 @@ rule plot_evaluation:
 rule plot_forecast:
     """The live forecast of each symbol: history, quantile fan, what came."""
     input:
-        forecasts=f"{ARTIFACTS}/forecasts/live/tft.parquet",
+        forecasts=f"{ARTIFACTS}/forecasts/live/{CONSENSUS}.parquet",
         candles=[f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS],
         settle=[f"{DATA}/settle/{symbol}.parquet" for symbol in SYMBOLS],
         pin=f"{DATA}/as_of/live.json",

@@ -1,23 +1,35 @@
-# Needs models and features; gives artifacts/forecasts/<fold>/<member>.parquet.
+# Needs models, features and candles; gives artifacts/forecasts/<fold>/<member>.parquet, and the same for the validation
+# origins before it: artifacts/forecasts/<fold>/validation/<member>.parquet.
 
 
 rule predict_tft:
     """The TFT's quantile paths at a fold's test origins, or at the live origin."""
     input:
         models=expand(
-            f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
+            f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt",
             seed=SETTINGS["model"]["seeds"],
             allow_missing=True,
         ),
         features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
+        train_features=features_of("train"),
+        candles=candles_of("train"),
+        live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
+        # what it corrects
+        base=lambda wildcards: [
+            f"{ARTIFACTS}/forecasts/{wildcards.fold}/{part}{HAR}.parquet"
+            for part in ("", "validation/")
+            if wildcards.tft == TFT
+        ],
         pin=pin_of,
+        train_pin=f"{DATA}/as_of/train.json",
         code=code("predict_tft"),
     output:
-        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/tft.parquet"),
+        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/{{tft}}.parquet"),
+        validation=update(f"{ARTIFACTS}/forecasts/{{fold}}/validation/{{tft}}.parquet"),
     log:
-        f"{ARTIFACTS}/logs/predict_tft/{{fold}}.log",
+        f"{ARTIFACTS}/logs/predict_tft/{{fold}}-{{tft}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/predict_tft/{{fold}}.tsv"
+        f"{ARTIFACTS}/logs/predict_tft/{{fold}}-{{tft}}.tsv"
     container:
         SETTINGS["image"]
     threads: 1
@@ -33,8 +45,9 @@ rule predict_tft:
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
+        validation=SETTINGS["model"]["validation"],
     message:
-        "Predicting fold {wildcards.fold} with the TFT"
+        "Predicting fold {wildcards.fold} with {wildcards.tft}"
     script:
         "../scripts/predict_tft.py"
 
@@ -43,14 +56,18 @@ rule predict_baselines:
     """What the honest baselines say at the same origins."""
     input:
         features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
-        candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
-        live_candles=lambda wildcards: [
-            f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS if wildcards.fold == "live"
-        ],
+        train_features=features_of("train"),
+        candles=candles_of("train"),
+        live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
         pin=pin_of,
+        train_pin=f"{DATA}/as_of/train.json",
         code=code("predict_baselines"),
     output:
-        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in COMPUTED},
+        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in ASKED},
+        **{
+            f"{member}_validation": update(f"{ARTIFACTS}/forecasts/{{fold}}/validation/{member}.parquet")
+            for member in ASKED
+        },
     log:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
     benchmark:
@@ -71,39 +88,43 @@ rule predict_baselines:
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
+        members=ASKED,
         baselines=SETTINGS["baselines"],
+        validation=SETTINGS["model"]["validation"],
     message:
         "Predicting fold {wildcards.fold} with the baselines"
     script:
         "../scripts/predict_baselines.py"
 
 
-if SIMULATED:
-
-    rule predict_oracle:
-        """What one would say who knew the simulated market's law: the best forecast there is."""
-        input:
-            reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
-            code=code("predict_oracle"),
-        output:
-            forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet"),
-        log:
-            f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.log",
-        benchmark:
-            f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.tsv"
-        container:
-            SETTINGS["image"]
-        threads: 1
-        resources:
-            mem_mb=lambda wildcards, attempt: attempt * 1500,
-            runtime=lambda wildcards, attempt: attempt * 15,
-            lanes=2,
-        params:
-            exchange=SETTINGS["exchange"],
-            interval=SETTINGS["interval"],
-            horizon=SETTINGS["horizon"],
-            quantiles=SETTINGS["quantiles"],
-        message:
-            "Asking the simulated market's law about fold {wildcards.fold}"
-        script:
-            "../scripts/predict_oracle.py"
+rule predict_oracle:
+    """The best forecast there is: of one who knows the simulated market's law, or a real market's coming volatility."""
+    input:
+        reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
+        candles=candles_of("train"),
+        pin=f"{DATA}/as_of/train.json",
+        code=code("predict_oracle"),
+    output:
+        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet"),
+    log:
+        f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 2 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 15,
+        lanes=2,
+    params:
+        symbols=SYMBOLS,
+        exchange=SETTINGS["exchange"],
+        interval=SETTINGS["interval"],
+        horizon=SETTINGS["horizon"],
+        quantiles=SETTINGS["quantiles"],
+        folds=SPLIT,
+    message:
+        "Asking the oracle about fold {wildcards.fold}"
+    script:
+        "../scripts/predict_oracle.py"

@@ -30,8 +30,9 @@ rule train:
     """A model for each evaluation fold and seed, and for the decision."""
     input:
         expand(
-            f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt",
+            f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt",
             fold=[*FOLDS, "live"],
+            tft=TFTS,
             seed=SETTINGS["model"]["seeds"],
         ),
 
@@ -44,7 +45,7 @@ rule predict:
             fold=FOLDS,
             member=MEASURED,
         ),
-        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
+        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[CONSENSUS, *MEMBERS]),
 
 
 rule plots:

@@ -1,19 +1,20 @@
-# Needs the training pin's features; gives artifacts/models/<fold>/seed<seed>.ckpt and the training curves.
+# Needs the training pin's features; gives artifacts/models/<fold>/<tft>-seed<seed>.ckpt and the training curves.
 
 
 rule train_tft:
     """One TFT for one fold and seed, on that fold's training span alone."""
     input:
         features=features_of("train"),
+        candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
         pin=f"{DATA}/as_of/train.json",
         code=code("train_tft"),
     output:
-        model=update(f"{ARTIFACTS}/models/{{fold}}/seed{{seed}}.ckpt"),
-        curve=update(f"{LOGS}/fold-{{fold}}-seed{{seed}}/metrics.csv"),
+        model=update(f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt"),
+        curve=update(f"{LOGS}/fold-{{fold}}-{{tft}}-seed{{seed}}/metrics.csv"),
     log:
-        f"{ARTIFACTS}/logs/train_tft/{{fold}}-seed{{seed}}.log",
+        f"{ARTIFACTS}/logs/train_tft/{{fold}}-{{tft}}-seed{{seed}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/train_tft/{{fold}}-seed{{seed}}.tsv"
+        f"{ARTIFACTS}/logs/train_tft/{{fold}}-{{tft}}-seed{{seed}}.tsv"
     container:
         SETTINGS["image"]
     threads: SETTINGS["model"]["threads"]
@@ -33,6 +34,6 @@ rule train_tft:
         # another seed or another core is no reason to train the others again
         model={key: value for key, value in SETTINGS["model"].items() if key not in ("seeds", "threads")},
     message:
-        "Training fold {wildcards.fold}, seed {wildcards.seed}"
+        "Training {wildcards.tft}, fold {wildcards.fold}, seed {wildcards.seed}"
     script:
         "../scripts/train_tft.py"

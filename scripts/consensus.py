@@ -10,7 +10,7 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, write_csv, write_json
 from common.job import job, say
-from forecasting.quantiles import quantile_columns, read_forecasts
+from forecasting.quantiles import Forecasts, quantile_columns, read_forecasts
 from market.candles import read_candles
 from market.intervals import MINUTE, iso, step_ms
 from trading.decision import Market, decide, digest, seal, steps_ahead
@@ -19,6 +19,8 @@ from trading.decision import Market, decide, digest, seal, steps_ahead
 def consensus(
     trade: str,
     path: str,
+    forecast: str,
+    weights: str,
     forecasts: Sequence[str],
     evaluation: str,
     candles: str,
@@ -31,7 +33,7 @@ def consensus(
 ) -> None:
     """Write the sealed decision `trade` (JSON) and the consensus forecast `path` (CSV, prices).
 
-    forecasts: a live file a member, named by it. candles: the symbol's bars up to the pin, whose last close is the
+    forecast: the live consensus forecast. weights: who it is made of. forecasts: a live file a member, named by it. candles: the symbol's bars up to the pin, whose last close is the
     entry. symbol: its slug. settings: the config's `consensus` section. Raises UserError on an impossible horizon_m or
     cash, and when forecasts, candles and pin are not of the same moment.
     """
@@ -44,10 +46,14 @@ def consensus(
         times=[iso(now["as_of"] + ahead * step) for ahead in range(1, steps + 1)],
     )
     members = {Path(file).stem: file for file in sorted(forecasts)}
-    paths = {name: _live_path(file, symbol, origin, horizon, quantiles)[:steps] for name, file in members.items()}
-    decided, averaged = decide(paths, quantiles, read_json(evaluation), market, settings)
+    told = {name: read_forecasts(file, horizon, quantiles) for name, file in members.items()}
+    # one without a forecast sits out
+    members = {name: file for name, file in members.items() if len(told[name].origin)}
+    paths = {name: _live_path(file, told[name], symbol, origin)[:steps] for name, file in members.items()}
+    own = _live_path(forecast, read_forecasts(forecast, horizon, quantiles), symbol, origin)[:steps]
+    decided = decide(own, paths, read_json(weights)["weights"], quantiles, read_json(evaluation), market, settings)
 
-    write_csv(path, path_table(averaged, quantiles, market))
+    write_csv(path, path_table(own, quantiles, market))
     for name, vote in decided["votes"].items():
         vote["forecast_sha256"] = digest(members[name])
     decided["forecast"] |= {"horizon_m": steps * step // MINUTE, "path_sha256": digest(path)}
@@ -55,6 +61,7 @@ def consensus(
         "config": dict(settings) | {"symbol": symbol, "interval": interval, "horizon": horizon},
         "simulated": now["simulated"],
         "evaluation_sha256": digest(evaluation),
+        "consensus_sha256": digest(forecast),
         **decided,
     }
     write_json(trade, document | {"seal": seal(document)})
@@ -81,9 +88,8 @@ def _entry_close(candles: str, interval: str, origin: int) -> float:
     return float(bars["close"].iloc[-1])
 
 
-def _live_path(file: str, symbol: str, origin: int, horizon: int, levels: Sequence[float]) -> np.ndarray:
-    """Quantiles [horizon, levels] that the file's member forecasts for the symbol from `origin`."""
-    told = read_forecasts(file, horizon, levels)
+def _live_path(file: str, told: Forecasts, symbol: str, origin: int) -> np.ndarray:
+    """Quantiles [horizon, levels] of the symbol from `origin`, of what was `told` in the file."""
     found = np.flatnonzero((told.symbol == symbol) & (told.origin == origin))
     if len(found) != 1:
         raise UserError(
@@ -97,6 +103,8 @@ if __name__ == "__main__":
         consensus(
             trade=snakemake.output.trade,
             path=snakemake.output.path,
+            forecast=snakemake.input.forecast,
+            weights=snakemake.input.weights,
             forecasts=list(snakemake.input.forecasts),
             evaluation=snakemake.input.evaluation,
             candles=snakemake.input.candles,

@@ -1,4 +1,4 @@
-"""Rule plot_forecast: what the TFT saw, what it forecast, and what came, a panel a symbol."""
+"""Rule plot_forecast: what was known, the consensus forecast, and what came, a panel a symbol."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ def plot_forecast(
     if len(symbols) > MOST:
         told += f" The first {MOST} of {len(symbols)} symbols."
     size = (5.5 * max(columns, 2), 3.7 * rows + 1.3)
-    figure, grid = new_figure(rows, columns, size, "Forecast of the TFT, and what came", told, bool(now["simulated"]))
+    figure, grid = new_figure(rows, columns, size, "Consensus forecast, and what came", told, bool(now["simulated"]))
     for axes, symbol in zip(grid.flat, shown, strict=False):
         own = table[table["symbol"] == symbol]
         known, came = read_candles(before[symbol], interval), read_candles(after[symbol], interval)

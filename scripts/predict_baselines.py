@@ -1,6 +1,7 @@
-"""Rule predict_baselines: what the naive members forecast at a fold's test origins, or at the live origin."""
+"""Rule predict_baselines: what the baselines forecast at a fold's test or live origins, and at those before them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,19 +9,27 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
-from forecasting.baselines import MEMBERS, Bars, Settings
-from forecasting.folds import fold_origins, make_fold, unbroken
-from forecasting.members import COMPUTED
+from forecasting import baselines
+from forecasting.baselines import Member, Settings, Track
+from forecasting.folds import fold_origins, make_fold, validation_fold
+from forecasting.members import RANDOM_WALK
 from forecasting.quantiles import forecast_table
+from forecasting.volatility import Bars, TooShortError, first_bar, read_bars
 from market.intervals import iso, season_bars, step_ms
+
+# forecasts [origins, horizon, levels] of each symbol
+Panel = Callable[[Sequence[Track], Settings], list[np.ndarray]]
 
 
 def predict_baselines(
     output: Mapping[str, str],
+    validation: Mapping[str, str],
     features: Sequence[str],
+    train_features: Sequence[str],
     candles: Sequence[str],
     live_candles: Sequence[str],
     pin: str,
+    train_pin: str,
     fold: str,
     symbols: Sequence[str],
     interval: str,
@@ -29,52 +38,137 @@ def predict_baselines(
     levels: Sequence[float],
     folds: Mapping[str, int],
     stride: int,
-    halflives: Mapping[str, float],
+    share: float,
+    settings: Mapping[str, Any],
 ) -> None:
-    """Write the forecasts of every baseline for one fold, to `output[member]`.
+    """Write the forecasts of every baseline for one fold, to `output[member]`; and to `validation[member]` those at its
+    validation origins, fitted on what lies before them. A member that sits out writes files without rows.
 
     One file a symbol, in the order of `symbols`. features: of the fold's pin, for the origins alone, which all members
-    share; they lack the bars that warm them up, which a baseline can use. candles: of the training pin, what is fitted
-    on. live_candles: of the live pin, what fold "live" forecasts from; empty for a test fold, which forecasts from
-    `candles`. pin: the pin that the fold belongs to. folds: count, test_bars, embargo. halflives: ewma_halflife,
-    drift_halflife, in bars.
+    share; they lack the bars that warm them up, which a baseline can use. train_features, candles: of the training pin;
+    candles are what is fitted on. live_candles: of the live pin, with which `candles` go on for fold "live"; empty for
+    a test fold. pin: that of the fold. share: of the training span that validates. settings: the config's `baselines`.
 
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
     step = step_ms(interval)
-    part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
-    settings = Settings(horizon, tuple(levels), season_bars(step), **halflives)
-    frames = [read_parquet(path, ["timestamp", "segment"]) for path in features]
-    rows = fold_origins(frames, symbols, part, step, lookback, horizon, stride)
-    times = [frame["timestamp"].to_numpy()[own] for frame, own in zip(frames, rows, strict=True)]
-    tracks: list[tuple[Bars, Bars, np.ndarray]] = []
-    for symbol, fitted, current, own in zip(symbols, candles, live_candles or candles, times, strict=True):
-        past, present = (read_parquet(path, ["timestamp", "close"]) for path in (fitted, current))
-        history = Bars.of(past[past["timestamp"] < part.train_end], step)
-        if not unbroken(history.segment, 0, horizon).any():
-            raise UserError(
-                f"fold {fold}: {symbol} has no {horizon + 1} bars without a gap before {iso(part.train_end)}; "
-                "give more days, or fewer or shorter folds"
-            )
-        origins = pd.Index(present["timestamp"]).get_indexer(own)
-        if (origins < 0).any():
-            raise UserError(f"{current}: lacks bars that the features have; delete the features and run again")
-        tracks.append((history, Bars.of(present, step), origins))
-    for name, member in MEMBERS.items():
-        paths = [member(history, bars, origins, settings) for history, bars, origins in tracks]
-        write_parquet(output[name], forecast_table(symbols, times, paths, levels))
-    count = sum(map(len, times))
-    say(f"predict_baselines: fold {fold}: {count} origins of {len(symbols)} symbols, {len(MEMBERS)} members")
+    test = make_fold(fold, read_json(pin)["as_of"], step, **folds)
+    trained = make_fold(fold, read_json(train_pin)["as_of"], step, **folds)
+    history, bars = read_bars(candles, live_candles, interval)
+    inner = validation_fold(trained, first_bar(history), share, step)
+    half_lives = {name: settings[name] for name in ("ewma_halflife", "drift_halflife")}
+    shared = Settings(horizon, tuple(levels), season_bars(step), **half_lives)
+    for span, files, source, known, end, refit in (
+        (inner, validation, train_features, history, inner.train_end, None),
+        (test, output, features, bars, trained.train_end, settings["refit_bars"]),
+    ):
+        frames = [read_parquet(path, ["timestamp", "segment"]) for path in source]
+        rows = fold_origins(frames, symbols, span, step, lookback, horizon, stride)
+        times = [frame["timestamp"].to_numpy()[own] for frame, own in zip(frames, rows, strict=True)]
+        tracks = [
+            Track(past, present, _rows(present, own, symbol))
+            for past, present, own, symbol in zip(history, known, times, symbols, strict=True)
+        ]
+        away = _write(files, symbols, tracks, times, end, refit, shared)
+        said = "".join(f"; {name} sits out: {why}" for name, why in away.items())
+        say(f"predict_baselines: fold {span.name}: {sum(map(len, times))} origins, {len(files)} members{said}")
+
+
+def _write(
+    files: Mapping[str, str],
+    symbols: Sequence[str],
+    tracks: Sequence[Track],
+    times: Sequence[np.ndarray],
+    end: int,
+    refit: int | None,
+    settings: Settings,
+) -> dict[str, str]:
+    """Write every member's file; who sits out, and why."""
+    away = {}
+    for name, path in files.items():
+        try:
+            quantiles = forecast(members()[name], tracks, end, refit, settings)
+            write_parquet(path, forecast_table(symbols, times, quantiles, settings.levels))
+        except TooShortError as short:
+            if name == RANDOM_WALK:
+                raise UserError(
+                    f"predict_baselines: before {iso(end)} {short}; give more days, or fewer or shorter folds"
+                ) from short
+            away[name] = str(short)
+            none = [np.empty((0, settings.horizon, len(settings.levels)))] * len(symbols)
+            write_parquet(path, forecast_table(symbols, [own[:0] for own in times], none, settings.levels))
+    return away
+
+
+def forecast(
+    member: Panel, tracks: Sequence[Track], end: int, refit: int | None, settings: Settings
+) -> list[np.ndarray]:
+    """A member's quantiles [origins, horizon, levels] of each track, fitted on its history before `end` (ms).
+
+    refit: bars after which the member is fitted anew, on all that had come by then; None: never. Raises TooShortError.
+    """
+    told = [np.empty((len(track.origins), settings.horizon, len(settings.levels))) for track in tracks]
+    opened = [track.bars.timestamp[track.origins] for track in tracks]
+    first = min(int(own[0]) for own in opened if len(own))
+    length = refit * tracks[0].bars.step if refit else 1 << 62
+    for block in np.unique(np.concatenate([(own - first) // length for own in opened])):
+        # what was known as the block's first origin closed
+        known = end if block == 0 else first + int(block) * length
+        mine = [(own - first) // length == block for own in opened]
+        parts = [
+            Track(track.history.before(known), track.bars, track.origins[chosen])
+            for track, chosen in zip(tracks, mine, strict=True)
+        ]
+        # a symbol without an origin may have no history either
+        here = [place for place, part in enumerate(parts) if len(part.origins)]
+        for place, quantiles in zip(here, member([parts[k] for k in here], settings), strict=True):
+            told[place][mine[place]] = quantiles
+    return told
+
+
+def members() -> dict[str, Panel]:
+    """Every baseline by name."""
+    # their libraries take a second each to import
+    from forecasting.boosting import lightgbm_quantiles
+    from forecasting.garch import garch_fhs
+
+    alone: list[Member] = [
+        baselines.random_walk,
+        baselines.ewma,
+        baselines.ewma_fhs,
+        baselines.seasonal_ewma_fhs,
+        garch_fhs,
+        baselines.har_fhs,
+        baselines.ewma_drift,
+        baselines.seasonal_naive,
+    ]
+    return {member.__name__: _each(member) for member in alone} | {"lightgbm": lightgbm_quantiles}
+
+
+def _each(member: Member) -> Panel:
+    return lambda tracks, settings: [member(*track, settings) for track in tracks]
+
+
+def _rows(bars: Bars, times: np.ndarray, symbol: str) -> np.ndarray:
+    """Rows of the bars that open at `times`. Raises UserError when one is missing."""
+    rows = pd.Index(bars.timestamp).get_indexer(pd.Index(times))
+    if (rows < 0).any():
+        raise UserError(f"the candles of {symbol} lack bars that its features have; delete the features and run again")
+    return rows
 
 
 if __name__ == "__main__":
     with job() as snakemake:
+        names = snakemake.params.members
         predict_baselines(
-            output={member: snakemake.output[member] for member in COMPUTED},
+            output={name: snakemake.output[name] for name in names},
+            validation={name: snakemake.output[f"{name}_validation"] for name in names},
             features=list(snakemake.input.features),
+            train_features=list(snakemake.input.train_features),
             candles=list(snakemake.input.candles),
             live_candles=list(snakemake.input.live_candles),
             pin=snakemake.input.pin,
+            train_pin=snakemake.input.train_pin,
             fold=snakemake.wildcards.fold,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
@@ -83,5 +177,6 @@ if __name__ == "__main__":
             levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
-            halflives=snakemake.params.baselines,
+            share=snakemake.params.validation,
+            settings=snakemake.params.baselines,
         )

@@ -1,52 +1,96 @@
-"""Rule predict_oracle: the best possible forecast of a fold on the simulated market, by the law that made it."""
+"""Rule predict_oracle: a fold's forecast by one who knows what no forecast can, the ceiling of the others.
+
+On the simulated market that is the law that made it, and nothing can be better. On a real one it is the volatility that
+came: still no direction, and the quantiles of returns in units of it from the history.
+"""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from common.errors import UserError
-from common.files import read_parquet, write_parquet
+from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
+from forecasting.baselines import relative_quantiles
+from forecasting.folds import make_fold
 from forecasting.quantiles import forecast_table
-from market.intervals import parse_time
+from forecasting.volatility import FLOOR, Bars
+from market.candles import read_candles
+from market.intervals import parse_time, step_ms
 from market.simulated import Simulated
 from market.symbols import slug
 
 
 def predict_oracle(
-    reference: str | Path,
+    output: str,
+    reference: str,
+    candles: Sequence[str],
+    pin: str,
+    fold: str,
+    symbols: Sequence[str],
     exchange: Mapping[str, Any],
     interval: str,
     horizon: int,
-    quantiles: Sequence[float],
-    output: str | Path,
+    levels: Sequence[float],
+    folds: Mapping[str, int],
 ) -> None:
-    """Write the true quantiles for every symbol and origin of the forecast `reference`, as forecasts of the fold.
+    """Write the oracle's quantiles for every symbol and origin of the forecast `reference`, as forecasts of the fold.
 
-    exchange: the config's `exchange` section; `seed` and `tape_end` are read. quantiles: levels, increasing.
-    Raises UserError when `reference` is damaged, or holds a symbol that the simulated market does not have.
+    candles: one file a symbol, in the order of `symbols`, and `pin`, of the training pin. exchange: the config's
+    section. Raises UserError when `reference` is damaged, or holds a symbol that the simulated market does not have.
     """
     pairs = read_parquet(reference, ["symbol", "origin"]).drop_duplicates().sort_values(["symbol", "origin"])
+    asked = {str(name): own["origin"].to_numpy() for name, own in pairs.groupby("symbol")}
+    say(f"predict_oracle: fold {fold}: {len(pairs)} origins")
+    if exchange["id"] == "simulated":
+        truth = [_law(name, own, exchange, interval, horizon, levels) for name, own in asked.items()]
+    else:
+        end = make_fold(fold, read_json(pin)["as_of"], step_ms(interval), **folds).train_end
+        paths = dict(zip(symbols, candles, strict=True))
+        bars = {name: Bars.of(read_candles(paths[name], interval), step_ms(interval)) for name in asked}
+        truth = [realised(bars[name], own, end, horizon, levels) for name, own in asked.items()]
+    write_parquet(output, forecast_table(list(asked), list(asked.values()), truth, levels))
+
+
+def realised(bars: Bars, origin: np.ndarray, end: int, horizon: int, levels: Sequence[float]) -> np.ndarray:
+    """Quantiles [n, horizon, levels] after each origin [n] (ms) of one who knows the bars' variance to come.
+
+    The quantiles of returns in units of it are those before `end` (ms).
+    """
+    floor = FLOOR * float(bars.before(end).variance.mean())
+
+    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+        total = np.cumsum(np.concatenate([[0.0], part.variance + floor]))
+        return np.sqrt(total[rows[:, None] + 1 + np.arange(1, horizon + 1)] - total[rows + 1, None])
+
+    rows = pd.Index(bars.timestamp).get_indexer(pd.Index(origin))
+    return scale(bars, rows)[:, :, None] * relative_quantiles(scale, bars.before(end), horizon, levels)
+
+
+def _law(
+    name: str, origin: np.ndarray, exchange: Mapping[str, Any], interval: str, horizon: int, levels: Sequence[float]
+) -> np.ndarray:
     market = Simulated(exchange["seed"], parse_time(exchange["tape_end"]))
     names = {slug(symbol): symbol for symbol in market.load_markets()}
-    symbols = pairs["symbol"].unique().tolist()
-    origins = [pairs.loc[pairs["symbol"] == name, "origin"].to_numpy() for name in symbols]
-    truth = []
-    for name, own in zip(symbols, origins, strict=True):
-        if name not in names:
-            raise UserError(f"{reference}: {name} is not on the simulated market; delete the file and run again")
-        say(f"predict_oracle: {name}, {len(own)} origins")
-        truth.append(market.quantiles(names[name], own, interval, horizon, quantiles))
-    write_parquet(output, forecast_table(symbols, origins, truth, quantiles))
+    if name not in names:
+        raise UserError(f"predict_oracle: {name} is not on the simulated market; delete the forecasts and run again")
+    return market.quantiles(names[name], origin, interval, horizon, levels)
 
 
 if __name__ == "__main__":
     with job() as snakemake:
         predict_oracle(
+            output=snakemake.output.forecasts,
             reference=snakemake.input.reference,
+            candles=list(snakemake.input.candles),
+            pin=snakemake.input.pin,
+            fold=snakemake.wildcards.fold,
+            symbols=snakemake.params.symbols,
             exchange=snakemake.params.exchange,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,
-            quantiles=snakemake.params.quantiles,
-            output=snakemake.output.forecasts,
+            levels=snakemake.params.quantiles,
+            folds=snakemake.params.folds,
         )

@@ -15,8 +15,12 @@ from common.errors import UserError
 from common.files import read_json, read_parquet, write_csv
 from common.job import job, say
 from forecasting import checkpoint, tft, training
-from forecasting.folds import make_fold
+from forecasting.correction import fit_base, fit_hars, with_inputs
+from forecasting.folds import make_fold, validation_fold
+from forecasting.members import TFT
+from forecasting.volatility import Bars, TooShortError, first_bar
 from forecasting.windows import Panel, Split, feature_columns, fit_scaler, split
+from market.candles import read_candles
 from market.intervals import iso, step_ms
 
 
@@ -24,7 +28,9 @@ def train_tft(
     output: str,
     curve: str,
     features: list[str],
+    candles: list[str],
     pin: str,
+    member: str,
     fold: str,
     seed: int,
     interval: str,
@@ -38,8 +44,9 @@ def train_tft(
 ) -> None:
     """Train on the features before the fold's training end; write the checkpoint and its training curve (CSV).
 
-    features: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's section,
-    without its seeds and threads.
+    features: one file a symbol. candles: likewise. pin: the training pin.
+    member: "tft" corrects the HAR, "tft_raw" speaks for itself. folds: count, test_bars, embargo. model: the config's
+    section, without its seeds and threads.
     A killed training goes on where it was, from a folder beside `output` that is named by what identifies it, the
     modules in `code` included.
     Raises UserError when the span holds too few windows.
@@ -49,31 +56,50 @@ def train_tft(
     part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
     # what lies after the training span is not even in memory
     frames = [_before(read_parquet(path), part.train_end) for path in features]
-    windows = split(frames, part.train_end, model["validation"], step, lookback, horizon)
+    bars = [Bars.of(read_candles(path, interval), step).before(part.train_end) for path in candles]
+    inner = validation_fold(part, first_bar(bars), model["validation"], step)
+    windows = split(frames, inner, step, lookback, horizon)
     _check(windows, fold, part.train_end, lookback, horizon, model["batch_size"])
 
     symbols = [Path(path).stem for path in features]
     _check_finite(frames, symbols, fold)
 
+    base = None
+    if member == TFT:
+        try:
+            hars = fit_hars(bars, windows.fit_end, horizon)
+        except TooShortError as short:
+            raise UserError(f"fold {fold}: before {iso(windows.fit_end)} {short}; give more days") from short
+        frames = with_inputs(frames, bars, hars)
+        base = fit_base(hars, bars, frames, windows.fit_end, levels)
+
     names = feature_columns(frames[0])
     scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
-    panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols)
-    title = f"train fold {fold} seed {seed}"
+    panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols, base)
+    title = f"train {member} fold {fold} seed {seed}"
     say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
 
     torch.manual_seed(seed)
-    hyper = tft.hyperparameters(names, levels, model, lookback)
+    hyper = tft.hyperparameters(names, len(levels) + (base is not None), model, lookback)
     network = tft.build(hyper, levels)
-    tft.start_at(network, np.quantile(panel.targets(windows.fit[:: 1 + len(windows.fit) // 20_000]), levels))
-    identity = _digest([*features, *code], part.train_end, lookback, horizon, levels, model)
-    scratch = Path(output).parent / f".resume-seed{seed}-{identity}"
+    sample = windows.fit[:: 1 + len(windows.fit) // 20_000]
+    tft.start_at(network, np.zeros(len(levels) + 1) if base else np.quantile(panel.targets(sample), levels))
+    identity = _digest([*features, *candles, *code], part.train_end, lookback, horizon, levels, model)
+    scratch = Path(output).parent / f".resume-{member}-seed{seed}-{identity}"
     loss = training.fit(network, panel, windows, model, seed, title, scratch)
 
-    about = {"fold": fold, "seed": seed, "interval": interval, "lookback": lookback, "horizon": horizon}
+    about = {
+        "member": member,
+        "fold": fold,
+        "seed": seed,
+        "interval": interval,
+        "lookback": lookback,
+        "horizon": horizon,
+    }
     about |= {"train_end": part.train_end, "fit_end": windows.fit_end, "validation_loss": loss, "model": model}
     checkpoint.save(output, checkpoint.Trained(network, scaler, names, levels, about), hyper)
     write_csv(curve, training.curve(scratch))
-    for finished in scratch.parent.glob(f".resume-seed{seed}-*"):
+    for finished in scratch.parent.glob(f".resume-{member}-seed{seed}-*"):
         shutil.rmtree(finished)
 
 
@@ -117,7 +143,9 @@ if __name__ == "__main__":
             output=snakemake.output.model,
             curve=snakemake.output.curve,
             features=list(snakemake.input.features),
+            candles=list(snakemake.input.candles),
             pin=snakemake.input.pin,
+            member=snakemake.wildcards.tft,
             fold=snakemake.wildcards.fold,
             seed=int(snakemake.wildcards.seed),
             interval=snakemake.params.interval,

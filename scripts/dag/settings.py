@@ -13,6 +13,7 @@ import yaml
 from common.errors import UserError
 from common.secrets import secret_in
 from dag.image import ROOT, sif_name
+from forecasting.members import HAR, HAR_WINDOWS, RANDOM_WALK, TFT
 from market.intervals import DAY, MINUTE, parse_time, season_bars, step_ms
 from market.symbols import slug
 from market.warmup import warm_up
@@ -47,6 +48,7 @@ def resolve(config: Config) -> Config:
         settings["image"] = sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name())
     _check_finite(settings)
     _check_values(settings)
+    _check_members(settings["members"])
     _check_trade(settings, step)
     _check_history(settings, step)
     return settings
@@ -68,7 +70,7 @@ def history_bars(settings: Config, step: int) -> dict[str, int]:
     """Bars to fetch before each pin's as_of: the whole history for `train`, enough for one origin for `live`."""
     train, warm = int(settings["days"] * DAY // step), warm_up(settings["features"]["spans"])
     # ten half-lives leave a thousandth to what came before: an EWMA of the live bars is one of the whole history
-    faded = math.ceil(10 * max(settings["baselines"].values()))
+    faded = math.ceil(10 * max(settings["baselines"][name] for name in ("ewma_halflife", "drift_halflife")))
     least = warm + settings["lookback"] + 1
     return {"train": train, "live": max(least, min(train, max(season_bars(step) + 1, faded)))}
 
@@ -185,6 +187,14 @@ def _check_time(key: str, text: str) -> None:
         raise UserError(f'{key}: {text!r} is not a time; write it as "2024-05-31T12:00:00Z"') from error
 
 
+def _check_members(members: list[str]) -> None:
+    """Is everyone there whom the others need?"""
+    needs = {name: RANDOM_WALK for name in members} | ({TFT: HAR} if TFT in members else {})
+    for name, needed in needs.items():
+        if needed not in members:
+            raise UserError(f"members: {name} needs {needed}; add it")
+
+
 def _check_trade(settings: Config, step: int) -> None:
     """The decision's symbol and horizon against what is forecast."""
     consensus, symbols = settings["consensus"], settings["symbols"]
@@ -213,6 +223,8 @@ def _check_history(settings: Config, step: int) -> None:
         )
     # the fitting part must hold a batch of windows, and the validation part one whole forecast
     fit, validate = (lookback + horizon + batch) / (1 - share), (horizon + max(1, horizon // 4)) / share
+    if TFT in settings["members"]:
+        fit = max(fit, (HAR_WINDOWS + 1) * horizon / (1 - share))
     warm = warm_up(settings["features"]["spans"])
     needed = warm + math.ceil(max(fit, validate)) + folds["embargo"] + folds["count"] * folds["test_bars"]
     bars = history_bars(settings, step)["train"]

@@ -1,36 +1,24 @@
-"""Naive forecasts that a model must beat, each a few lines over plain arrays.
+"""Baselines: the simple forecasts that a model must beat, each a few lines over plain arrays.
 
 A member takes the bars it may be fitted on (`history`), the bars whose state it forecasts from (`bars`), the row
 positions of the origins in `bars`, and the settings. It gives quantiles [origins, horizon, levels] of the cumulative
-log return from the close at the origin; for an origin it uses only rows of `bars` up to that origin.
+log return from the close at the origin; for an origin it uses only rows of `bars` up to that origin. It raises TooShortError
+when the history cannot carry it.
+
+FHS, filtered historical simulation, takes the quantiles of returns in units of their forecast deviation from history:
+Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from forecasting.folds import unbroken
-from forecasting.members import COMPUTED
-from market.indicators import segments
-
-# windows of the history that an empirical distribution is taken from, at most
-WINDOWS = 20_000
-
-
-@dataclass(frozen=True)
-class Bars:
-    """Bars of one symbol: log close [rows] and segment [rows], the id of each row's unbroken run."""
-
-    log_close: np.ndarray
-    segment: np.ndarray
-
-    @classmethod
-    def of(cls, candles: pd.DataFrame, step: int) -> "Bars":
-        """The bars of candles (`timestamp`, `close`). `step` is a bar's length in ms."""
-        return cls(np.log(candles["close"].to_numpy()), segments(candles["timestamp"].to_numpy(), step))
+from forecasting.volatility import Bars, enough, fit_har, fit_season, returns
 
 
 @dataclass(frozen=True)
@@ -43,17 +31,30 @@ class Settings:
     ewma_halflife: float
     drift_halflife: float
 
+    @property
+    def ahead(self) -> np.ndarray:
+        """Steps ahead [horizon], from 1."""
+        return np.arange(1, self.horizon + 1)
+
+
+class Track(NamedTuple):
+    """A symbol's bars to fit on, its bars to forecast from, and the rows of the origins in these."""
+
+    history: Bars
+    bars: Bars
+    origins: np.ndarray
+
 
 Member = Callable[[Bars, Bars, np.ndarray, Settings], np.ndarray]
+# deviations [rows, horizon] of the returns after each of those rows of the bars
+Scale = Callable[[Bars, np.ndarray], np.ndarray]
 
 
 def random_walk(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """No change, with the spread that h-step log returns had in the history.
-
-    The history must hold an unbroken window of `horizon` bars ahead of a bar.
-    """
-    windows = _windows(history, 0, settings.horizon)
-    spread = symmetric_quantiles(_paths(history, windows, settings.horizon), settings.levels)
+    """No change, with the spread that h-step log returns had in the history."""
+    enough(history, settings.horizon, 1)
+    windows = history.windows(0, settings.horizon)
+    spread = symmetric_quantiles(history.paths(windows, settings.horizon), settings.levels)
     return np.tile(spread, (len(origins), 1, 1))
 
 
@@ -63,19 +64,57 @@ def ewma(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> 
     σ²ₜ = λ σ²ₜ₋₁ + (1 − λ) rₜ², λ = 2^(−1/halflife), begun at the history's variance after each gap.
     RiskMetrics Technical Document (J.P. Morgan, 1996), 4th ed., chapter 5.
     """
-    variance = float(np.nanmean(_returns(history) ** 2))
-    state = _smooth(_returns(bars) ** 2, bars.segment, settings.ewma_halflife, variance)[origins]
-    deviation = np.sqrt(state[:, None] * np.arange(1, settings.horizon + 1))
     # the normal's median is 0, not the 1e-17 of its approximation
     normal = np.array([NormalDist().inv_cdf(level) if level != 0.5 else 0.0 for level in settings.levels])
-    return deviation[:, :, None] * normal
+    return _ewma_scale(history, settings)(bars, origins)[:, :, None] * normal
 
 
 def ewma_drift(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
     """The classic path: `ewma` around a straight line, h times the EWMA of log returns (0 after each gap)."""
-    drift = _smooth(_returns(bars), bars.segment, settings.drift_halflife, 0.0)[origins]
-    path = drift[:, None] * np.arange(1, settings.horizon + 1)
+    moves = returns(bars.log_close, bars.segment)
+    drift = _smooth(moves, bars.segment, settings.drift_halflife, 0.0)[origins]
+    path = drift[:, None] * settings.ahead
     return path[:, :, None] + ewma(history, bars, origins, settings)
+
+
+def ewma_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
+    """`ewma`'s deviations with the quantiles that returns had in units of them."""
+    return fhs(_ewma_scale(history, settings), history, bars, origins, settings)
+
+
+def seasonal_ewma_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
+    """As `ewma_fhs`, of returns freed of the time of day's and week's volatility, which is put back over the steps.
+
+    Andersen and Bollerslev (1997), Intraday periodicity and volatility persistence, J. Empirical Finance 4(2-3).
+    """
+    enough(history, settings.horizon, 5)
+    season = fit_season(history)
+
+    def calm(part: Bars) -> np.ndarray:
+        return returns(part.log_close, part.segment) ** 2 / season.at(part.timestamp)
+
+    start = float(np.nanmean(calm(history)))
+
+    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+        state = _smooth(calm(part), part.segment, settings.ewma_halflife, start)[rows]
+        return np.sqrt(state[:, None] * season.ahead(part.timestamp[rows], part.step, settings.horizon))
+
+    return fhs(scale, history, bars, origins, settings)
+
+
+def har_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
+    """Deviations of a seasonal HAR (forecasting.volatility) with the quantiles that returns had in units of them."""
+    return fhs(har_scale(history, settings.horizon), history, bars, origins, settings)
+
+
+def har_scale(history: Bars, horizon: int) -> Scale:
+    """The deviations that a HAR fitted on `history` gives. Raises TooShortError."""
+    har = fit_har(history, horizon)
+
+    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+        return har.scale(har.regressors(part)[rows], part.timestamp[rows], part.step)
+
+    return scale
 
 
 def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
@@ -86,19 +125,27 @@ def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Set
     """
     forecast = random_walk(history, bars, origins, settings)
     seasonal = unbroken(bars.segment, settings.season, 0)[origins]
-    windows = _windows(history, settings.season, settings.horizon)
+    windows = history.windows(settings.season, settings.horizon)
     if not len(windows) or not seasonal.any():
         return forecast
-    errors = _paths(history, windows, settings.horizon) - _seasonal_paths(history, windows, settings)
+    errors = history.paths(windows, settings.horizon) - _seasonal_paths(history, windows, settings)
     spread = symmetric_quantiles(errors, settings.levels)
     forecast[seasonal] = _seasonal_paths(bars, origins[seasonal], settings)[:, :, None] + spread
     return forecast
 
 
-MEMBERS: dict[str, Member] = dict(zip(COMPUTED, [random_walk, ewma, ewma_drift, seasonal_naive], strict=True))
+def fhs(scale: Scale, history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
+    """Filtered historical simulation: the origins' deviations times the quantiles of the history's relative returns."""
+    return scale(bars, origins)[:, :, None] * relative_quantiles(scale, history, settings.horizon, settings.levels)
 
 
-def symmetric_quantiles(samples: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+def relative_quantiles(scale: Scale, history: Bars, horizon: int, levels: Sequence[float]) -> np.ndarray:
+    """Symmetric quantiles [horizon, levels] of the history's cumulative returns in units of their forecast deviation."""
+    rows = history.windows(0, horizon)
+    return symmetric_quantiles(history.paths(rows, horizon) / scale(history, rows), levels)
+
+
+def symmetric_quantiles(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Quantiles [horizon, levels] of samples [n, horizon] and their mirror image, so that the median is exactly 0.
 
     The p-quantile of ±x is ± the |2p − 1|-quantile of |x|.
@@ -107,34 +154,24 @@ def symmetric_quantiles(samples: np.ndarray, levels: tuple[float, ...]) -> np.nd
     return (np.sign(centred)[:, None] * np.quantile(np.abs(samples), np.abs(centred), axis=0)).T
 
 
-def _windows(bars: Bars, behind: int, ahead: int) -> np.ndarray:
-    """Rows with that many unbroken bars behind and ahead, at most `WINDOWS` of them, evenly spread."""
-    rows = np.flatnonzero(unbroken(bars.segment, behind, ahead))
-    if len(rows) <= WINDOWS:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, WINDOWS).astype(np.int64)]
+def _ewma_scale(history: Bars, settings: Settings) -> Scale:
+    start = float(np.nanmean(returns(history.log_close, history.segment) ** 2))
 
+    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+        squares = returns(part.log_close, part.segment) ** 2
+        state = _smooth(squares, part.segment, settings.ewma_halflife, start)[rows]
+        return np.sqrt(state[:, None] * settings.ahead)
 
-def _paths(bars: Bars, rows: np.ndarray, horizon: int) -> np.ndarray:
-    """Cumulative log returns [rows, horizon] that followed each row."""
-    ahead = rows[:, None] + np.arange(1, horizon + 1)
-    return bars.log_close[ahead] - bars.log_close[rows, None]
+    return scale
 
 
 def _seasonal_paths(bars: Bars, rows: np.ndarray, settings: Settings) -> np.ndarray:
     """Cumulative log returns [rows, horizon] of the season that ended at each row, repeated to the horizon."""
-    whole, part = np.divmod(np.arange(1, settings.horizon + 1), settings.season)
+    whole, part = np.divmod(settings.ahead, settings.season)
     start = rows - settings.season
     first = bars.log_close[start, None]
     season = bars.log_close[rows, None] - first
     return whole * season + bars.log_close[start[:, None] + part] - first
-
-
-def _returns(bars: Bars) -> np.ndarray:
-    """Log return [rows] of each bar, NaN for the first of an unbroken run."""
-    returns = np.diff(bars.log_close, prepend=np.nan)
-    returns[np.diff(bars.segment, prepend=-1) != 0] = np.nan
-    return returns
 
 
 def _smooth(values: np.ndarray, segment: np.ndarray, halflife: float, start: float) -> np.ndarray:

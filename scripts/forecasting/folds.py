@@ -40,6 +40,14 @@ def make_fold(name: str, as_of: int, step: int, count: int, test_bars: int, emba
     return Fold(name, test_start - embargo * step, test_start, test_end)
 
 
+def validation_fold(fold: Fold, first: int, share: float, step: int) -> Fold:
+    """The last `share` of the time from `first` (ms) to the fold's training end, as a fold of its own: what is fitted
+    before it is judged on it, without a look at the test span. No embargo: a training window ends before `train_end`.
+    """
+    start = fold.train_end - round((fold.train_end - first) * share / step) * step
+    return Fold(f"{fold.name} (validation)", start, start, fold.train_end)
+
+
 def unbroken(segment: np.ndarray, behind: int, ahead: int) -> np.ndarray:
     """Mask of the rows with `behind` rows before and `ahead` rows after them in the same segment.
 
@@ -100,12 +108,18 @@ def fold_origins(
 ) -> list[np.ndarray]:
     """Row positions of the fold's origins in each symbol's features: `live_origin` or `test_origins`.
 
-    `frames` are in the order of `symbols`. Raises UserError when no symbol has one, or a live one is missing.
+    `frames` are in the order of `symbols`. A symbol with less than a horizon of training windows has none: it is not
+    forecast before it has a history. Raises UserError when no symbol has one, or a live one is missing.
     """
     if fold.name == LIVE:
         named = zip(frames, symbols, strict=True)
         return [live_origin(frame, fold.test_end, step, lookback, symbol) for frame, symbol in named]
-    found = [test_origins(frame, fold, step, lookback, horizon, stride) for frame in frames]
+    found = [
+        test_origins(frame, fold, step, lookback, horizon, stride)
+        if len(training_origins(frame, fold.train_end, step, lookback, horizon)) >= horizon
+        else np.empty(0, dtype=np.int64)
+        for frame in frames
+    ]
     if not any(map(len, found)):
         raise UserError(
             f"fold {fold.name}: no symbol has {lookback} + {horizon} bars without a gap for an origin between "

@@ -2,25 +2,26 @@
 
 from collections.abc import Iterable
 
-TFT = "tft"
-TFT_RAW = "tft_raw"  # before calibration
-CONSENSUS = "consensus"  # the combined forecast that decisions are taken on
+CONSENSUS = "consensus"  # of the members that did well in validation: what decisions are taken on
+TFT = "tft"  # a correction of HAR
+TFT_RAW = "tft_raw"  # speaks for itself
 MODELS = (CONSENSUS, TFT, TFT_RAW)
 ORACLE = "oracle"
 RANDOM_WALK = "random_walk"
+HAR = "har_fhs"
+# windows without overlap that a HAR is fitted on, at least
+HAR_WINDOWS = 20
 BASELINES = (
     RANDOM_WALK,
     "ewma",
     "ewma_fhs",
     "seasonal_ewma_fhs",
     "garch_fhs",
-    "har_fhs",
+    HAR,
     "lightgbm",
     "ewma_drift",
     "seasonal_naive",
 )
-# the baselines that are predicted so far
-COMPUTED = (RANDOM_WALK, "ewma", "ewma_drift", "seasonal_naive")
 
 
 def called(member: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
 from forecasting import forked
+from forecasting.correction import factor
 from forecasting.windows import KNOWN, POSITION, Chunks, Panel, grouped
 
 
@@ -27,13 +28,13 @@ class QuantileTFT(TemporalFusionTransformer):
 
     def losses(self, chunks: Chunks) -> torch.Tensor:
         """Mean pinball loss [chunks, forks] over a window's scored steps and all levels, of cumulative returns in units
-        of the origin's scale."""
-        error = chunks.target.unsqueeze(-1) - forked.forecast(
-            self, chunks.bars, chunks.known, steps=chunks.steps, units=chunks.units
-        )
+        of a bar's."""
+        said = forked.forecast(self, chunks.bars, chunks.known, steps=chunks.steps, units=chunks.units)
+        quantiles = said if chunks.relative is None else chunks.relative * factor(said)
+        error = chunks.target.unsqueeze(-1) - quantiles
         levels = torch.tensor(self.loss.quantiles, device=error.device)
         pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
-        return (pinball * (chunks.steps + 1).sqrt()).mean(dim=-1)
+        return (pinball * chunks.weight).mean(dim=-1)
 
     def loss_of(self, chunks: Chunks) -> torch.Tensor:
         """Mean loss over all windows that count."""
@@ -54,14 +55,17 @@ class QuantileTFT(TemporalFusionTransformer):
         return torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, fused=True)
 
 
-def hyperparameters(features: list[str], levels: list[float], model: dict[str, Any], lookback: int) -> dict[str, Any]:
-    """Plain hyperparameters of pytorch-forecasting's TFT, from the `model` section of the config."""
+def hyperparameters(features: list[str], outputs: int, model: dict[str, Any], lookback: int) -> dict[str, Any]:
+    """Plain hyperparameters of pytorch-forecasting's TFT, from the `model` section of the config.
+
+    outputs: one a level, and one more of a network that corrects.
+    """
     return {
         "x_reals": [*features, POSITION],
         "time_varying_reals_encoder": list(features),
         "time_varying_reals_decoder": list(KNOWN),
         "max_encoder_length": lookback,
-        "output_size": len(levels),
+        "output_size": outputs,
         "hidden_size": model["hidden_size"],
         "hidden_continuous_size": model["hidden_continuous_size"],
         "attention_head_size": model["attention_heads"],
@@ -80,15 +84,15 @@ def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
 
 
 def start_at(network: QuantileTFT, quantiles: np.ndarray) -> None:
-    """Let the untrained network say the training targets' own quantiles [levels] everywhere: learning starts there."""
+    """Let the untrained network say about that [outputs] everywhere: learning starts there."""
     with torch.no_grad():
-        network.output_layer.weight.mul_(0.1)
+        network.output_layer.weight.mul_(0.1 if quantiles.any() else 0.0)
         network.output_layer.bias.copy_(torch.as_tensor(quantiles, dtype=torch.float32))
 
 
 @torch.no_grad()
-def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int = 16, chunks: int = 32) -> np.ndarray:
-    """Quantiles [origins, horizon, levels] of the cumulative log return, as the network says them (not sorted).
+def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int = 16, chunks: int = 32) -> torch.Tensor:
+    """What the network says [origins, horizon, outputs] at each origin, on the CPU.
 
     Rising origins that follow each other evenly are forecast as forks of one chunk, a lone one as the library does.
     """
@@ -96,5 +100,4 @@ def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int 
     grid, used = grouped(origins, panel.starts, panel.lookback, forks)
     parts = (panel.chunks(grid[at : at + chunks], used[at : at + chunks]) for at in range(0, len(grid), chunks))
     said = (forked.forecast(network, part.bars, part.known, units=part.units)[part.used > 0] for part in parts)
-    units = torch.cat(list(said))
-    return panel.returns(origins, units.cpu().numpy().astype(np.float64))
+    return torch.cat(list(said)).cpu()

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
 from common.job import say
+from forecasting.comparison import hac_lags, hac_sum
 from forecasting.tft import QuantileTFT
 from forecasting.windows import Chunks, Panel, Split, grouped, last_of_run
 
@@ -61,8 +62,8 @@ class AllWindows(Dataset):
     """Batches of the same windows in the same order, evenly thinned to `most` when they are more."""
 
     def __init__(self, panel: Panel, origins: np.ndarray, size: int = 32, forks: int = 8, most: int = 1024) -> None:
-        kept = origins[:: -(-len(origins) // most)]
-        self.panel, grid = panel, grouped(kept, panel.starts, panel.lookback, forks)
+        self.panel, self.origins = panel, origins[:: -(-len(origins) // most)]
+        grid = grouped(self.origins, panel.starts, panel.lookback, forks)
         self.groups = [tuple(part[at : at + size] for part in grid) for at in range(0, len(grid[0]), size)]
 
     def __len__(self) -> int:
@@ -157,7 +158,8 @@ def fit(
     scratch: Path,
     watch: Sequence[Callback] = (),
 ) -> float:
-    """Train `network` in place to its best validation loss, which is returned; where it starts is a candidate too.
+    """Train `network` in place to its best validation loss, which is returned; where it starts is a candidate too: a
+    correction that gains no more than one standard error is none.
 
     What is validated and kept are the weights' moving averages (Polyak and Juditsky 1992, SIAM J. Control Optim. 30):
     batches of returns are nearly all noise, and the averages settle long before the weights do.
@@ -166,12 +168,11 @@ def fit(
     is resumed from. watch: further callbacks. Raises UserError when the loss is not finite.
     """
     windows = RandomChunks(panel, split.fit, model, seed)
-    training, validation = (
-        DataLoader(data, batch_size=None) for data in (windows, AllWindows(panel, split.validation))
-    )
+    looked_at = AllWindows(panel, split.validation)
+    training, validation = (DataLoader(data, batch_size=None) for data in (windows, looked_at))
     _quiet()
     network.to(panel.device)
-    start, start_loss = deepcopy(network.state_dict()), _mean_loss(network, validation)
+    start, before = deepcopy(network.state_dict()), _losses(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
     callbacks = [
         EMAWeightAveraging(decay=model["averaging"] ** AVERAGED_EVERY, update_every_n_steps=AVERAGED_EVERY),
@@ -197,18 +198,22 @@ def fit(
         deterministic="warn",
     )
     trainer.fit(network, training, validation, ckpt_path=_resumable(scratch / "last.ckpt"), weights_only=False)
-    loss = best.best_model_score
-    if loss is None or not torch.isfinite(loss):
+    if best.best_model_score is None or not torch.isfinite(best.best_model_score):
         raise UserError(
             f"{title}: the validation loss is not finite; lower model.learning_rate, or look at the features"
         )
-    if loss >= start_loss:
-        say(f"{title}: nothing learned that beats the start, {start_loss:.4f}; the start is kept")
-        network.cpu().load_state_dict(start)
-        return start_loss
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
-    network.cpu().load_state_dict(state)
-    return float(loss)
+    network.load_state_dict(state)
+    gain, error = _gain(before, _losses(network, validation), looked_at)
+    kept = gain > (error if panel.base else 0.0)
+    say(
+        f"{title}: {100 * gain:+.2f} % ± {100 * error:.2f} better in validation than where it began: "
+        f"{'kept' if kept else 'that is not enough, and the start is kept'}"
+    )
+    network.cpu()
+    if not kept:
+        network.load_state_dict(start)
+    return float(before.mean() * (1 - gain if kept else 1))
 
 
 def curve(scratch: Path) -> pd.DataFrame:
@@ -219,12 +224,26 @@ def curve(scratch: Path) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def _mean_loss(network: QuantileTFT, batches: Iterable[Chunks]) -> float:
-    """Validation loss of the network as it is, every window weighing alike."""
+def _losses(network: QuantileTFT, batches: Iterable[Chunks]) -> np.ndarray:
+    """Loss of each validation window, in the windows' order, of the network as it is."""
     network.eval()
-    losses = [(network.loss_of(batch).item(), batch.used.sum().item()) for batch in batches]
+    losses = [network.losses(batch)[batch.used > 0].cpu().numpy() for batch in batches]
     network.train()
-    return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+    return np.concatenate(losses).astype(np.float64)
+
+
+def _gain(before: np.ndarray, after: np.ndarray, windows: AllWindows) -> tuple[float, float]:
+    """How much smaller the mean loss is after than before, relative to it, and the standard error of that.
+
+    Windows overlap and symbols move together: the windows of a moment are added up, and a HAC variance taken over time.
+    """
+    time = windows.panel.timestamp[windows.origins]
+    moments, place = np.unique(time, return_inverse=True)
+    gap = before - after
+    total = np.bincount(place, weights=gap - gap.mean())
+    spacing = int(np.diff(moments).min()) // windows.panel.step if len(moments) > 1 else 1
+    lags = hac_lags(windows.panel.horizon, spacing, len(moments))
+    return float(gap.mean() / before.mean()), float(np.sqrt(hac_sum(total, lags)) / before.sum())
 
 
 def _resumable(last: Path) -> Path | None:

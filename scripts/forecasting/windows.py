@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forecasting.folds import training_origins
+from forecasting.correction import Base
+from forecasting.folds import Fold, test_origins, training_origins
 from market.indicators import CALENDAR, calendar
 from market.intervals import iso
 
@@ -38,6 +39,10 @@ class Chunks(NamedTuple):
     "[features] and [known]: what bars and known are whole multiples of, where they are"
     used: torch.Tensor
     "[chunks, forks]: 1 where a fork's window is one, 0 where it is not to be looked at"
+    weight: torch.Tensor
+    "[chunks, forks, steps]: the target's unit, relative to a bar's: what a loss in it counts"
+    relative: torch.Tensor | None
+    "[chunks, 1, steps, levels]: the quantiles of the target that a correction begins with; None: there are none"
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,9 @@ class Panel:
         horizon: int,
         device: str = "cpu",
         symbols: Sequence[str] = (),
+        base: Base | None = None,
     ) -> None:
+        """base: what the model corrects; None: it speaks for itself, in units of the features' scale."""
         names = feature_columns(frames[0])
         self.starts = np.cumsum([0, *(len(frame) for frame in frames)])
         values = np.empty((self.starts[-1], len(names)), dtype=np.float32)
@@ -107,7 +114,7 @@ class Panel:
         self.log_close = np.log(np.concatenate([frame["close"].to_numpy() for frame in frames]))
         self.scale = np.concatenate([frame["scale"].to_numpy() for frame in frames])
         self.step, self.lookback, self.horizon, self.device = step, lookback, horizon, device
-        self.root_h = np.sqrt(np.arange(1, horizon + 1))
+        self.root_h, self.base = np.sqrt(np.arange(1, horizon + 1)), base
         self.symbols = symbols or [f"symbol {number}" for number in range(1, len(frames) + 1)]
 
     def bars(self, first: np.ndarray, length: int) -> torch.Tensor:
@@ -129,15 +136,32 @@ class Panel:
         known[..., -1] = ahead / self.horizon
         return torch.from_numpy(known).to(self.device)
 
+    def deviation(self, origins: np.ndarray) -> np.ndarray:
+        """The unit [..., horizon] of the cumulative log returns after each origin [...]: the base's, or scale · √h."""
+        if self.base is None:
+            return self.scale[origins][..., None] * self.root_h
+        deviation = np.empty((*origins.shape, self.horizon))
+        symbol = self.symbol(origins)
+        for own in np.unique(symbol):
+            rows = origins[symbol == own]
+            deviation[symbol == own] = self.base.deviation(own, rows, self.timestamp[rows], self.step)
+        return deviation
+
+    def symbol(self, rows: np.ndarray) -> np.ndarray:
+        """Number of the symbol that each row is of."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
     def targets(self, origins: np.ndarray) -> np.ndarray:
-        """Cumulative log returns [..., horizon] after each origin [...], in units of scale · √h, float32."""
+        """Cumulative log returns [..., horizon] after each origin [...], in units of `deviation`, float32."""
+        return (self._paths(origins) / self.deviation(origins)).astype(np.float32)
+
+    def _paths(self, origins: np.ndarray) -> np.ndarray:
         path = self.log_close[np.minimum(origins[..., None] + np.arange(1, self.horizon + 1), self.starts[-1] - 1)]
-        returns = path - self.log_close[origins][..., None]
-        return (returns / (self.scale[origins][..., None] * self.root_h)).astype(np.float32)
+        return path - self.log_close[origins][..., None]
 
     def returns(self, origins: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """Cumulative log returns [n, horizon, levels] of what the model says in units of scale · √h."""
-        return units * (self.scale[origins][:, None] * self.root_h)[..., None]
+        """Cumulative log returns [n, horizon, levels] of what the model says in units of `deviation`."""
+        return units * self.deviation(origins)[..., None]
 
     def chunks(self, origins: np.ndarray, used: np.ndarray, steps: np.ndarray | None = None) -> Chunks:
         """The chunks of origins [n, forks], evenly spaced along a chunk; `used` [n, forks] says which count.
@@ -146,14 +170,23 @@ class Panel:
         """
         within = np.minimum(origins, self.starts[-1] - 1)
         scored = np.arange(self.horizon) if steps is None else steps
+        deviation = self.deviation(within)[..., scored]
+        symbol = self.symbol(within[:, 0])
+        bar = self.scale[within][..., None] if self.base is None else self.base.unit[symbol][:, None, None]
+        relative = None if self.base is None else self.base.relative[symbol][:, None, scored]
         return Chunks(
             self.bars(origins[:, 0], self.lookback + int(origins[0, -1] - origins[0, 0])),
             self.known(within),
-            torch.from_numpy(self.targets(within)[..., scored]).to(self.device),
+            self._tensor(self._paths(within)[..., scored] / deviation),
             torch.from_numpy(scored).to(self.device),
             self.units,
-            torch.from_numpy(used.astype(np.float32)).to(self.device),
+            self._tensor(used),
+            self._tensor(deviation / bar),
+            None if relative is None else self._tensor(relative),
         )
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def windows(self, origins: np.ndarray) -> dict[str, torch.Tensor]:
         """The windows at `origins` [n] as pytorch-forecasting's own forward, and what builds on it, reads them."""
@@ -173,7 +206,7 @@ class Panel:
 
     def where(self, row: int) -> str:
         """Which symbol and time a row is of."""
-        return f"{self.symbols[int(np.searchsorted(self.starts, row, side='right')) - 1]} at {iso(self.timestamp[row])}"
+        return f"{self.symbols[int(self.symbol(np.array(row)))]} at {iso(self.timestamp[row])}"
 
 
 @dataclass(frozen=True)
@@ -185,22 +218,17 @@ class Split:
     fit_end: int
 
 
-def split(frames: list[pd.DataFrame], train_end: int, share: float, step: int, lookback: int, horizon: int) -> Split:
-    """The last `share` of the time before `train_end` validates; no window fitted on reaches into it.
+def split(frames: list[pd.DataFrame], inner: Fold, step: int, lookback: int, horizon: int) -> Split:
+    """A training span cut by its validation fold (folds.validation_fold); no window fitted on reaches into that.
 
     Positions count through `frames` one under the other, as in Panel. Validation origins stand a quarter horizon apart.
     """
-    first = min((int(frame["timestamp"].iloc[0]) for frame in frames if len(frame)), default=train_end)
-    fit_end = train_end - round((train_end - first) * share / step) * step
     starts = np.cumsum([0, *(len(frame) for frame in frames)])
     fit, validation = [], []
     for frame, start in zip(frames, starts, strict=False):
-        fit.append(start + training_origins(frame, fit_end, step, lookback, horizon))
-        after = training_origins(frame, train_end, step, lookback, horizon)
-        times = frame["timestamp"].to_numpy()[after]
-        spaced = (times - fit_end) % (max(1, horizon // 4) * step) == 0
-        validation.append(start + after[(times >= fit_end) & spaced])
-    return Split(np.concatenate(fit), np.concatenate(validation), fit_end)
+        fit.append(start + training_origins(frame, inner.train_end, step, lookback, horizon))
+        validation.append(start + test_origins(frame, inner, step, lookback, horizon, max(1, horizon // 4)))
+    return Split(np.concatenate(fit), np.concatenate(validation), inner.train_end)
 
 
 def last_of_run(origins: np.ndarray) -> np.ndarray:

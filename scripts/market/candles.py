@@ -175,6 +175,11 @@ def read_candles(path: str | Path, interval: str, columns: list[str] | None = No
     return candles
 
 
+def continued(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Candles of one symbol from two fetches as one: where both have a bar's time, and after, the later ones stand."""
+    return pd.concat([earlier[earlier["timestamp"] < later["timestamp"].min()], later], ignore_index=True)
+
+
 def _not_candles(path: str | Path, interval: str, reason: str) -> UserError:
     return UserError(f"{path}: these are no {interval} candles ({reason}); delete it and run again to rebuild it")
 

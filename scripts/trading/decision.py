@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from forecasting.members import ORACLE, RANDOM_WALK
-from forecasting.quantiles import average
+from forecasting.members import called
 from market.intervals import MINUTE
 from trading.costs import Costs, RoundTrip
 
@@ -59,20 +58,6 @@ def steps_ahead(horizon_m: int, horizon: int, step: int) -> int:
     return horizon_m // minutes
 
 
-def consensus_members(evaluation: Mapping[str, Any], available: Sequence[str]) -> list[str]:
-    """Members whose pinball loss in the evaluation is no worse than the random walk's, by name.
-
-    The random walk itself always is; the oracle never, for it knows the market's law. Raises UserError when the random
-    walk has no forecast or no loss.
-    """
-    losses = {name: scores["pinball"] for name, scores in evaluation["members"].items()}
-    floor = losses.get(RANDOM_WALK)
-    if floor is None or RANDOM_WALK not in available:
-        raise UserError(f"consensus: the {RANDOM_WALK} has no forecast or no pinball loss; predict and evaluate again")
-    heard = [name for name in available if name != ORACLE and losses.get(name) is not None]
-    return sorted(name for name in heard if losses[name] <= floor)
-
-
 def best_plan(targets: np.ndarray, entry_close: float, cash: float, costs: Costs) -> Plan:
     """The step whose price in `targets` [steps] leaves most after costs; the earliest of equals."""
     trades = [costs.round_trip(cash, entry_close, target) for target in targets.tolist()]
@@ -94,11 +79,12 @@ def gates(plan: Plan, evaluation: Mapping[str, Any], min_edge_pct: float, requir
 
 def _skill_gate(evaluation: Mapping[str, Any]) -> Gate:
     best, skill = evaluation["best_baseline"], evaluation["skill_vs_best_baseline"]
+    who = called(evaluation["subject"])
     if skill is None:
-        return Gate("skill", False, f"the TFT's skill against the best baseline ({best}) is not known")
+        return Gate("skill", False, f"{who}'s skill against the best baseline ({best}) is not known")
     verb = "beats" if skill > 0 else "does not beat"
     doubt = "" if evaluation["difference"]["significant"] else ", not significant"
-    detail = f"the TFT {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %{doubt}"
+    detail = f"{who} {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %{doubt}"
     return Gate("skill", skill > 0, detail)
 
 
@@ -111,37 +97,36 @@ def judge(asked: Sequence[Gate]) -> tuple[str, str]:
 
 
 def decide(
+    path: np.ndarray,
     paths: Mapping[str, np.ndarray],
+    weights: Mapping[str, float],
     levels: Sequence[float],
     evaluation: Mapping[str, Any],
     market: Market,
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Any], np.ndarray]:
-    """All that is decided, ready for JSON (forecast, decision, votes, gates, breakeven), and the consensus path.
+) -> dict[str, Any]:
+    """All that is decided, ready for JSON (forecast, decision, votes, gates, breakeven).
 
-    paths: a member's quantiles [steps, levels] as cumulative log returns from the entry's close; the consensus path, of
-    the same shape, is the equal-weight average of the members that are heard, and its median what the plan expects.
-    settings: the config's `consensus` section. Raises UserError on cash too small to buy, and when the random walk is
-    missing.
+    path: the consensus forecast, quantiles [steps, levels] of cumulative log returns from the entry's close; its median
+    is what the plan expects. paths: each member's own, and `weights`: what each has in it. settings: the config's
+    `consensus` section. Raises UserError on cash too small to buy.
     """
     costs = Costs(settings["commission_pct"], settings["commission_flat"], settings["slippage_pct"])
     median = list(levels).index(0.5)
-    members = consensus_members(evaluation, list(paths))
 
-    def plan_of(path: np.ndarray) -> Plan:
-        return best_plan(market.entry_close * np.exp(path[:, median]), market.entry_close, settings["cash"], costs)
+    def plan_of(own: np.ndarray) -> Plan:
+        return best_plan(market.entry_close * np.exp(own[:, median]), market.entry_close, settings["cash"], costs)
 
-    path = average([paths[name] for name in members])
     plan = plan_of(path)
     asked = gates(plan, evaluation, settings["min_edge_pct"], settings["require_skill"])
     action, reason = judge(asked)
     breakeven = costs.breakeven_close(settings["cash"], market.entry_close)
-    decided = {
+    return {
         "forecast": {
             "t0_iso": market.entry_time,
             "times": list(market.times),
             "price_forecast": (market.entry_close * np.exp(path[:, median])).tolist(),
-            "model_name": "+".join(members),
+            "model_name": "+".join(sorted(weights)),
         },
         "decision": {
             "action": action,
@@ -156,13 +141,12 @@ def decide(
         },
         "votes": {
             name: _vote(plan_of(paths[name]), market, settings["min_edge_pct"])
-            | {"weight": (name in members) / len(members), "pinball": _loss(evaluation, name)}
+            | {"weight": weights.get(name, 0.0), "pinball": _loss(evaluation, name)}
             for name in sorted(paths)
         },
         "gates": [{"name": gate.name, "passed": gate.passed, "detail": gate.detail} for gate in asked],
         "breakeven": {"price": breakeven, "return_pct": 100 * (breakeven / market.entry_close - 1)},
     }
-    return decided, path
 
 
 def _vote(plan: Plan, market: Market, min_edge_pct: float) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The TFT as a correction of the HAR-FHS forecast, so that it can only add.
+
+The quantile q of step h is S[h] · z[h, q] · exp(a[h] + b · tanh(d[h, q])): S the HAR's deviation, z the quantiles of
+returns in units of it, a and d what the network says, 0 where it begins. So the correction is a factor on the HAR-FHS
+quantile, of whatever bars that is fitted on. The median stays where it is: no change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from forecasting.baselines import relative_quantiles
+from forecasting.volatility import Bars, Har, fit_har
+
+# how far a quantile may move against the others: e^±0.2
+SHAPE = 0.2
+INPUT = "har_"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is corrected: each symbol's HAR [symbols], its relative quantiles [symbols, horizon, levels], the HARs'
+    regressors [rows, scales] at the rows of a panel, and the deviation of a bar [symbols], the unit of its losses."""
+
+    hars: list[Har]
+    relative: np.ndarray
+    regressors: np.ndarray
+    unit: np.ndarray
+
+    def deviation(self, symbol: int, rows: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
+        """Deviation [n, horizon] of cumulative log returns after a symbol's panel `rows` [n], which open then."""
+        har = self.hars[symbol]
+        return har.scale(self.regressors[rows, : len(har.scales)], timestamp, step)
+
+
+def fit_hars(bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
+    """Each symbol's HAR, of its bars before `end` (ms). Raises TooShortError."""
+    return [fit_har(own.before(end), horizon) for own in bars]
+
+
+def fit_base(
+    hars: list[Har], bars: Sequence[Bars], frames: Sequence[pd.DataFrame], end: int, levels: Sequence[float]
+) -> Base:
+    """The base of these HARs, fitted before `end`, at the rows of the features `frames`, one a symbol."""
+    relative = [_relative(har, own.before(end), levels) for har, own in zip(hars, bars, strict=True)]
+    unit = [np.sqrt(own.before(end).variance.mean()) for own in bars]
+    columns = input_names(hars)
+    return Base(hars, np.stack(relative), np.concatenate([f[columns].to_numpy() for f in frames]), np.array(unit))
+
+
+def _relative(har: Har, history: Bars, levels: Sequence[float]) -> np.ndarray:
+    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+        return har.scale(har.regressors(part)[rows], part.timestamp[rows], part.step)
+
+    return relative_quantiles(scale, history, har.coefficients.shape[1], levels)
+
+
+def input_names(hars: Sequence[Har]) -> list[str]:
+    """Names of the columns that `with_inputs` adds."""
+    return [f"{INPUT}{place}" for place in range(max(len(har.scales) for har in hars))]
+
+
+def with_inputs(frames: Sequence[pd.DataFrame], bars: Sequence[Bars], hars: Sequence[Har]) -> list[pd.DataFrame]:
+    """The features frames with the HARs' regressors as further inputs of the network, 0 where a HAR has fewer."""
+    names = input_names(hars)
+    wide = []
+    for frame, own, har in zip(frames, bars, hars, strict=True):
+        rows = np.searchsorted(own.timestamp, frame["timestamp"].to_numpy())
+        said = har.regressors(own)[rows].astype(np.float32)
+        padded = np.pad(said, ((0, 0), (0, len(names) - said.shape[1])))
+        wide.append(pd.concat([frame, pd.DataFrame(padded, columns=names, index=frame.index)], axis=1))
+    return wide
+
+
+def factor(said: torch.Tensor) -> torch.Tensor:
+    """The factor [..., levels] on each quantile, of what the network says [..., 1 + levels]."""
+    return torch.exp(said[..., :1] + SHAPE * torch.tanh(said[..., 1:]))

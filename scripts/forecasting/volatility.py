@@ -1,0 +1,232 @@
+"""Volatility of bars: its season, its level over several time scales, and what a HAR regression makes of them.
+
+All of it is causal: a row's value uses that row and earlier ones. What is fitted is fitted on the rows it is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError
+from forecasting.folds import unbroken
+from forecasting.members import HAR_WINDOWS
+from market.candles import continued, read_candles
+from market.indicators import parkinson, segments
+from market.intervals import DAY, step_ms
+
+# windows that a regression or a distribution is fitted on, at most
+WINDOWS = 20_000
+# time scales of the HAR, in horizons: for an hour of minutes, from 5 minutes to a week
+SCALES = (1 / 12, 1 / 4, 1, 4, 24, 168)
+# a variance is never taken for less than this share of its mean: a frozen bar has none, and its logarithm would rule
+FLOOR = 1e-3
+# penalty of the HAR's coefficients, in mean squares of the standardised regressors
+RIDGE = 1e-3
+
+
+class TooShortError(ValueError):
+    """A history that a member cannot be fitted on; the message says how short it is."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars of one symbol, all [rows]: open time (ms), log close, id of the unbroken run, variance, volume.
+
+    A bar's variance is the mean of two estimates: its squared log return, and that from its range (Parkinson).
+    """
+
+    timestamp: np.ndarray
+    log_close: np.ndarray
+    segment: np.ndarray
+    variance: np.ndarray
+    volume: np.ndarray
+    step: int
+
+    @classmethod
+    def of(cls, candles: pd.DataFrame, step: int) -> "Bars":
+        """The bars of candles. `step` is a bar's length in ms."""
+        timestamp = candles["timestamp"].to_numpy()
+        log_close = np.log(candles["close"].to_numpy())
+        segment = segments(timestamp, step)
+        ranged = parkinson(candles["high"].to_numpy(), candles["low"].to_numpy())
+        moved = returns(log_close, segment) ** 2
+        variance = np.where(np.isnan(moved), ranged, (moved + ranged) / 2)
+        return cls(timestamp, log_close, segment, variance, candles["volume"].to_numpy(), step)
+
+    def before(self, end: int) -> "Bars":
+        """Those that open before `end`."""
+        rows = slice(int(np.searchsorted(self.timestamp, end)))
+        return Bars(
+            self.timestamp[rows],
+            self.log_close[rows],
+            self.segment[rows],
+            self.variance[rows],
+            self.volume[rows],
+            self.step,
+        )
+
+    def windows(self, behind: int, ahead: int) -> np.ndarray:
+        """Rows with that many unbroken bars behind and ahead, at most `WINDOWS` of them, evenly spread."""
+        rows = np.flatnonzero(unbroken(self.segment, behind, ahead))
+        if len(rows) <= WINDOWS:
+            return rows
+        return rows[np.linspace(0, len(rows) - 1, WINDOWS).astype(np.int64)]
+
+    def paths(self, rows: np.ndarray, horizon: int) -> np.ndarray:
+        """Cumulative log returns [rows, horizon] that followed each row."""
+        ahead = rows[:, None] + np.arange(1, horizon + 1)
+        return self.log_close[ahead] - self.log_close[rows, None]
+
+
+def read_bars(candles: Sequence[str], later: Sequence[str], interval: str) -> tuple[list[Bars], list[Bars]]:
+    """The bars of the files `candles`, and those with which the files `later` go on; without these, the same again."""
+    step = step_ms(interval)
+    known = [read_candles(path, interval) for path in candles]
+    newer = [read_candles(path, interval) for path in later]
+    now = [continued(own, new) for own, new in zip(known, newer, strict=True)] if newer else known
+    history = [Bars.of(own, step) for own in known]
+    return history, [Bars.of(own, step) for own in now] if newer else history
+
+
+def first_bar(symbols: Sequence[Bars]) -> int:
+    """Open time (ms) of the first bar of any symbol. Raises UserError when there is none."""
+    times = [int(bars.timestamp[0]) for bars in symbols if len(bars.timestamp)]
+    if not times:
+        raise UserError("the candles hold no bar before the training ends; give more days, or fewer or shorter folds")
+    return min(times)
+
+
+def enough(bars: Bars, horizon: int, windows: int) -> None:
+    """Raise TooShortError unless that many windows of `horizon` bars without overlap fit into the unbroken bars."""
+    held = np.count_nonzero(unbroken(bars.segment, 0, horizon)) // horizon
+    if held < windows:
+        raise TooShortError(f"{held} windows of {horizon} bars, of {windows} needed")
+
+
+def returns(log_close: np.ndarray, segment: np.ndarray) -> np.ndarray:
+    """Log return [rows] of each bar, NaN for the first of an unbroken run."""
+    moves = np.diff(log_close, prepend=np.nan)
+    moves[np.diff(segment, prepend=-1) != 0] = np.nan
+    return moves
+
+
+@dataclass(frozen=True)
+class Season:
+    """Variance by time of day [slots] and by day of the week [7], each of mean 1."""
+
+    slots: np.ndarray
+    days: np.ndarray
+
+    def at(self, timestamp: np.ndarray) -> np.ndarray:
+        """Relative variance of the bars that open then, of any shape."""
+        slot = timestamp % DAY * len(self.slots) // DAY
+        # 1970 began on a Thursday
+        return self.slots[slot] * self.days[(timestamp // DAY + 3) % 7]
+
+    def ahead(self, timestamp: np.ndarray, step: int, horizon: int) -> np.ndarray:
+        """Cumulative relative variance [..., horizon] of the bars after those that open at `timestamp` [...]."""
+        return np.cumsum(self.at(timestamp[..., None] + step * np.arange(1, horizon + 1)), axis=-1)
+
+
+def fit_season(bars: Bars) -> Season:
+    """The season of these bars: of slots of at least a quarter of an hour, smoothed, and of weekends.
+
+    Each bar counts relative to its day's mean, so that a wild day says no more than a calm one.
+    """
+    count = int(np.clip(DAY // bars.step, 1, 96))
+    day = bars.timestamp // DAY
+    mean = pd.Series(bars.variance).groupby(day).transform("mean").to_numpy()
+    # a share of a day's variance in one bar beyond 50 times the mean is news, not a season
+    relative = np.minimum(np.divide(bars.variance, mean, out=np.ones_like(mean), where=mean > 0), 50.0)
+    slot = bars.timestamp % DAY * count // DAY
+    slots = _circular(pd.Series(relative).groupby(slot).mean().reindex(range(count)).fillna(1.0).to_numpy())
+    return Season(slots / slots.mean(), _weekend(bars.variance, day))
+
+
+def _circular(profile: np.ndarray) -> np.ndarray:
+    """A profile smoothed around the clock over two neighbours either way, or one where slots are hours."""
+    kernel = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) if len(profile) >= 48 else np.array([1.0, 2.0, 1.0])
+    reach = len(kernel) // 2
+    if len(profile) <= 2 * reach:
+        return profile
+    return np.convolve(np.concatenate([profile[-reach:], profile, profile[:reach]]), kernel / kernel.sum(), "valid")
+
+
+def _weekend(variance: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Relative variance by day of the week, Monday first: one figure for weekdays, one for weekends, of mean 1.
+
+    In logarithms of the days' means, so that no single day decides; 1 where there are not two weekends to learn from.
+    """
+    means = pd.Series(variance).groupby(day).mean()
+    means = means[means > 0]
+    rest = (means.index.to_numpy() + 3) % 7 >= 5
+    if rest.sum() < 4 or (~rest).sum() < 4:
+        return np.ones(7)
+    logs = np.log(means.to_numpy())
+    days = np.where(np.arange(7) >= 5, np.exp(logs[rest].mean() - logs[~rest].mean()), 1.0)
+    return days / days.mean()
+
+
+def smooth(values: np.ndarray, com: float) -> np.ndarray:
+    """Exponentially weighted mean [rows] of centre of mass `com` rows, over gaps too: the market goes on in them."""
+    return pd.Series(values).ewm(com=com).mean().to_numpy()
+
+
+@dataclass(frozen=True)
+class Har:
+    """A seasonal heterogeneous autoregression of log volatility, one equation a step ahead.
+
+    log of the mean variance over the next h bars = β₀ₕ + Σ βₖₕ log (EWMA of the variance over scale k), all of them
+    deseasonalised; the season of the h bars ahead is put back. Corsi (2009), A simple approximate long-memory model of
+    realized volatility, J. Financial Econometrics 7(2); on logarithms of range-based variances.
+    """
+
+    season: Season
+    floor: float
+    scales: tuple[float, ...]
+    centre: np.ndarray
+    spread: np.ndarray
+    coefficients: np.ndarray
+    "[1 + scales, horizon]"
+
+    def regressors(self, bars: Bars) -> np.ndarray:
+        """Standardised log variance [rows, scales] over each scale, the season taken out."""
+        return (_logs(bars, self.season, self.scales, self.floor) - self.centre) / self.spread
+
+    def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
+        """Deviation [n, horizon] of the cumulative log returns after the bars that open at `timestamp` [n].
+
+        regressors: [n, scales], of those bars. The unit is FHS's to find: it divides by the same.
+        """
+        mean = np.exp(self.coefficients[0] + regressors @ self.coefficients[1:])
+        return np.sqrt(mean * self.season.ahead(timestamp, step, mean.shape[1]))
+
+
+def fit_har(bars: Bars, horizon: int) -> Har:
+    """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap."""
+    enough(bars, horizon, HAR_WINDOWS)
+    rows = bars.windows(0, horizon)
+    season = fit_season(bars)
+    calm = bars.variance / season.at(bars.timestamp)
+    floor = FLOOR * float(calm.mean())
+    scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
+    raw = _logs(bars, season, scales, floor)
+    centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)
+    total = np.cumsum(np.concatenate([[0.0], calm]))
+    ahead = np.arange(1, horizon + 1)
+    mean = (total[rows[:, None] + 1 + ahead] - total[rows + 1, None]) / ahead
+    return Har(season, floor, scales, centre, spread, _ridge((raw[rows] - centre) / spread, np.log(mean + floor)))
+
+
+def _logs(bars: Bars, season: Season, scales: tuple[float, ...], floor: float) -> np.ndarray:
+    calm = bars.variance / season.at(bars.timestamp)
+    return np.stack([np.log(smooth(calm, scale) + floor) for scale in scales], axis=1)
+
+
+def _ridge(regressors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Least squares with a little ridge, [1 + k, targets]: neighbouring scales say nearly the same."""
+    design = np.column_stack([np.ones(len(regressors)), regressors])
+    penalty = RIDGE * len(design) * np.diag([0.0, *np.ones(regressors.shape[1])])
+    return np.linalg.solve(design.T @ design + penalty, design.T @ targets)
