@@ -33,9 +33,10 @@ def consensus(
 ) -> None:
     """Write the sealed decision `trade` (JSON) and the consensus forecast `path` (CSV, prices).
 
-    forecast: the live consensus forecast. weights: who it is made of. forecasts: a live file a member, named by it. candles: the symbol's bars up to the pin, whose last close is the
-    entry. symbol: its slug. settings: the config's `consensus` section. Raises UserError on an impossible horizon_m or
-    cash, and when forecasts, candles and pin are not of the same moment.
+    forecast: the live consensus forecast; weights: who it is made of. forecasts: a live file a member, named by it.
+    candles: the symbol's bars up to the pin, whose last close is the entry. symbol: its slug. settings: the config's
+    `consensus` section. Raises UserError on an impossible horizon_m or cash, and when forecasts, candles and pin are
+    not of the same moment.
     """
     now, step = read_json(pin), step_ms(interval)
     steps = steps_ahead(settings["horizon_m"], horizon, step)

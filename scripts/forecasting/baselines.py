@@ -2,8 +2,8 @@
 
 A member takes the bars it may be fitted on (`history`), the bars whose state it forecasts from (`bars`), the row
 positions of the origins in `bars`, and the settings. It gives quantiles [origins, horizon, levels] of the cumulative
-log return from the close at the origin; for an origin it uses only rows of `bars` up to that origin. It raises TooShortError
-when the history cannot carry it.
+log return from the close at the origin; for an origin it uses only rows of `bars` up to that origin. It raises
+TooShortError when the history cannot carry it.
 
 FHS, filtered historical simulation, takes the quantiles of returns in units of their forecast deviation from history:
 Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5).
@@ -140,7 +140,7 @@ def fhs(scale: Scale, history: Bars, bars: Bars, origins: np.ndarray, settings: 
 
 
 def relative_quantiles(scale: Scale, history: Bars, horizon: int, levels: Sequence[float]) -> np.ndarray:
-    """Symmetric quantiles [horizon, levels] of the history's cumulative returns in units of their forecast deviation."""
+    """Symmetric quantiles [horizon, levels] of the history's returns in units of their forecast deviation."""
     rows = history.windows(0, horizon)
     return symmetric_quantiles(history.paths(rows, horizon) / scale(history, rows), levels)
 
