@@ -13,7 +13,7 @@ from dag.pods import mend
 from dag.settings import as_config, history_bars, resolve
 from dag.slurm import check_slurm
 from dag.sources import sources
-from forecasting.members import CONSENSUS, HAR, ORACLE, TFT, TFT_RAW
+from forecasting.members import BASE, CONSENSUS, ORACLE, TFT, TFT_RAW
 from market.intervals import step_ms
 
 mend()

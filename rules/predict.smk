@@ -16,7 +16,7 @@ rule predict_tft:
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
         # what it corrects
         base=lambda wildcards: [
-            f"{ARTIFACTS}/forecasts/{wildcards.fold}/{part}{HAR}.parquet"
+            f"{ARTIFACTS}/forecasts/{wildcards.fold}/{part}{BASE}.parquet"
             for part in ("", "validation/")
             if wildcards.tft == TFT
         ],

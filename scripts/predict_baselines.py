@@ -139,6 +139,7 @@ def members() -> dict[str, Panel]:
         baselines.seasonal_ewma_fhs,
         garch_fhs,
         baselines.har_fhs,
+        baselines.lhar_fhs,
         baselines.ewma_drift,
         baselines.seasonal_naive,
     ]

@@ -32,6 +32,7 @@ _MEMBERS = {
     "seasonal_ewma_fhs": (ORANGE, "-.", "seasonal EWMA, FHS"),
     "garch_fhs": (SKY, "-", "GARCH, FHS"),
     "har_fhs": (SKY, "--", "HAR, FHS"),
+    "lhar_fhs": (SKY, "-.", "leverage HAR, FHS"),
     "lightgbm": (GREEN, "--", "LightGBM"),
     "ewma_drift": (PURPLE, "-", "EWMA + drift"),
     "seasonal_naive": (GREEN, "-", "seasonal naive"),

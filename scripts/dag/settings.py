@@ -13,7 +13,7 @@ import yaml
 from common.errors import UserError
 from common.secrets import secret_in
 from dag.image import ROOT, sif_name
-from forecasting.members import HAR, HAR_WINDOWS, RANDOM_WALK, TFT
+from forecasting.members import BASE, HAR_WINDOWS, RANDOM_WALK, TFT
 from market.intervals import DAY, MINUTE, parse_time, season_bars, step_ms
 from market.symbols import slug
 from market.warmup import warm_up
@@ -189,7 +189,7 @@ def _check_time(key: str, text: str) -> None:
 
 def _check_members(members: list[str]) -> None:
     """Is everyone there whom the others need?"""
-    needs = {name: RANDOM_WALK for name in members} | ({TFT: HAR} if TFT in members else {})
+    needs = {name: RANDOM_WALK for name in members} | ({TFT: BASE} if TFT in members else {})
     for name, needed in needs.items():
         if needed not in members:
             raise UserError(f"members: {name} needs {needed}; add it")

@@ -48,7 +48,7 @@ class _Symbol:
 def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.ndarray]:
     """Quantiles of all symbols together; see `baselines.Member`. Raises TooShortError.
 
-    A tree ensemble a level gives the factor on the HAR-FHS quantile, at a few steps of the horizon; between them it is
+    A tree ensemble a level gives the factor on the LHAR-FHS quantile, at a few steps of the horizon; between them it is
     interpolated. It learns |return| at the level |2p − 1|, so that p and 1 − p are mirror images.
     """
     symbols = _symbols(tracks, settings)
@@ -76,7 +76,7 @@ def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.n
 
 
 def _symbols(tracks: Sequence[Track], settings: Settings) -> list[_Symbol]:
-    hars = [fit_har(track.history, settings.horizon) for track in tracks]
+    hars = [fit_har(track.history, settings.horizon, leverage=True) for track in tracks]
     levels = [har.regressors(track.bars)[:, :3] for har, track in zip(hars, tracks, strict=True)]
     found = []
     for place, (har, track) in enumerate(zip(hars, tracks, strict=True)):

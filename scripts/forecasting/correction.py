@@ -1,7 +1,7 @@
-"""The TFT as a correction of the HAR-FHS forecast, so that it can only add.
+"""The TFT as a correction of the LHAR-FHS forecast, so that it can only add.
 
 The quantile q of step h is S[h] · z[h, q] · exp(a[h] + b · tanh(d[h, q])): S the HAR's deviation, z the quantiles of
-returns in units of it, a and d what the network says, 0 where it begins. So the correction is a factor on the HAR-FHS
+returns in units of it, a and d what the network says, 0 where it begins. So the correction is a factor on the LHAR-FHS
 quantile, of whatever bars that is fitted on. The median stays where it is: no change.
 """
 
@@ -23,7 +23,7 @@ INPUT = "har_"
 @dataclass(frozen=True)
 class Base:
     """What is corrected: each symbol's HAR [symbols], its relative quantiles [symbols, horizon, levels], the HARs'
-    regressors [rows, scales] at the rows of a panel, and the deviation of a bar [symbols], the unit of its losses."""
+    regressors [rows, regressors] at the rows of a panel, and the deviation of a bar [symbols], the unit of its losses."""
 
     hars: list[Har]
     relative: np.ndarray
@@ -33,12 +33,12 @@ class Base:
     def deviation(self, symbol: int, rows: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
         """Deviation [n, horizon] of cumulative log returns after a symbol's panel `rows` [n], which open then."""
         har = self.hars[symbol]
-        return har.scale(self.regressors[rows, : len(har.scales)], timestamp, step)
+        return har.scale(self.regressors[rows, : len(har.centre)], timestamp, step)
 
 
 def fit_hars(bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
     """Each symbol's HAR, of its bars before `end` (ms). Raises TooShortError."""
-    return [fit_har(own.before(end), horizon) for own in bars]
+    return [fit_har(own.before(end), horizon, leverage=True) for own in bars]
 
 
 def fit_base(
@@ -60,7 +60,7 @@ def _relative(har: Har, history: Bars, levels: Sequence[float]) -> np.ndarray:
 
 def input_names(hars: Sequence[Har]) -> list[str]:
     """Names of the columns that `with_inputs` adds."""
-    return [f"{INPUT}{place}" for place in range(max(len(har.scales) for har in hars))]
+    return [f"{INPUT}{place}" for place in range(max(len(har.centre) for har in hars))]
 
 
 def with_inputs(frames: Sequence[pd.DataFrame], bars: Sequence[Bars], hars: Sequence[Har]) -> list[pd.DataFrame]:

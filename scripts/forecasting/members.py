@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 CONSENSUS = "consensus"  # of the members that did well in validation: what decisions are taken on
-TFT = "tft"  # a correction of HAR
+TFT = "tft"  # a correction of BASE
 TFT_RAW = "tft_raw"  # speaks for itself
 MODELS = (CONSENSUS, TFT, TFT_RAW)
 ORACLE = "oracle"
 RANDOM_WALK = "random_walk"
 HAR = "har_fhs"
+BASE = "lhar_fhs"
 # windows without overlap that a HAR is fitted on, at least
 HAR_WINDOWS = 20
 BASELINES = (
@@ -18,6 +19,7 @@ BASELINES = (
     "seasonal_ewma_fhs",
     "garch_fhs",
     HAR,
+    BASE,
     "lightgbm",
     "ewma_drift",
     "seasonal_naive",

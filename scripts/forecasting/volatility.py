@@ -178,33 +178,40 @@ def smooth(values: np.ndarray, com: float) -> np.ndarray:
 class Har:
     """A seasonal heterogeneous autoregression of log volatility, one equation a step ahead.
 
-    log of the mean variance over the next h bars = β₀ₕ + Σ βₖₕ log (EWMA of the variance over scale k), all of them
-    deseasonalised; the season of the h bars ahead is put back. Corsi (2009), A simple approximate long-memory model of
-    realized volatility, J. Financial Econometrics 7(2); on logarithms of range-based variances.
+    log of the mean variance over the next h bars = β₀ₕ + Σ βₖₕ xₖ, xₖ the log of the EWMA of the variance over scale k,
+    all of them deseasonalised; the season of the h bars ahead is put back. Corsi (2009), A simple approximate
+    long-memory model of realized volatility, J. Financial Econometrics 7(2); on logarithms of range-based variances.
+
+    With `leverage`, xₖ is of the bars' deviations instead, in which a jump, which does not last, weighs less (Forsberg
+    and Ghysels 2007, Why do absolute returns predict volatility so well?, J. Financial Econometrics 5(1)); and the share
+    of falls in the squared returns over three scales is regressed on too (Corsi and Renò 2012, Discrete-time volatility
+    forecasting with persistent leverage effect, J. Business & Economic Statistics 30(3); Patton and Sheppard 2015, Good
+    volatility, bad volatility, Review of Economics and Statistics 97(3)).
     """
 
     season: Season
     floor: float
     scales: tuple[float, ...]
+    leverage: bool
     centre: np.ndarray
     spread: np.ndarray
     coefficients: np.ndarray
-    "[1 + scales, horizon]"
+    "[1 + regressors, horizon]"
 
     def regressors(self, bars: Bars) -> np.ndarray:
-        """Standardised log variance [rows, scales] over each scale, the season taken out."""
-        return (_logs(bars, self.season, self.scales, self.floor) - self.centre) / self.spread
+        """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first, then falls."""
+        return (_regressors(bars, self.season, self.scales, self.floor, self.leverage) - self.centre) / self.spread
 
     def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
         """Deviation [n, horizon] of the cumulative log returns after the bars that open at `timestamp` [n].
 
-        regressors: [n, scales], of those bars. The unit is FHS's to find: it divides by the same.
+        regressors: [n, regressors], of those bars. The unit is FHS's to find: it divides by the same.
         """
         mean = np.exp(self.coefficients[0] + regressors @ self.coefficients[1:])
         return np.sqrt(mean * self.season.ahead(timestamp, step, mean.shape[1]))
 
 
-def fit_har(bars: Bars, horizon: int) -> Har:
+def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
     """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap."""
     enough(bars, horizon, HAR_WINDOWS)
     rows = bars.windows(0, horizon)
@@ -212,17 +219,25 @@ def fit_har(bars: Bars, horizon: int) -> Har:
     calm = bars.variance / season.at(bars.timestamp)
     floor = FLOOR * float(calm.mean())
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
-    raw = _logs(bars, season, scales, floor)
+    raw = _regressors(bars, season, scales, floor, leverage)
     centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)
     total = np.cumsum(np.concatenate([[0.0], calm]))
     ahead = np.arange(1, horizon + 1)
     mean = (total[rows[:, None] + 1 + ahead] - total[rows + 1, None]) / ahead
-    return Har(season, floor, scales, centre, spread, _ridge((raw[rows] - centre) / spread, np.log(mean + floor)))
+    coefficients = _ridge((raw[rows] - centre) / spread, np.log(mean + floor))
+    return Har(season, floor, scales, leverage, centre, spread, coefficients)
 
 
-def _logs(bars: Bars, season: Season, scales: tuple[float, ...], floor: float) -> np.ndarray:
+def _regressors(bars: Bars, season: Season, scales: tuple[float, ...], floor: float, leverage: bool) -> np.ndarray:
     calm = bars.variance / season.at(bars.timestamp)
-    return np.stack([np.log(smooth(calm, scale) + floor) for scale in scales], axis=1)
+    if not leverage:
+        return np.stack([np.log(smooth(calm, scale) + floor) for scale in scales], axis=1)
+    deviation = np.sqrt(calm)
+    levels = [2 * np.log(smooth(deviation, scale) + np.sqrt(floor)) for scale in scales]
+    moves = np.nan_to_num(returns(bars.log_close, bars.segment))
+    squares, falls = moves**2, np.where(moves < 0, moves**2, 0.0)
+    shares = [np.log((smooth(falls, scale) + floor) / (smooth(squares, scale) + floor)) for scale in scales[1:4]]
+    return np.stack([*levels, *shares], axis=1)
 
 
 def _ridge(regressors: np.ndarray, targets: np.ndarray) -> np.ndarray:
