@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from common.figures import GREY, INK, member_line, new_figure, save
+from common.figures import GREY, INK, legend_below, member_line, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
 from forecasting.members import ORACLE, RANDOM_WALK, TFT
@@ -89,7 +89,7 @@ def _skill_by_fold(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any]) -> 
     axes.margins(y=0.2)
     if not losses[TFT].notna().any():  # an axis needs some height, even without bars
         axes.set_ylim(-0.01, 0.01)
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def _bar_label(axes: Axes, x: float, height: float) -> None:
@@ -132,7 +132,7 @@ def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any]) -> 
     axes.set_ylabel("1 − pinball loss ÷ random walk's")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _step_axis(axes, skills.index.max(), told["interval"])
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def shown_range(skills: pd.DataFrame) -> tuple[float, float, float]:
@@ -161,7 +161,7 @@ def _coverage_by_fold(axes: Axes, folds: pd.DataFrame, shown: Sequence[str]) -> 
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(axis="x", visible=False)
     axes.set_title("Coverage of the intervals by fold")
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def _coverage_by_step(axes: Axes, ahead: pd.DataFrame, shown: Sequence[str], interval: str) -> None:
@@ -174,7 +174,7 @@ def _coverage_by_step(axes: Axes, ahead: pd.DataFrame, shown: Sequence[str], int
     _nominal(axes)
     axes.set_title("Coverage of the intervals by step ahead")
     _step_axis(axes, ahead["step"].max(), interval)
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def _nominal(axes: Axes) -> None:
@@ -198,11 +198,6 @@ def _step_axis(axes: Axes, last: int, interval: str) -> None:
     axes.set_xlim(0, last + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"steps ahead ({interval} bars)")
-
-
-def _legend_below(axes: Axes) -> None:
-    """A legend under the panel, where it hides nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
 
 
 if __name__ == "__main__":
