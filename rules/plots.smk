@@ -100,3 +100,34 @@ rule plot_consensus:
         "Plotting the trade"
     script:
         "../scripts/plot_consensus.py"
+
+
+rule plot_interpretation:
+    """What the TFT looks at: variables and bars. No part of `plots`: it needs rule interpret, which `all` does not."""
+    input:
+        importance=f"{ARTIFACTS}/interpretation.csv",
+        attention=f"{ARTIFACTS}/interpretation_attention.csv",
+        pin=f"{DATA}/as_of/train.json",
+        code=code("plot_interpretation"),
+    output:
+        png=update(f"{ARTIFACTS}/plots/interpretation.png"),
+        pdf=update(f"{ARTIFACTS}/plots/interpretation.pdf"),
+    log:
+        f"{ARTIFACTS}/logs/plot_interpretation/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_interpretation/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        interval=SETTINGS["interval"],
+    message:
+        "Plotting what the TFT looks at"
+    script:
+        "../scripts/plot_interpretation.py"

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from common.figures import GREY, INK, member_line, new_figure, save
+from common.figures import GREY, INK, legend_below, member_line, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
 from forecasting.members import MODELS, ORACLE, RANDOM_WALK, called
@@ -107,7 +107,7 @@ def _skill_by_step(axes: Axes, ahead: pd.DataFrame, told: Mapping[str, Any], jud
     axes.set_ylabel("1 − pinball loss ÷ best baseline's")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _step_axis(axes, skills.index.max(), told["interval"])
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def shown_range(skills: pd.DataFrame, judged: str) -> tuple[float, float, float]:
@@ -143,7 +143,7 @@ def _coverage_by_step(axes: Axes, ahead: pd.DataFrame, shown: Sequence[str], int
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.set_title("Coverage of the intervals by step ahead")
     _step_axis(axes, ahead["step"].max(), interval)
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def _pit(axes: Axes, told: Mapping[str, Any], shown: Sequence[str]) -> None:
@@ -162,7 +162,7 @@ def _pit(axes: Axes, told: Mapping[str, Any], shown: Sequence[str]) -> None:
     axes.set_title("Where the closes fell among the quantiles (PIT)")
     axes.set_xlabel("quantiles, %")
     axes.set_ylabel("share ÷ nominal share")
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def _percent(skill: float | None) -> str:
@@ -173,11 +173,6 @@ def _step_axis(axes: Axes, last: int, interval: str) -> None:
     axes.set_xlim(0, last + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"steps ahead ({interval} bars)")
-
-
-def _legend_below(axes: Axes) -> None:
-    """A legend under the panel, where it hides nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def predict_tft(
     history, bars = read_bars(candles, live_candles, interval)
     inner = validation_fold(trained, first_bar(history), share, step)
     hars = correction.fit_hars(history, inner.train_end, horizon) if base else []
-    for span, path, source, known, corrected in zip(
+    for span, target, source, known, corrected in zip(
         (test, inner),
         (output, validation),
         (features, train_features),
@@ -67,9 +67,9 @@ def predict_tft(
         rows = fold_origins(frames, symbols, span, step, lookback, horizon, stride)
         if corrected:
             frames = correction.with_inputs(frames, known, hars)
-        loaded = [_load(model, frames[0], source[0]) for model in models]
+        loaded = [checkpoint.load_for(path, feature_columns(frames[0])) for path in models]
         table = _forecasts(loaded, frames, symbols, rows, step, lookback, horizon, levels, corrected)
-        write_parquet(path, table)
+        write_parquet(target, table)
         say(
             f"predict_tft: fold {span.name}: {sum(map(len, rows))} origins, {table.attrs['crossings']} crossings sorted"
         )
@@ -117,13 +117,6 @@ def _corrected(
     if (found < 0).any():
         raise UserError(f"{base}: lacks forecasts that the TFT is to correct; delete it and run again")
     return told.quantiles[found] * factor
-
-
-def _load(path: str, frame: pd.DataFrame, source: str) -> Trained:
-    model = checkpoint.load(path)
-    if model.features != feature_columns(frame):
-        raise UserError(f"{path}: trained on other features than {source} has; delete it and run again")
-    return model
 
 
 if __name__ == "__main__":

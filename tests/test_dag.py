@@ -32,6 +32,7 @@ def test_default_plans_every_stage(tmp_path: Path) -> None:
     assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(
         jobs
     )
+    assert "interpret" not in jobs
 
 
 def test_every_stage_is_a_target(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -128,6 +129,19 @@ def test_auditing_again_touches_no_decision(done: Path) -> None:
     assert "Fetching what came after the decision" in told
     assert "Deciding" not in told
     assert artifacts(done) == before
+
+
+def test_what_the_model_looks_at_is_told_to_those_who_ask(done: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(done, folder)
+    told = snakemake(folder, *TINY, "--", "interpret", "artifacts/plots/interpretation.png").stderr
+    assert "Training" not in told
+    for name, label in (("interpretation", "kind"), ("interpretation_attention", None)):
+        table = pd.read_csv(folder / "artifacts" / f"{name}.csv")
+        shares = table.groupby(["symbol", "regime", *([label] if label else [])])[table.columns[-1]].sum()
+        np.testing.assert_allclose(shares, 1, rtol=1e-4)
+    assert (folder / "artifacts" / "plots" / "interpretation.pdf").exists()
+    assert artifacts(done).items() <= artifacts(folder).items()
 
 
 def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: Path) -> None:

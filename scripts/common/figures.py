@@ -112,6 +112,11 @@ def fan(axes: Axes, times: np.ndarray, low90: Any, low50: Any, median: Any, high
     axes.plot(times, median, color=BLUE, label="forecast, median")
 
 
+def legend_below(axes: Axes, columns: int = 3) -> None:
+    """A legend under the panel, where it hides nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
+
+
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write the figure in both formats, whole or not at all; the same figure gives the same bytes."""
     write_atomic(png, lambda partial: figure.savefig(partial, format="png", dpi=150, metadata={"Software": None}))

@@ -48,6 +48,14 @@ def save(path: str, trained: Trained, hyper: dict[str, Any]) -> None:
     write_atomic(path, lambda partial: partial.write_bytes(buffer.getvalue()))
 
 
+def load_for(path: str, features: list[str]) -> Trained:
+    """A checkpoint that reads these `features`. Raises UserError when it was trained on others, or as `load` does."""
+    trained = load(path)
+    if trained.features != features:
+        raise UserError(f"{path}: trained on other features than there are now; delete it and run again")
+    return trained
+
+
 def load(path: str) -> Trained:
     """Read what `save` wrote. Raises UserError when it is missing or damaged."""
     try:

@@ -23,7 +23,7 @@ INPUT = "har_"
 @dataclass(frozen=True)
 class Base:
     """What is corrected: each symbol's HAR [symbols], its relative quantiles [symbols, horizon, levels], the HARs'
-    regressors [rows, regressors] at the rows of a panel, and the deviation of a bar [symbols], the unit of its losses."""
+    regressors [rows, regressors] at a panel's rows, and the deviation of a bar [symbols], the unit of its losses."""
 
     hars: list[Har]
     relative: np.ndarray

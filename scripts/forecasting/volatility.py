@@ -183,8 +183,8 @@ class Har:
     long-memory model of realized volatility, J. Financial Econometrics 7(2); on logarithms of range-based variances.
 
     With `leverage`, xₖ is of the bars' deviations instead, in which a jump, which does not last, weighs less (Forsberg
-    and Ghysels 2007, Why do absolute returns predict volatility so well?, J. Financial Econometrics 5(1)); and the share
-    of falls in the squared returns over three scales is regressed on too (Corsi and Renò 2012, Discrete-time volatility
+    and Ghysels 2007, Why do absolute returns predict volatility so well?, J. Financial Econometrics 5(1)), and falls'
+    share of the squared returns over three scales is regressed on too (Corsi and Renò 2012, Discrete-time volatility
     forecasting with persistent leverage effect, J. Business & Economic Statistics 30(3); Patton and Sheppard 2015, Good
     volatility, bad volatility, Review of Economics and Statistics 97(3)).
     """

@@ -1,0 +1,42 @@
+# Needs the last fold's models and the training pin's features; gives artifacts/interpretation.csv and
+# interpretation_attention.csv. No part of `all`: ask for it, or for its plot.
+
+
+rule interpret:
+    """Which variables and which bars the TFT looks at, in windows that it was not trained on."""
+    input:
+        models=expand(
+            f"{ARTIFACTS}/models/{FOLDS[-1]}/{TFT}-seed{{seed}}.ckpt",
+            seed=SETTINGS["model"]["seeds"],
+        ),
+        features=features_of("train"),
+        candles=candles_of("train"),
+        pin=f"{DATA}/as_of/train.json",
+        code=code("interpret"),
+    output:
+        importance=update(f"{ARTIFACTS}/interpretation.csv"),
+        attention=update(f"{ARTIFACTS}/interpretation_attention.csv"),
+    log:
+        f"{ARTIFACTS}/logs/interpret/all.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/interpret/all.tsv"
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
+        runtime=lambda wildcards, attempt: attempt * 15,
+        lanes=1,
+    params:
+        fold=FOLDS[-1],
+        symbols=SYMBOLS,
+        interval=SETTINGS["interval"],
+        lookback=SETTINGS["lookback"],
+        horizon=SETTINGS["horizon"],
+        folds=SPLIT,
+        stride=SETTINGS["folds"]["stride"],
+        validation=SETTINGS["model"]["validation"],
+    message:
+        "Looking at what the TFT looks at"
+    script:
+        "../scripts/interpret.py"
