@@ -40,8 +40,8 @@ def interpret(
     importance: a row a symbol, regime, kind (encoder, decoder, static) and variable: its share of the selection's
     weights. attention: a row a symbol, regime and lag, in bars before the origin: its share of the first step's
     attention to the lookback. Shares of a symbol and regime add up to 1; `origins` is how many windows they are of.
-    models: one checkpoint a seed. features, candles: one file a symbol, in the order of `symbols`, of the training `pin`.
-    share: of the training span that validates.
+    models: one checkpoint a seed. features, candles: one file a symbol, in the order of `symbols`, of the training
+    `pin`. share: of the training span that validates.
     """
     torch.set_num_threads(threads)
     step = step_ms(interval)
