@@ -3,10 +3,11 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
 ARTIFACTS ?= artifacts
+DATA ?= $(shell sed -n 's/^  data: //p' $(ARTIFACTS)/run.yaml)
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check refresh audit plots clean image cluster
+.PHONY: help run test test-containers check one-run refresh audit plots clean image cluster
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -33,10 +34,14 @@ check: $(VENV)/.dev ## formatting, lint, types
 $(ARTIFACTS)/run.yaml:
 	@echo "$@ is not there: there is no run to go on from; make run first, or name its folder: ARTIFACTS=…" >&2; exit 1
 
-refresh: $(VENV)/.runtime $(ARTIFACTS)/run.yaml ## decide anew on fresh candles, with the last run's config and its models as they are
-	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R data/as_of/live.json $(ARGS)
+# a branch goes on alone, by a run.yaml of its own
+one-run: $(ARTIFACTS)/run.yaml
+	@! grep -q '^branches:$$' $< || { echo "$< has branches; name one's folder: ARTIFACTS=$(ARTIFACTS)/…" >&2; exit 1; }
 
-audit: $(VENV)/.runtime $(ARTIFACTS)/run.yaml ## settle and audit the last run's decision again, when more candles have come
+refresh: one-run $(VENV)/.runtime ## decide anew on fresh candles, with the last run's config and its models as they are
+	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R $(DATA)/as_of/live.json $(ARGS)
+
+audit: one-run $(VENV)/.runtime ## settle and audit the last run's decision again, when more candles have come
 	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R settle --allowed-rules all settle audit summary \
 	  plot_forecast plot_consensus plot_evaluation $(ARGS)
 

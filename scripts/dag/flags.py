@@ -267,7 +267,10 @@ def _data_folder(given: dict[str, str], files: list[str]) -> str:
         return _folder(given["--data-dir"])
     # there may be no YAML parser yet; this is how run.yaml is written
     for file in reversed(files):
-        paths = re.search(r"^paths:.*\n(?:[ #].*\n|\n)*", Path(file).read_text(encoding="utf-8") + "\n", re.MULTILINE)
+        text = Path(file).read_text(encoding="utf-8") + "\n"
+        if re.search(r"^branches:(?! *\[ *\])", text, re.MULTILINE):
+            raise FlagError(f"--consensus-live: {file} has branches; name one's folder: --artifacts-dir artifacts/…")
+        paths = re.search(r"^paths:.*\n(?:[ #].*\n|\n)*", text, re.MULTILINE)
         data = (
             re.search(r"^ +data: +([\w./~+-][^#:'\"\n]*?) *(?:#.*)?\n(?! {3})", paths[0], re.MULTILINE)
             if paths

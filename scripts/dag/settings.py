@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import yaml
+from snakemake.utils import update_config
 
 from common.errors import UserError
 from common.secrets import secret_in
@@ -21,6 +22,47 @@ from market.warmup import warm_up
 Config = dict[str, Any]
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "schema.yaml"
 NEEDED_LEVELS = {0.05, 0.25, 0.5, 0.75, 0.95}
+# what branches have in common: a market, an image, and the folders that each has one of its own in
+OF_THE_RUN = ("exchange", "paths", "image", "branches")
+
+
+def resolve_all(config: Config) -> dict[str, Config]:
+    """Resolved settings of each branch, by the branch's name; without branches those of the run, by no name.
+
+    Raises UserError on the first thing wrong.
+    """
+    run = typed(config)
+    if not run["branches"]:
+        return {"": resolve(config)}
+    found: dict[str, Config] = {}
+    for place, branch in enumerate(run["branches"]):
+        for key in OF_THE_RUN:
+            if key in branch:
+                raise UserError(f"branches.{place}.{key}: is the same for all branches; set it for the whole run")
+        own = deepcopy(run) | {"branches": []}
+        update_config(own, branch)
+        try:
+            settings = resolve(own)
+        except UserError as error:
+            where = "" if str(error).startswith(OF_THE_RUN) else f"branches.{place}."
+            raise UserError(f"{where}{error}") from error
+        name = f"{settings['interval']}-{settings['horizon']}"
+        if name in found:
+            twin = list(found).index(name)
+            raise UserError(
+                f"branches.{place}: is {name}, as branches.{twin} is; let its interval or horizon be another, "
+                "or make it a run of its own, with other paths"
+            )
+        found[name] = settings | {"paths": {key: f"{folder}/{name}" for key, folder in settings["paths"].items()}}
+    return found
+
+
+def typed(config: Config) -> Config:
+    """The config as the schema has it, nulls and all. Raises UserError on the first key that it does not admit."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    settings: Config = _typed(deepcopy(config), schema)
+    _check_schema(settings, schema)
+    return settings
 
 
 def resolve(config: Config) -> Config:
@@ -28,9 +70,7 @@ def resolve(config: Config) -> Config:
 
     Symbols become the names that files carry (BTCUSDT); `markets` maps them to what the user wrote.
     """
-    schema = yaml.safe_load(SCHEMA.read_text())
-    settings = _typed(deepcopy(config), schema)
-    _check_schema(settings, schema)
+    settings = typed(config)
     written = settings["symbols"]
     settings["symbols"] = [slug(symbol) for symbol in written]
     settings["markets"] = dict(zip(settings["symbols"], written, strict=True))

@@ -1,0 +1,96 @@
+# Needs a config with branches; gives the forecast of each, in one DAG. A branch is forecast.smk as a module, with the
+# branch's own config: its name stands before those of its rules (5m_48_train_tft), and its files are in its own folders.
+from dag.branches import label, prefix, share_settings, targets_of
+from dag.settings import as_config, typed
+from dag.sources import sources
+
+# what is not a branch's own
+SETTINGS = {"image": ONE["image"], "paths": typed(config)["paths"]}
+ARTIFACTS = SETTINGS["paths"]["artifacts"]
+share_settings(workflow.resource_settings, RUNS)
+
+for name, run in RUNS.items():
+    BRANCH = prefix(name)
+
+    module:
+        name: BRANCH
+        snakefile:
+            "forecast.smk"
+        config:
+            as_config(run)
+
+    use rule * from BRANCH as BRANCH*
+
+
+# of this file, the rules below use code() alone
+include: "common.smk"
+
+
+label(workflow, RUNS)
+TARGETS = targets_of(workflow, RUNS)
+EVERYTHING = [*TARGETS["summary"], f"{ARTIFACTS}/run.yaml", f"{ARTIFACTS}/branches.txt"]
+
+for target in sorted(set(TARGETS) - {"run_config"}):
+
+    rule:
+        """This target of every branch."""
+        name:
+            target
+        input:
+            TARGETS[target],
+
+
+rule run_config:
+    """The config of all branches, for another run to go on from. Each branch has its own beside its artifacts."""
+    input:
+        TARGETS["run_config"],
+        code=code("run_config"),
+    output:
+        run=update(f"{ARTIFACTS}/run.yaml"),
+    log:
+        f"{ARTIFACTS}/logs/run_config/run.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/run_config/run.tsv"
+    localrule: True
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=typed(config),
+    message:
+        "Writing the config of all branches"
+    script:
+        "../scripts/run_config.py"
+
+
+rule branches:
+    """The branches side by side, a line each."""
+    input:
+        evaluations=[f"{ARTIFACTS}/{name}/evaluation.json" for name in RUNS],
+        trades=[f"{ARTIFACTS}/{name}/mock_trade.json" for name in RUNS],
+        audits=[f"{ARTIFACTS}/{name}/mock_eval.json" for name in RUNS],
+        # last of all, so that a run ends with it
+        summaries=TARGETS["summary"],
+        code=code("branches"),
+    output:
+        text=update(f"{ARTIFACTS}/branches.txt"),
+    log:
+        f"{ARTIFACTS}/logs/branches/branches.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/branches/branches.tsv"
+    localrule: True
+    container:
+        SETTINGS["image"]
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        names=list(RUNS),
+    message:
+        "Setting the branches side by side"
+    script:
+        "../scripts/branches.py"
