@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("envs/requirements.txt", "envs/torch.txt", "envs/cluster.txt")
-INPUTS = ("Dockerfile", "envs/install.sh", *LOCKS)
+INPUTS = ("Dockerfile", "docker/image.sh", "envs/install.sh", *LOCKS)
 CODE_STAGE = b"\nFROM packages "
 KEYS = ("EXCHANGE_API_KEY", "EXCHANGE_SECRET")
 BUILD = "build it with: make image"
@@ -40,7 +40,7 @@ class ImageError(Exception):
 
 
 def sif_name(root: Path = ROOT) -> str:
-    """forecast-<digest>.sif: another Dockerfile or lock gives another name, which is what Snakemake looks at.
+    """forecast-<digest>.sif: another Dockerfile, lock or way of making it gives another name, which is what Snakemake looks at.
 
     The Dockerfile counts up to its stage for the code, which is not in the SIF.
     """
