@@ -9,8 +9,9 @@ import torch
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
 from forecasting import forked
+from forecasting.folds import Fold, validation_fold
 from forecasting.training import AllWindows, RandomChunks
-from forecasting.windows import HALF, Panel, fit_scaler, grouped, last_of_run, split
+from forecasting.windows import HALF, Panel, Split, fit_scaler, grouped, last_of_run, split
 from market import indicators
 from market.intervals import MINUTE
 from test_indicators import candles
@@ -197,9 +198,15 @@ def gapped() -> list[pd.DataFrame]:
     return [indicators.features(frame, None, [5, 30], MINUTE) for frame in (one, two)]
 
 
+def cut(frames: list[pd.DataFrame], share: float) -> Split:
+    """Up to shortly before the second symbol's end, the last `share` of it to validate."""
+    end, first = int(frames[1]["timestamp"].iloc[-50]), min(int(frame["timestamp"].iloc[0]) for frame in frames)
+    return split(frames, validation_fold(Fold("0", end, end, end), first, share, MINUTE), MINUTE, LOOKBACK, HORIZON)
+
+
 def test_no_chunk_that_counts_crosses_a_gap_or_the_span_s_end(gapped: list[pd.DataFrame]) -> None:
     panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
-    parts = split(gapped, int(gapped[1]["timestamp"].iloc[-50]), 0.2, MINUTE, LOOKBACK, HORIZON)
+    parts = cut(gapped, 0.2)
     model = {"batch_size": 32, "forks": 8, "stride": 5, "scored_steps": 3, "steps_per_epoch": 40}
     source = RandomChunks(panel, parts.fit, model, seed=1)
     seen, scored = set(), set()
@@ -221,7 +228,7 @@ def test_no_chunk_that_counts_crosses_a_gap_or_the_span_s_end(gapped: list[pd.Da
 
 def test_a_batch_is_drawn_from_all_times_and_symbols(gapped: list[pd.DataFrame]) -> None:
     panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
-    origins = split(gapped, int(gapped[1]["timestamp"].iloc[-50]), 0.2, MINUTE, LOOKBACK, HORIZON).fit
+    origins = cut(gapped, 0.2).fit
     source = RandomChunks(
         panel, origins, {"batch_size": 8, "forks": 2, "stride": 5, "scored_steps": 2, "steps_per_epoch": 9}, seed=3
     )
@@ -232,7 +239,7 @@ def test_a_batch_is_drawn_from_all_times_and_symbols(gapped: list[pd.DataFrame])
 
 def test_validation_looks_at_every_window_once(gapped: list[pd.DataFrame]) -> None:
     panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
-    origins = split(gapped, int(gapped[1]["timestamp"].iloc[-50]), 0.4, MINUTE, LOOKBACK, HORIZON).validation
+    origins = cut(gapped, 0.4).validation
     looked = AllWindows(panel, origins, size=5, forks=4)
     found = [grid[used] for grid, used in looked.groups]
     assert np.concatenate(found).tolist() == origins.tolist()

@@ -31,15 +31,16 @@ def run(folder: Path, frames: list[pd.DataFrame], networks: list[tft.QuantileTFT
     """Interpret these networks, as those of fold 0, on the frames: importance and attention."""
     given = train_files(folder, frames)
     names, models = feature_columns(frames[0]), []
-    hyper = tft.hyperparameters(names, LEVELS, MODEL, LOOKBACK)
+    hyper = tft.hyperparameters(names, len(LEVELS), MODEL, LOOKBACK)
     for number, network in enumerate(networks):
         models.append(str(folder / f"{number}.ckpt"))
         checkpoint.save(models[-1], checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
     shared = {
-        key: given[key] for key in ("features", "pin", "fold", "interval", "lookback", "horizon", "folds", "threads")
+        key: given[key]
+        for key in ("features", "candles", "pin", "fold", "interval", "lookback", "horizon", "folds", "threads")
     }
     importance, attention = (str(folder / f"{name}.csv") for name in ("importance", "attention"))
-    interpret(importance, attention, models, symbols=["ONE", "TWO"], stride=10, **shared)
+    interpret(importance, attention, models, symbols=["ONE", "TWO"], stride=10, share=0.2, **shared)
     return [pd.read_csv(path) for path in (importance, attention)]
 
 

@@ -63,6 +63,11 @@ def input_names(hars: Sequence[Har]) -> list[str]:
     return [f"{INPUT}{place}" for place in range(max(len(har.centre) for har in hars))]
 
 
+def corrects(features: Sequence[str]) -> bool:
+    """Are these the inputs of a network that corrects?"""
+    return any(name.startswith(INPUT) for name in features)
+
+
 def with_inputs(frames: Sequence[pd.DataFrame], bars: Sequence[Bars], hars: Sequence[Har]) -> list[pd.DataFrame]:
     """The features frames with the HARs' regressors as further inputs of the network, 0 where a HAR has fewer."""
     names = input_names(hars)

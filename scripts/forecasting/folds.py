@@ -122,7 +122,7 @@ def fold_origins(
     ]
     if not any(map(len, found)):
         raise UserError(
-            f"fold {fold.name}: no symbol has {lookback} + {horizon} bars without a gap for an origin between "
-            f"{iso(fold.test_start)} and {iso(fold.test_end)}; lengthen folds.test_bars, or move as_of"
+            f"fold {fold.name}: no symbol has a history, and {lookback} + {horizon} bars without a gap for an origin "
+            f"between {iso(fold.test_start)} and {iso(fold.test_end)}; give more days, longer folds, or another as_of"
         )
     return found
