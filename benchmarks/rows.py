@@ -38,9 +38,11 @@ def write_features(folder: Path, rows: int) -> list[str]:
         bars = rows // count + warm_up(CONFIG["features"]["spans"])
         found = market.fetch_ohlcv(f"{coin.base}/USDT", "1m", market.milliseconds() - bars * MINUTE, bars)
         candles = pd.DataFrame(found, columns=["timestamp", "open", "high", "low", "close", "volume"])
-        frame = indicators.features(candles.astype({"timestamp": "int64"}), None, CONFIG["features"]["spans"], MINUTE)
+        candles = candles.astype({"timestamp": "int64"})
+        frame = indicators.features(candles, None, CONFIG["features"]["spans"], MINUTE)
         paths.append(str(folder / f"{coin.base}USDT.parquet"))
         write_parquet(paths[-1], frame)
+        write_parquet(folder / "candles" / f"{coin.base}USDT.parquet", candles)
     end = market.milliseconds()
     write_json(folder / "pin.json", {"as_of": end, "as_of_iso": iso(end)})
     return paths
@@ -57,7 +59,8 @@ def train(folder: Path, features: list[str]) -> None:
     }
     train_tft(
         output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
-        pin=str(folder / "pin.json"), fold="0", seed=1, interval="1m",
+        candles=[str(folder / "candles" / Path(path).name) for path in features],
+        pin=str(folder / "pin.json"), member="tft", fold="0", seed=1, interval="1m",
         lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
         levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
         model=model, threads=1,

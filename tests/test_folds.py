@@ -101,7 +101,5 @@ def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
 
 def test_a_fold_without_origins_is_refused() -> None:
     fold = make_fold("0", AS_OF, STEP, 1, 200, 10)
-    with pytest.raises(
-        UserError, match=r"fold 0: no symbol has a history, and 50 \+ 10 bars without a gap for an origin between"
-    ):
+    with pytest.raises(UserError, match=r"fold 0: no symbol has a history, and 50 \+ 10 bars without a gap for an"):
         fold_origins([rows(40), rows(59)], ["A", "B"], fold, STEP, 50, 10, 7)

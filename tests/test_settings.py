@@ -167,7 +167,7 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"symbols": "BTC"}, "symbols: 'BTC' is not possible; it must be a list of symbols"),
         ({"symbols": ["BTC//"]}, "symbols.0: 'BTC//' is not possible"),
         ({"symbols": ["BTC/USDT", "BTCUSDT"]}, "names one twice"),
-        ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=4 or more"),
+        ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=5 or more"),
         ({"quantiles": [0.1, 0.2, 0.5, 0.8, 0.9]}, "quantiles: .* must rise and hold 0.05, 0.25, 0.5, 0.75, 0.95"),
         (
             {"consensus__symbol": "XRPUSDT"},

@@ -227,14 +227,19 @@ def test_the_oracle_repeats_itself() -> None:
     np.testing.assert_allclose(alone[0], together[1], atol=2e-10)
 
 
+def ask(reference: Path, output: Path, tape_end: str) -> None:
+    """The rule on the simulated market, which needs no candles."""
+    exchange = {"id": "simulated", "seed": 7, "tape_end": tape_end}
+    predict_oracle(str(output), str(reference), [], "", "0", [], exchange, "1m", 3, LEVELS, {})
+
+
 def test_predict_oracle(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
     origins = [TAPE_START + 400 * MINUTE, TAPE_START + 385 * MINUTE]
     pairs = [(symbol, origin) for symbol in ("ETHUSDT", "BTCUSDT") for origin in origins]
     pd.DataFrame(pairs * 2, columns=["symbol", "origin"]).to_parquet(reference)
     end = "2021-02-01T00:00:00Z"
-    exchange = {"id": "simulated", "seed": 7, "tape_end": end}
-    predict_oracle(reference, exchange, "1m", 3, LEVELS, output)
+    ask(reference, output, end)
     frame = pd.read_parquet(output)
     assert list(frame.columns) == ["symbol", "origin", "step", *(f"q{level:g}" for level in LEVELS)]
     assert list(frame[["symbol", "origin", "step"]].itertuples(index=False, name=None)) == [
@@ -244,7 +249,7 @@ def test_predict_oracle(tmp_path: Path) -> None:
     truth = Simulated(7, parse_time(end)).quantiles("BTC/USDT", np.array(sorted(origins)), "1m", 3, LEVELS)
     assert np.array_equal(frame.loc[frame["symbol"] == "BTCUSDT", "q0.05":].to_numpy().reshape(2, 3, -1), truth)
     first = output.read_bytes()
-    predict_oracle(reference, exchange, "1m", 3, LEVELS, output)
+    ask(reference, output, end)
     assert output.read_bytes() == first
 
 
@@ -252,5 +257,5 @@ def test_predict_oracle_refuses_an_unknown_symbol(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
     pd.DataFrame({"symbol": ["NOPEUSDT"], "origin": [TAPE_START]}).to_parquet(reference)
     with pytest.raises(UserError, match="NOPEUSDT"):
-        predict_oracle(reference, {"seed": 7, "tape_end": "2021-02-01T00:00:00Z"}, "1m", 3, LEVELS, output)
+        ask(reference, output, "2021-02-01T00:00:00Z")
     assert not output.exists()

@@ -14,11 +14,12 @@ from audit import audit
 from common.errors import UserError
 from common.files import read_csv, read_json, read_parquet, write_json, write_parquet
 from consensus import consensus
+from forecasting.combination import equal_weights, weighted
 from summary import summary
 from trading.costs import Costs
-from trading.decision import Market, consensus_members, decide, seal, steps_ahead, verify
+from trading.decision import Market, decide, seal, steps_ahead, verify
 from trading.settlement import closes_from, result, settle
-from worlds import AS_OF, CONSENSUS, LEVELS, World, write_candles
+from worlds import AS_OF, LEVELS, SETTINGS, World, write_candles
 
 HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 MINUTE = 60_000
@@ -93,11 +94,21 @@ def path_to(*prices: float) -> np.ndarray:
     return np.log(np.array(prices) / 100)[:, None] + np.array([-0.02, -0.01, 0, 0.01, 0.02])
 
 
+def equally(
+    paths: dict[str, np.ndarray], evaluation: dict[str, Any], settings: dict[str, Any]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """What is decided where all members weigh alike, and their consensus."""
+    weights = equal_weights(list(paths))
+    path = weighted(paths, weights)
+    return decide(path, paths, weights, LEVELS, evaluation, MARKET, settings), path
+
+
 def scores(skill: float | None = 0.02, significant: bool = True, **pinball: float | None) -> dict[str, Any]:
     losses = {"random_walk": 1.0, "tft": 0.9} | pinball
     members = {name: {"pinball": loss} for name, loss in losses.items()}
     return {
         "members": members,
+        "subject": "tft",
         "best_baseline": "random_walk",
         "skill_vs_best_baseline": skill,
         "difference": {"significant": significant},
@@ -106,7 +117,7 @@ def scores(skill: float | None = 0.02, significant: bool = True, **pinball: floa
 
 def test_buy_sells_at_the_best_step_of_the_average() -> None:
     paths = {"tft": path_to(101, 104.04, 103), "random_walk": path_to(100, 100, 100)}
-    decided, path = decide(paths, LEVELS, scores(), MARKET, FREE)
+    decided, path = equally(paths, scores(), FREE)
     decision = decided["decision"]
     assert decision["action"] == "BUY"
     assert decision["target_time"] == TIMES[1]
@@ -131,7 +142,7 @@ def test_buy_sells_at_the_best_step_of_the_average() -> None:
 
 def test_hold_without_skill_even_when_the_edge_is_large() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    decided, _ = decide(paths, LEVELS, scores(skill=-0.01), MARKET, FREE)
+    decided, _ = equally(paths, scores(skill=-0.01), FREE)
     assert decided["decision"]["action"] == "HOLD"
     assert decided["decision"]["reason"] == (
         "The TFT does not beat the best baseline (random_walk): its skill is -1.00 %."
@@ -142,13 +153,18 @@ def test_hold_without_skill_even_when_the_edge_is_large() -> None:
 @pytest.mark.parametrize("skill", [0, None])
 def test_no_skill_and_unknown_skill_both_hold(skill: float | None) -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    assert decide(paths, LEVELS, scores(skill), MARKET, FREE)[0]["decision"]["action"] == "HOLD"
+    assert equally(paths, scores(skill), FREE)[0]["decision"]["action"] == "HOLD"
+
+
+def test_without_a_model_that_was_judged_there_is_no_skill() -> None:
+    decided, _ = equally({"random_walk": path_to(110, 110, 110)}, scores(None) | {"subject": None}, FREE)
+    assert decided["decision"]["reason"] == "No model forecast every fold: there is no skill to go by."
 
 
 def test_skill_that_is_not_significant_is_told_and_passes() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
     for significant, told in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
-        decided, _ = decide(paths, LEVELS, scores(0.0042, significant), MARKET, FREE)
+        decided, _ = equally(paths, scores(0.0042, significant), FREE)
         assert decided["gates"][0] == {
             "name": "skill",
             "passed": True,
@@ -158,15 +174,15 @@ def test_skill_that_is_not_significant_is_told_and_passes() -> None:
 
 def test_skill_is_only_asked_when_required() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    decided, _ = decide(paths, LEVELS, scores(skill=-0.01), MARKET, FREE | {"require_skill": False})
+    decided, _ = equally(paths, scores(skill=-0.01), FREE | {"require_skill": False})
     assert decided["decision"]["action"] == "BUY"
     assert [gate["name"] for gate in decided["gates"]] == ["edge"]
 
 
 def test_hold_below_the_edge_and_buy_at_it() -> None:
     paths = {"random_walk": path_to(100, 100, 100)}
-    below, _ = decide(paths, LEVELS, scores(), MARKET, FREE | {"min_edge_pct": 0.001})
-    at, _ = decide(paths, LEVELS, scores(), MARKET, FREE | {"min_edge_pct": 0})
+    below, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0.001})
+    at, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0})
     assert (below["decision"]["action"], at["decision"]["action"]) == ("HOLD", "BUY")
     assert "less than the 0.001 % of min_edge_pct" in below["decision"]["reason"]
     assert below["decision"]["target_time"] == TIMES[0]  # the earliest of equals
@@ -174,29 +190,16 @@ def test_hold_below_the_edge_and_buy_at_it() -> None:
 
 def test_the_reason_names_the_first_gate_that_failed() -> None:
     paths = {"random_walk": path_to(100, 100, 100)}
-    decided, _ = decide(paths, LEVELS, scores(skill=-0.01), MARKET, FREE)
+    decided, _ = equally(paths, scores(skill=-0.01), FREE)
     assert [gate["passed"] for gate in decided["gates"]] == [False, False]
     assert "skill" in decided["decision"]["reason"] and "min_edge_pct" not in decided["decision"]["reason"]
 
 
 def test_costs_can_turn_a_buy_into_a_hold() -> None:
     paths = {"tft": path_to(101, 101, 101), "random_walk": path_to(101, 101, 101)}
-    cheap, _ = decide(paths, LEVELS, scores(), MARKET, FREE)
-    dear, _ = decide(paths, LEVELS, scores(), MARKET, FREE | {"commission_pct": 0.4})
+    cheap, _ = equally(paths, scores(), FREE)
+    dear, _ = equally(paths, scores(), FREE | {"commission_pct": 0.4})
     assert (cheap["decision"]["action"], dear["decision"]["action"]) == ("BUY", "HOLD")
-
-
-def test_who_is_heard() -> None:
-    told = scores(tft=1.0001, ewma=1.0, seasonal_naive=None, oracle=0.1)
-    assert consensus_members(told, ["tft", "ewma", "seasonal_naive", "oracle", "random_walk", "unscored"]) == [
-        "ewma",
-        "random_walk",
-    ]
-
-
-def test_without_the_random_walk_nobody_is_measured() -> None:
-    with pytest.raises(UserError, match="random_walk"):
-        consensus_members(scores(), ["tft"])
 
 
 def test_steps_ahead() -> None:
@@ -209,7 +212,7 @@ def test_steps_ahead() -> None:
 
 def test_judge_tells_all_gates_of_a_buy() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(110, 110, 110)}
-    decided, _ = decide(paths, LEVELS, scores(), MARKET, FREE)
+    decided, _ = equally(paths, scores(), FREE)
     assert decided["decision"]["reason"].startswith("The TFT beats the best baseline (random_walk): ")
     assert "; the consensus expects +10.000 %" in decided["decision"]["reason"]
 
@@ -345,7 +348,7 @@ def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
     trade, audited = run(world)
     verify(trade, "trade")
     assert trade["decision"]["action"] == "BUY"
-    assert trade["config"] == CONSENSUS | {"symbol": "BTCUSDT", "interval": "5m", "horizon": 12}
+    assert trade["config"] == SETTINGS | {"symbol": "BTCUSDT", "interval": "5m", "horizon": 12}
     assert trade["simulated"] is True and audited["simulated"] is True
     assert (trade["forecast"]["t0_iso"], trade["forecast"]["horizon_m"]) == ("2024-06-01T00:00:00Z", 60)
     assert (trade["forecast"]["times"][0], trade["forecast"]["times"][-1]) == (TIMES[0], "2024-06-01T01:00:00Z")

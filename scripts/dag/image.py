@@ -40,7 +40,7 @@ class ImageError(Exception):
 
 
 def sif_name(root: Path = ROOT) -> str:
-    """forecast-<digest>.sif: another Dockerfile, lock or way of making it gives another name, which is what Snakemake looks at.
+    """forecast-<digest>.sif: what it is made of, and how, gives it its name, which is what Snakemake looks at.
 
     The Dockerfile counts up to its stage for the code, which is not in the SIF.
     """

@@ -78,14 +78,16 @@ def gates(plan: Plan, evaluation: Mapping[str, Any], min_edge_pct: float, requir
 
 
 def _skill_gate(evaluation: Mapping[str, Any]) -> Gate:
-    best, skill = evaluation["best_baseline"], evaluation["skill_vs_best_baseline"]
-    who = called(evaluation["subject"])
+    if evaluation["subject"] is None:
+        return Gate("skill", False, "no model forecast every fold: there is no skill to go by")
+    best, skill, who = evaluation["best_baseline"], evaluation["skill_vs_best_baseline"], called(evaluation["subject"])
     if skill is None:
         return Gate("skill", False, f"{who}'s skill against the best baseline ({best}) is not known")
     verb = "beats" if skill > 0 else "does not beat"
     doubt = "" if evaluation["difference"]["significant"] else ", not significant"
-    detail = f"{who} {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %{doubt}"
-    return Gate("skill", skill > 0, detail)
+    return Gate(
+        "skill", skill > 0, f"{who} {verb} the best baseline ({best}): its skill is {100 * skill:+.2f} %{doubt}"
+    )
 
 
 def judge(asked: Sequence[Gate]) -> tuple[str, str]:
