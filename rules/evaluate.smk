@@ -37,6 +37,7 @@ rule evaluate:
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
         exchange=SETTINGS["exchange"]["id"],
+        tried=SETTINGS["tuned"]["trials"],
     message:
         "Scoring the forecasts"
     script:

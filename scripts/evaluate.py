@@ -36,13 +36,15 @@ def evaluate(
     levels: list[float],
     folds: dict[str, int],
     stride: int,
+    tried: int = 0,
 ) -> None:
     """Write the scores of every fold, symbol and member (`table`), of every step too (`steps`), over all (`standing`: a
     row a member, the best first), and the `summary`.
 
     forecasts: files named <fold>/<member>.parquet; one without rows is of a member that sits the fold out. candles: one
     <symbol>.parquet a symbol, and `pin`, both of the training pin. folds: count, test_bars, embargo. stride: bars
-    between origins. Raises UserError when members differ in their origins, or an outcome is missing from the candles.
+    between origins. tried: configurations that the model's was chosen among. Raises UserError when members differ in
+    their origins, or an outcome is missing from the candles.
     """
     pinned, step = read_json(pin), step_ms(interval)
     runs = by_fold(forecasts)
@@ -71,6 +73,7 @@ def evaluate(
         "oracle": None if ORACLE not in pooled.index else "law" if pinned["simulated"] else "realised volatility",
         "pit": _pit(pooled, levels),
         "sat_out": scores.sat_out,
+        "configurations_tried": tried,
     }
     write_csv(table, scored(scores.cells, CELL))
     write_csv(steps, scored(scores.cells, [*CELL, "step"]))
@@ -189,4 +192,5 @@ if __name__ == "__main__":
             levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
+            tried=snakemake.params.tried,
         )

@@ -26,10 +26,12 @@ def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Ma
     skills = [f"{percent(scores['skill'][name])} over {name}" for name in dict.fromkeys([best, RANDOM_WALK])]
     knows = "the market's law" if evaluation["oracle"] == "law" else "the volatility to come"
     reached = f"{share(scores['oracle_share'])} of the skill of one who knows {knows}"
+    tried = evaluation["configurations_tried"]
     lines = [
         ("market", "SIMULATED: no real prices, no real profit" if simulated else evaluation["exchange"]),
         ("forecast", f"{symbols}: {evaluation['horizon']} bars of {evaluation['interval']} ahead"),
         ("evaluated", f"{sum(fold['origins'] for fold in folds)} origins in {len(folds)} fold(s)"),
+        *([("tuned", f"the model's settings are the choice of {tried} tried on early folds")] if tried else []),
         ("skill", f"{judged}: {', '.join(skills)}"),
         ("coverage", f"{share(scores['coverage50'])} in the 50 % interval, {share(scores['coverage90'])} in the 90 %"),
         ("verdict", " ".join(filter(None, [evaluation["verdict"], evaluation["verdict_tft"]]))),

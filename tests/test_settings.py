@@ -43,7 +43,7 @@ def leaves(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted name → value of all keys in a config; a mapping without a section of its own in the schema is a value."""
     found: dict[str, Any] = {}
     for name, value in config.items():
-        inner = isinstance(value, dict) and prefix + name != "exchange.options"
+        inner = isinstance(value, dict) and prefix + name not in ("exchange.options", "tuning.space")
         found |= leaves(value, f"{prefix}{name}.") if inner else {prefix + name: value}
     return found
 

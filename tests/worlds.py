@@ -180,6 +180,7 @@ class World:
                 "members": {name: rng.dirichlet(2000 * shares).tolist() for name in sorted(loss)},
             },
             "sat_out": {},
+            "configurations_tried": 0,
             "subject": TFT,
             "best_baseline": "ewma",
             "skill_vs_best_baseline": self.skill,

@@ -1,8 +1,9 @@
 """Artifacts appear whole or not at all: written beside their name, then renamed. Reading names what is damaged."""
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
+
+
+def digest(files: Sequence[str | Path], *params: Any) -> str:
+    """Short name of what is made of the bytes of these files and of these parameters, plain values."""
+    found = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for path in files:
+        found.update(Path(path).read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _damaged(path: str | Path, error: Exception) -> UserError:

@@ -88,6 +88,7 @@ def resolve(config: Config) -> Config:
         settings["image"] = sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name())
     _check_finite(settings)
     _check_values(settings)
+    _check_space(settings["tuning"]["space"])
     _check_members(settings["members"])
     _check_trade(settings, step)
     _check_history(settings, step)
@@ -120,7 +121,7 @@ def _typed(value: Any, schema: Config) -> Any:
     if isinstance(value, dict):
         # within braces, --config gives nothing but texts;
         # a mapping of anything, such as ccxt's options, has no types to go by: what looks like a number is one
-        free = {} if "properties" in schema else {"type": "any"}
+        free = schema.get("additionalProperties") or ({} if "properties" in schema else {"type": "any"})
         known = schema.get("properties", {})
         # in one order, whatever file a key stands in: Snakemake takes another order for another param
         return {key: _typed(value[key], known.get(key, free)) for key in sorted(value, key=str)}
@@ -166,7 +167,8 @@ def _meaning(schema: Config, path: list[Any]) -> str:
     """What the schema says of the key at `path`: the description of the nearest key that has one."""
     meaning = "a mapping of settings"
     for part in path:
-        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        properties = schema.get("properties", {})
+        schema = schema["items"] if isinstance(part, int) else properties.get(part) or schema["additionalProperties"]
         meaning = schema.get("description", meaning)
     return meaning
 
@@ -218,6 +220,25 @@ def _check_values(settings: Config) -> None:
     _check_time("exchange.tape_end", exchange["tape_end"])
     if settings["as_of"] != "latest":
         _check_time("as_of", settings["as_of"])
+
+
+def _check_space(space: Config) -> None:
+    """Is what may be tried of each setting a range or a list, of what `model` admits?"""
+    admitted = yaml.safe_load(SCHEMA.read_text())["properties"]["model"]["properties"]
+    for name, given in space.items():
+        if given is None:
+            continue
+        key, schema = f"tuning.space.{name}", admitted[name]
+        low, high, choices = (given.get(part) for part in ("low", "high", "choices"))
+        if (choices is None) == (low is None and high is None) or (low is None) != (high is None):
+            raise UserError(f"{key}: must have either low and high, or choices; null takes one away")
+        for value in choices or [low, high]:
+            if not jsonschema.Draft202012Validator(schema).is_valid(value):
+                raise UserError(f"{key}: {value!r} is not possible; it must be {schema['description']}")
+        if choices is None and low >= high:
+            raise UserError(f"{key}: low {low} must be less than high {high}")
+        if given.get("log") and (choices is not None or low <= 0):
+            raise UserError(f"{key}: log needs a low above 0 and a high; give them, or log: false")
 
 
 def _check_time(key: str, text: str) -> None:

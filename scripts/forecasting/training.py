@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import lightning
 import numpy as np
@@ -138,6 +138,17 @@ class Progress(Callback):
         say(f"{self.title}: epoch {done} of {epochs}, validation loss {loss:.4f}, at most {left:.0f} s left")
 
 
+class Fitted(NamedTuple):
+    """How a training ended."""
+
+    loss: float
+    "validation loss of what is kept"
+    gain: float
+    "how much smaller the best epoch's loss is than the start's, relative to that, kept or not"
+    error: float
+    "standard error of the gain"
+
+
 def device(name: str) -> str:
     """Torch's name of the config's device. Raises UserError when the machine does not have it."""
     has = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -157,9 +168,9 @@ def fit(
     title: str,
     scratch: Path,
     watch: Sequence[Callback] = (),
-) -> float:
-    """Train `network` in place to its best validation loss, which is returned; where it starts is a candidate too: a
-    correction that gains no more than one standard error is none.
+) -> Fitted:
+    """Train `network` in place to its best validation loss; where it starts is a candidate too: a correction that gains
+    no more than one standard error is none.
 
     What is validated and kept are the weights' moving averages (Polyak and Juditsky 1992, SIAM J. Control Optim. 30):
     batches of returns are nearly all noise, and the averages settle long before the weights do.
@@ -213,7 +224,7 @@ def fit(
     network.cpu()
     if not kept:
         network.load_state_dict(start)
-    return float(before.mean() * (1 - gain if kept else 1))
+    return Fitted(float(before.mean() * (1 - gain if kept else 1)), gain, error)
 
 
 def curve(scratch: Path) -> pd.DataFrame:
