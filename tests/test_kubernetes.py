@@ -106,7 +106,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
     with KubernetesServer("forecasts", node) as server:
         done = call(
-            *(volume, server.write_kubeconfig(top / "kubeconfig"), "artifacts/models/0/seed1.ckpt"),
+            *(volume, server.write_kubeconfig(top / "kubeconfig"), "artifacts/models/0/tft-seed1.ckpt"),
             *("--configfile", "config/tiny.yaml", "--config", "model={device: gpu}", "--container-image", IMAGE),
             *("--kubernetes-namespace", "forecasts", "--kubernetes-service-account-name", "forecaster"),
             *("--kubernetes-persistent-volumes", f"market:{top}", "--set-resources", "make_features:mem_mb=1234"),

@@ -37,7 +37,7 @@ def test_a_run_leaves_every_artifact(done: Path) -> None:
     expected += [f"plots/{name}.{kind}" for name in ("evaluation", "forecast", "consensus") for kind in ("png", "pdf")]
     for name in expected:
         assert (done / "artifacts" / name).stat().st_size > 0, name
-    assert (done / "lightning_logs" / "fold-live-seed1" / "metrics.csv").exists()
+    assert (done / "lightning_logs" / "fold-live-tft-seed1" / "metrics.csv").exists()
 
 
 def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None:

@@ -34,7 +34,7 @@ def test_it_gives_the_bytes_of_a_run_without_containers(contained: Path, host_ru
 
 def test_what_it_writes_is_the_user_s_and_nothing_else_is_left(contained: Path) -> None:
     written = [path for top in ("data", "artifacts", "lightning_logs") for path in (contained / top).rglob("*")]
-    assert (contained / "lightning_logs" / "fold-live-seed1" / "metrics.csv") in written
+    assert (contained / "lightning_logs" / "fold-live-tft-seed1" / "metrics.csv") in written
     assert {path.stat().st_uid for path in written} == {os.getuid()}
     left = {path.name for path in contained.iterdir()} - {path.name for path in ROOT.iterdir()}
     assert left <= {"data", "artifacts", "lightning_logs", ".snakemake"}

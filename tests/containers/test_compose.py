@@ -70,7 +70,7 @@ def test_what_it_wrote_belongs_to_the_caller(project: Path) -> None:
     ]
     assert len(written) > 100
     assert {path.stat().st_uid for path in [*written, project / "data"]} == {owner}
-    assert (project / "lightning_logs" / "fold-live-seed1" / "metrics.csv").is_file()
+    assert (project / "lightning_logs" / "fold-live-tft-seed1" / "metrics.csv").is_file()
 
 
 def test_the_host_has_nothing_left_to_do(project: Path) -> None:

@@ -15,7 +15,7 @@ from workflow import ROOT, artifacts, snakemake
 TINY = ["--configfile", str(ROOT / "config" / "tiny.yaml")]
 SLURM = ["--profile", str(ROOT / "profiles" / "slurm")]
 SUBMITTED = re.compile(r"has been submitted with SLURM jobid \d+")
-MODEL = "artifacts/models/live/seed1.ckpt"
+MODEL = "artifacts/models/live/tft-seed1.ckpt"
 
 
 def asked(*command: str) -> str:
@@ -77,7 +77,7 @@ def test_a_training_killed_by_time_goes_on_where_it_was(cluster: list[str], tmp_
     assert "SLURM status is: 'TIMEOUT'" in said
     assert "DUE TO TIME LIMIT" in said
     assert "Trying to restart job" in said
-    log = (killed / "artifacts" / "logs" / "train_tft" / "live-seed1.log").read_text()
+    log = (killed / "artifacts" / "logs" / "train_tft" / "live-tft-seed1.log").read_text()
     assert re.search(r"resumed after epoch \d+", log)
     assert artifacts(killed) == artifacts(whole)
 
