@@ -163,7 +163,7 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     everything = training.AllWindows(panel, parts.validation, size=10_000)[0]
     with torch.no_grad():
         before = network.eval().loss_of(everything).item()
-    best = training.fit(network, panel, parts, MODEL | {"epochs": 6, "steps_per_epoch": 40}, 1, "test", tmp_path)
+    best = training.fit(network, panel, parts, MODEL | {"epochs": 6, "steps_per_epoch": 40}, 1, "test", tmp_path).loss
     with torch.no_grad():
         after = network.eval().loss_of(everything).item()
     assert after == pytest.approx(best, rel=1e-3)
