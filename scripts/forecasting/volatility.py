@@ -142,7 +142,9 @@ def fit_season(bars: Bars) -> Season:
     relative = np.minimum(np.divide(bars.variance, mean, out=np.ones_like(mean), where=mean > 0), 50.0)
     slot = bars.timestamp % DAY * count // DAY
     slots = _circular(pd.Series(relative).groupby(slot).mean().reindex(range(count)).fillna(1.0).to_numpy())
-    return Season(slots / slots.mean(), _weekend(bars.variance, day))
+    # a bar of several days is of weekdays and weekends
+    days = _weekend(bars.variance, day) if bars.step <= DAY else np.ones(7)
+    return Season(slots / slots.mean(), days)
 
 
 def _circular(profile: np.ndarray) -> np.ndarray:
