@@ -191,3 +191,11 @@ def test_a_short_history_is_told(leverage: bool) -> None:
     broken = Bars.of(pd.concat([frame.iloc[k : k + 12] for k in range(0, 200, 14)]), FIVE)
     with pytest.raises(TooShortError, match="^0 windows of 12 bars"):
         fit_har(broken, HORIZON, leverage)
+
+
+@LEVERAGE
+def test_a_history_without_a_move_is_told(leverage: bool) -> None:
+    frame = MARKET.candles(1000, seed=13)
+    frame[["open", "high", "low", "close"]] = 100.0
+    with pytest.raises(TooShortError, match="^the price never moves$"):
+        fit_har(Bars.of(frame, FIVE), HORIZON, leverage)

@@ -214,12 +214,15 @@ class Har:
 
 
 def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
-    """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap."""
+    """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap, or no
+    move."""
     enough(bars, horizon, HAR_WINDOWS)
     rows = bars.windows(0, horizon)
     season = fit_season(bars)
     calm = bars.variance / season.at(bars.timestamp)
     floor = FLOOR * float(calm.mean())
+    if not floor:
+        raise TooShortError("the price never moves")
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
     raw = _regressors(bars, season, scales, floor, leverage)
     centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)
