@@ -204,6 +204,12 @@ class Har:
         """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first, then falls."""
         return (_regressors(bars, self.season, self.scales, self.floor, self.leverage) - self.centre) / self.spread
 
+    def inputs(self, bars: Bars, scales: int) -> np.ndarray:
+        """The regressors with 0 for those of `scales` scales that this HAR's history was too short for: where several
+        HARs are read together, a column is the same scale's of all."""
+        missing = [len(self.scales)] * (scales - len(self.scales))
+        return np.insert(self.regressors(bars), missing, 0.0, axis=1)
+
     def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
         """Deviation [n, horizon] of the cumulative log returns after the bars that open at `timestamp` [n].
 
