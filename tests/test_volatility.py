@@ -97,7 +97,7 @@ def test_har_recovers_a_log_autoregression_with_a_season(market_bars: Bars, leve
     rows = np.arange(KNOWN, KNOWN + TESTED - HORIZON)
     said = np.log(har.scale(har.regressors(market_bars)[rows], market_bars.timestamp[rows], FIVE))
     truth = np.log(MARKET.expected(rows, MARKET.log_variance(KNOWN + TESTED, seed=6), HORIZON))
-    # what no one can know of the AR(1) from twelve noisy bars of it is left out of R² by no one
+    # the bars show their variance with noise, so not all of R² can be had
     for step in (0, HORIZON - 1):
         gap = said[:, step] - truth[:, step]
         assert 1 - gap.var() / truth[:, step].var() > 0.85
