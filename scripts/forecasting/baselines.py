@@ -141,7 +141,9 @@ def fhs(scale: Scale, history: Bars, bars: Bars, origins: np.ndarray, settings: 
 def relative_quantiles(scale: Scale, history: Bars, horizon: int, levels: Sequence[float]) -> np.ndarray:
     """Symmetric quantiles [horizon, levels] of the history's returns in units of their forecast deviation."""
     rows = history.windows(0, horizon)
-    return symmetric_quantiles(history.paths(rows, horizon) / scale(history, rows), levels)
+    paths, deviation = history.paths(rows, horizon), scale(history, rows)
+    # long frozen, a price has no deviation left
+    return symmetric_quantiles(np.divide(paths, deviation, out=np.zeros_like(paths), where=deviation > 0), levels)
 
 
 def symmetric_quantiles(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray:

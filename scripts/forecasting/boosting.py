@@ -64,7 +64,9 @@ def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.n
     for level in np.unique(np.round(np.abs(centred[centred != 0]), 9)):
         sides = np.flatnonzero(np.isclose(np.abs(centred), level))
         spreads = [np.abs(own.relative[steps - 1, sides[0]]) for own in symbols]
-        target = np.concatenate([(size[:, steps - 1] / s).ravel() for size, s in zip(sizes, spreads, strict=True)])
+        target = np.concatenate(
+            [_relative(size[:, steps - 1], s).ravel() for size, s in zip(sizes, spreads, strict=True)]
+        )
         trees = _fit(design, target, float(level))
         for forecast, own, track in zip(forecasts, symbols, tracks, strict=True):
             said = 1 + np.asarray(trees.predict(_with_steps(own.features[track.origins], steps))).reshape(
@@ -77,10 +79,12 @@ def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.n
 
 def _symbols(tracks: Sequence[Track], settings: Settings) -> list[_Symbol]:
     hars = [fit_har(track.history, settings.horizon, leverage=True) for track in tracks]
-    levels = [har.regressors(track.bars)[:, :3] for har, track in zip(hars, tracks, strict=True)]
+    scales = max(len(har.scales) for har in hars)
+    inputs = [har.inputs(track.bars, scales) for har, track in zip(hars, tracks, strict=True)]
+    levels = [own[:, :3] for own in inputs]
     found = []
     for place, (har, track) in enumerate(zip(hars, tracks, strict=True)):
-        own = _features(track.bars, har, settings.horizon)
+        own = np.column_stack([inputs[place], _features(track, settings.horizon)])
         others = [_at(track.bars, tracks[k].bars, levels[k]) for k in range(len(tracks)) if k != place]
         wide = np.column_stack([own, np.mean(others, axis=0) - levels[place]]) if others else own
         scaled = _Symbol(har, np.empty(0), wide)
@@ -89,16 +93,16 @@ def _symbols(tracks: Sequence[Track], settings: Settings) -> list[_Symbol]:
     return found
 
 
-def _features(bars: Bars, har: Har, horizon: int) -> np.ndarray:
-    """The HAR's regressors, volume and trend over its scales, time of the day and day of the week [rows, features]."""
-    scales = [scale * horizon for scale in SCALES[:5]]
-    floor = 1e-6 * float(bars.volume.mean()) + 1e-12
+def _features(track: Track, horizon: int) -> np.ndarray:
+    """Volume and trend over the HAR's scales, time of the day and day of the week [rows of the bars, features]."""
+    bars, scales = track.bars, [scale * horizon for scale in SCALES[:5]]
+    floor = 1e-6 * float(track.history.volume.mean()) + 1e-12
     volume = [np.log(smooth(bars.volume, scale) + floor) for scale in scales]
     moves = np.nan_to_num(returns(bars.log_close, bars.segment))
     deviation = np.sqrt(smooth(bars.variance, scales[-1])) + 1e-12
     trend = [smooth(moves, scale) * np.sqrt(scale) / deviation for scale in scales[:4]]
     clock = bars.timestamp % DAY / DAY, (bars.timestamp // DAY + 3) % 7
-    return np.column_stack([har.regressors(bars), *(part - volume[-1] for part in volume[:-1]), *trend, *clock])
+    return np.column_stack([*(part - volume[-1] for part in volume[:-1]), *trend, *clock])
 
 
 def _at(bars: Bars, other: Bars, values: np.ndarray) -> np.ndarray:
@@ -108,10 +112,17 @@ def _at(bars: Bars, other: Bars, values: np.ndarray) -> np.ndarray:
 
 
 def _learned(own: _Symbol, track: Track, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from, and the sizes [rows, horizon] of the returns after them in units of the HAR's deviation."""
+    """Rows of the bars to learn from, and sizes [rows, horizon] of the returns after them, in the HAR's deviations."""
     rows = track.history.windows(0, settings.horizon)
     rows = rows[:: 1 + len(rows) // ROWS]
-    return rows, np.abs(track.history.paths(rows, settings.horizon) / own.scale(track.history, rows))
+    sizes = np.abs(track.history.paths(rows, settings.horizon) / own.scale(track.history, rows))
+    # fetched anew, bars may hold what was missing from the history
+    return np.searchsorted(track.bars.timestamp, track.history.timestamp[rows]), sizes
+
+
+def _relative(sizes: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Sizes [rows, steps] in units of a spread [steps]; 1 where that is zero: no factor changes it."""
+    return np.divide(sizes, spread, out=np.ones_like(sizes), where=spread > 0)
 
 
 def _with_steps(features: np.ndarray, steps: np.ndarray) -> np.ndarray:

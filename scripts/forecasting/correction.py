@@ -33,7 +33,10 @@ class Base:
     def deviation(self, symbol: int, rows: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
         """Deviation [n, horizon] of cumulative log returns after a symbol's panel `rows` [n], which open then."""
         har = self.hars[symbol]
-        return har.scale(self.regressors[rows, : len(har.centre)], timestamp, step)
+        # columns of the scales that this HAR does not have
+        more = self.regressors.shape[1] - len(har.centre)
+        own = np.delete(self.regressors[rows], slice(len(har.scales), len(har.scales) + more), axis=1)
+        return har.scale(own, timestamp, step)
 
 
 def fit_hars(bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
@@ -70,13 +73,12 @@ def corrects(features: Sequence[str]) -> bool:
 
 def with_inputs(frames: Sequence[pd.DataFrame], bars: Sequence[Bars], hars: Sequence[Har]) -> list[pd.DataFrame]:
     """The features frames with the HARs' regressors as further inputs of the network, 0 where a HAR has fewer."""
-    names = input_names(hars)
+    names, scales = input_names(hars), max(len(har.scales) for har in hars)
     wide = []
     for frame, own, har in zip(frames, bars, hars, strict=True):
         rows = np.searchsorted(own.timestamp, frame["timestamp"].to_numpy())
-        said = har.regressors(own)[rows].astype(np.float32)
-        padded = np.pad(said, ((0, 0), (0, len(names) - said.shape[1])))
-        wide.append(pd.concat([frame, pd.DataFrame(padded, columns=names, index=frame.index)], axis=1))
+        said = har.inputs(own, scales)[rows].astype(np.float32)
+        wide.append(pd.concat([frame, pd.DataFrame(said, columns=names, index=frame.index)], axis=1))
     return wide
 
 

@@ -11,7 +11,7 @@ from arch.univariate import GARCH, StudentsT, ZeroMean
 from scipy.signal import lfilter
 
 from forecasting.baselines import Settings, fhs
-from forecasting.volatility import Bars, enough, returns
+from forecasting.volatility import Bars, TooShortError, enough, returns
 
 # returns that the likelihood is taken of, the latest ones
 RETURNS = 20_000
@@ -38,10 +38,15 @@ def garch_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings
 
 
 def fit_garch(moves: np.ndarray) -> tuple[float, float, float]:
-    """Mean variance, α and β of log returns [n] (NaN at gaps) by maximum likelihood; persistence at most 0.9999."""
+    """Mean variance, α and β of log returns [n] (NaN at gaps) by maximum likelihood; persistence at most 0.9999.
+
+    Raises TooShortError when none of them moves.
+    """
     known = moves[np.isfinite(moves)]
     # the optimiser wants returns of about 1
     unit = float(known.std())
+    if not unit:
+        raise TooShortError("the price never moves")
     model = ZeroMean(known[-RETURNS:] / unit, volatility=GARCH(), distribution=StudentsT(), rescale=False)
     with warnings.catch_warnings():
         # where it does not converge, what it found is still a forecast, judged as any other

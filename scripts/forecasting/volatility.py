@@ -142,7 +142,9 @@ def fit_season(bars: Bars) -> Season:
     relative = np.minimum(np.divide(bars.variance, mean, out=np.ones_like(mean), where=mean > 0), 50.0)
     slot = bars.timestamp % DAY * count // DAY
     slots = _circular(pd.Series(relative).groupby(slot).mean().reindex(range(count)).fillna(1.0).to_numpy())
-    return Season(slots / slots.mean(), _weekend(bars.variance, day))
+    # a bar of several days is of weekdays and weekends
+    days = _weekend(bars.variance, day) if bars.step <= DAY else np.ones(7)
+    return Season(slots / slots.mean(), days)
 
 
 def _circular(profile: np.ndarray) -> np.ndarray:
@@ -202,6 +204,12 @@ class Har:
         """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first, then falls."""
         return (_regressors(bars, self.season, self.scales, self.floor, self.leverage) - self.centre) / self.spread
 
+    def inputs(self, bars: Bars, scales: int) -> np.ndarray:
+        """The regressors with 0 for those of `scales` scales that this HAR's history was too short for: where several
+        HARs are read together, a column is the same scale's of all."""
+        missing = [len(self.scales)] * (scales - len(self.scales))
+        return np.insert(self.regressors(bars), missing, 0.0, axis=1)
+
     def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
         """Deviation [n, horizon] of the cumulative log returns after the bars that open at `timestamp` [n].
 
@@ -212,12 +220,15 @@ class Har:
 
 
 def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
-    """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap."""
+    """The HAR of these bars. Raises TooShortError when they hold fewer than HAR_WINDOWS windows without overlap, or no
+    move."""
     enough(bars, horizon, HAR_WINDOWS)
     rows = bars.windows(0, horizon)
     season = fit_season(bars)
     calm = bars.variance / season.at(bars.timestamp)
     floor = FLOOR * float(calm.mean())
+    if not floor:
+        raise TooShortError("the price never moves")
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
     raw = _regressors(bars, season, scales, floor, leverage)
     centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)

@@ -1,0 +1,98 @@
+"""Made-up markets whose volatility is known: candles, and their features as files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+
+from common.files import write_json, write_parquet
+from market import indicators
+from market.intervals import DAY, MINUTE
+
+START = 1_699_833_600_000  # 2023-11-13T00:00:00Z, a Monday
+SPANS = [4, 12]
+# prices a bar that its high and low are of
+TICKS = 12
+
+
+@dataclass(frozen=True)
+class Market:
+    """A symbol whose log variance is an AR(1) around a season: `memory`, `noise` of each step, swing by time of day,
+    weekends' variance relative to weekdays'."""
+
+    memory: float = 0.99
+    noise: float = 0.15
+    swing: float = 0.0
+    weekend: float = 1.0
+    step: int = MINUTE
+
+    def season(self, timestamp: np.ndarray) -> np.ndarray:
+        """Relative variance of the bars that open then."""
+        daily = 1 + self.swing * np.sin(2 * np.pi * (timestamp % DAY + self.step / 2) / DAY)
+        return daily * np.where((timestamp // DAY + 3) % 7 >= 5, self.weekend, 1.0)
+
+    def log_variance(self, rows: int, seed: int) -> np.ndarray:
+        """The AR(1) [rows], without the season."""
+        shocks = np.random.default_rng([seed, 1]).standard_normal(rows)
+        return lfilter([self.noise], [1, -self.memory], shocks)
+
+    def candles(self, rows: int, seed: int, start: int = START) -> pd.DataFrame:
+        """So many candles from `start` on."""
+        timestamp = start + self.step * np.arange(rows)
+        deviation = 1e-3 * np.sqrt(np.exp(self.log_variance(rows, seed)) * self.season(timestamp))
+        return candles(timestamp, deviation, seed)
+
+    def expected(self, rows: np.ndarray, log_variance: np.ndarray, horizon: int, start: int = START) -> np.ndarray:
+        """True deviation [n, horizon] of the cumulative log returns after each of the rows [n]."""
+        ahead = np.arange(1, horizon + 1)
+        spread = self.noise**2 * (1 - self.memory ** (2 * ahead)) / (1 - self.memory**2)
+        mean = np.exp(log_variance[rows, None] * self.memory**ahead + spread / 2)
+        return 1e-3 * np.sqrt(np.cumsum(mean * self.season(start + self.step * (rows[:, None] + ahead)), axis=1))
+
+
+def candles(timestamp: np.ndarray, deviation: np.ndarray, seed: int) -> pd.DataFrame:
+    """Candles of a walk whose bars have these deviations [rows]."""
+    random = np.random.default_rng(seed)
+    moves = deviation[:, None] * random.standard_normal((len(deviation), TICKS)) / np.sqrt(TICKS)
+    path = 100 * np.exp(np.cumsum(moves.ravel())).reshape(moves.shape)
+    opened = np.concatenate([[100.0], path[:-1, -1]])
+    return pd.DataFrame(
+        {
+            "timestamp": timestamp.astype(np.int64),
+            "open": opened,
+            "high": np.maximum(path.max(axis=1), opened),
+            "low": np.minimum(path.min(axis=1), opened),
+            "close": path[:, -1],
+            "volume": random.exponential(3, len(deviation)),
+        }
+    )
+
+
+def poisoned(frame: pd.DataFrame, after: int) -> pd.DataFrame:
+    """The candles with every value changed in the bars that open after that time."""
+    spoilt = frame.copy()
+    late = frame["timestamp"] > after
+    spoilt.loc[late, ["open", "high", "low", "close"]] *= np.linspace(2, 9, int(late.sum()))[:, None]
+    spoilt.loc[late, "high"] *= 1.1
+    spoilt.loc[late, "volume"] = 1e6
+    return spoilt
+
+
+def write_market(folder: Path, frames: Mapping[str, pd.DataFrame], step: int = MINUTE) -> dict[str, list[str]]:
+    """The symbols' candles and features as files; their paths, in the order given."""
+    paths: dict[str, list[str]] = {"candles": [], "features": []}
+    for symbol, frame in frames.items():
+        made = {"candles": frame, "features": indicators.features(frame, None, SPANS, step)}
+        for kind, table in made.items():
+            paths[kind].append(str(folder / kind / f"{symbol}.parquet"))
+            write_parquet(paths[kind][-1], table)
+    return paths
+
+
+def write_pin(folder: Path, as_of: int) -> str:
+    """A pin file; its path."""
+    write_json(folder / f"{as_of}.json", {"as_of": as_of})
+    return str(folder / f"{as_of}.json")
