@@ -13,6 +13,7 @@ import yaml
 
 from binance_server import BinanceServer
 from common.files import write_parquet
+from forecasting.members import BASELINES, CONSENSUS, ORACLE, TFT
 from market.exchange import fetch_rows
 from market.intervals import MINUTE, iso
 from market.simulated import Simulated
@@ -63,7 +64,7 @@ def test_what_is_simulated_says_so(done: Path) -> None:
 def test_forecasts_never_cross_and_hold_the_same_origins(done: Path) -> None:
     for fold in ("0", "1"):
         members = {path.stem: pd.read_parquet(path) for path in (done / "artifacts/forecasts" / fold).glob("*.parquet")}
-        assert set(members) == {"tft", "random_walk", "ewma", "ewma_drift", "seasonal_naive", "oracle"}
+        assert set(members) == {CONSENSUS, TFT, ORACLE, *BASELINES}
         keys = members["tft"][["symbol", "origin", "step"]]
         for frame in members.values():
             pd.testing.assert_frame_equal(frame[["symbol", "origin", "step"]], keys)
