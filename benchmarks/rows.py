@@ -60,7 +60,7 @@ def train(folder: Path, features: list[str]) -> None:
     train_tft(
         output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
         candles=[str(folder / "candles" / Path(path).name) for path in features],
-        pin=str(folder / "pin.json"), member="tft", fold="0", seed=1, interval="1m",
+        pin=str(folder / "pin.json"), member="tft_raw", fold="0", seed=1, interval="1m",
         lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
         levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
         model=model, threads=1,

@@ -195,7 +195,7 @@ def one(job: dict[str, Any]) -> None:
     parts = spread(frames, lookback, horizon)
     panel = Panel(frames, fit_scaler(frames), MINUTE, lookback, horizon)
     torch.manual_seed(job["seed"])
-    hyper = tft.hyperparameters(feature_columns(frames[0]), levels, model, lookback)
+    hyper = tft.hyperparameters(feature_columns(frames[0]), len(levels), model, lookback)
     start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), levels)
     judge, network = (build(hyper, levels) for build in (stock, stock if job["method"] == "stock" else tft.build))
     tft.start_at(network, start)
