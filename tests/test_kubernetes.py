@@ -22,7 +22,7 @@ pytest.importorskip("snakemake_executor_plugin_kubernetes", reason="needs envs/c
 TOOLS = shutil.which("rsync") and shutil.which("git")
 needs_tools = pytest.mark.skipif(not TOOLS, reason="without a shared file system snakemake needs rsync and git")
 
-PROJECT = ["Snakefile", "rules", "scripts", "config", "profiles", "envs", "Dockerfile", "pyproject.toml"]
+PROJECT = ["Snakefile", "rules", "scripts", "config", "profiles", "docker", "envs", "Dockerfile", "pyproject.toml"]
 SECRETS = {"EXCHANGE_API_KEY": "my-exchange-key", "EXCHANGE_SECRET": "hush-hush"}
 IMAGE = "registry.test/forecast:1"
 
