@@ -127,11 +127,12 @@ def _relative(sizes: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
 def _with_steps(features: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """A row for each row of features and each step, the step its last column."""
-    return np.column_stack([np.repeat(features, len(steps), axis=0), np.tile(steps, len(features))])
+    # a split must not hang on the last bits of a regressor
+    return np.round(np.column_stack([np.repeat(features, len(steps), axis=0), np.tile(steps, len(features))]), 6)
 
 
 def _fit(design: np.ndarray, target: np.ndarray, level: float) -> lightgbm.Booster:
     """Trees for the quantile `level` of the target, beginning at 1."""
-    data = lightgbm.Dataset(design, target, init_score=np.ones(len(target)))
+    data = lightgbm.Dataset(design, np.round(target, 6), init_score=np.ones(len(target)))
     parameters = PARAMETERS | {"alpha": level, "min_data_in_leaf": max(20, len(target) // 100)}
     return lightgbm.train(parameters, data, ROUNDS)

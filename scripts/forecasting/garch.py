@@ -51,8 +51,9 @@ def fit_garch(moves: np.ndarray) -> tuple[float, float, float]:
     with warnings.catch_warnings():
         # where it does not converge, what it found is still a forecast, judged as any other
         warnings.simplefilter("ignore")
-        found = model.fit(disp="off", show_warning=False).params
-    alpha, beta = float(found["alpha[1]"]), float(found["beta[1]"])
+        found = model.fit(disp="off", show_warning=False, tol=1e-12).params
+    # further digits are the machine's
+    alpha, beta = round(float(found["alpha[1]"]), 4), round(float(found["beta[1]"]), 4)
     shrink = min(1.0, 0.9999 / max(alpha + beta, 1e-9))
     # the sample's variance as the mean: near a unit root ω / (1 − α − β) is anything
     return unit**2, alpha * shrink, beta * shrink

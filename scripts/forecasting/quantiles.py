@@ -68,7 +68,8 @@ def forecast_table(
             "step": np.tile(np.arange(1, horizon + 1), len(rows)),
         }
     )
-    table[quantile_columns(levels)] = rows.reshape(-1, len(levels)).astype(np.float64)
+    # further digits depend on the machine, and a price has no use for them
+    table[quantile_columns(levels)] = np.round(rows.reshape(-1, len(levels)).astype(np.float64), 10)
     table.attrs["crossings"] = crossings
     return table
 
