@@ -230,7 +230,7 @@ def test_rule_writes_a_fold(tmp_path: Path) -> None:
     ewma = read_forecasts(written["ewma"], 6, LEVELS)
     bars = walk(600, 0)
     own = said("ewma", until(bars, 494), bars, np.arange(500, 591, 5), Settings(6, LEVELS, 1440, 30, 60))
-    np.testing.assert_allclose(ewma.quantiles[19:], own, rtol=1e-9)
+    np.testing.assert_allclose(ewma.quantiles[19:], own, rtol=1e-9, atol=1e-10)
 
 
 def test_rule_writes_the_live_origin_and_ignores_the_test_spans_end(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_rule_sees_the_candles_that_warm_the_features_up(tmp_path: Path) -> None
         rows = (read.origin - START) // MINUTE - 10 * (read.origin >= START + 530 * MINUTE)
         assert 520 + WARM + RULE["lookback"] - 1 <= rows[-1]
         own = said(name, until(bars, 504), bars, rows, Settings(6, LEVELS, 1440, 30, 60))
-        np.testing.assert_allclose(read.quantiles, own, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(read.quantiles, own, rtol=1e-9, atol=1e-10)
     features = pd.read_parquet(given["features"][0])
     assert (pd.read_parquet(given["candles"][0])["timestamp"].isin(features["timestamp"])).sum() == 600 - 2 * WARM
 

@@ -159,7 +159,7 @@ def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
         came = outcomes(closes[symbol], origin, MINUTE, HORIZON)
         plain = spread(DEVIATION[symbol], len(origin))
         whole = calibration.rolling(plain, came, origin, MINUTE, LEVELS, 300, 0.5)
-        np.testing.assert_allclose(told.quantiles[rows], whole[len(past) :], rtol=1e-12)
+        np.testing.assert_allclose(told.quantiles[rows], whole[len(past) :], rtol=1e-12, atol=1e-10)
         assert not np.allclose(told.quantiles[rows], plain[len(past) :], rtol=1e-3)
 
 

@@ -5,6 +5,7 @@ Review of Economics and Statistics 69(3).
 """
 
 import warnings
+from math import floor
 
 import numpy as np
 from arch.univariate import GARCH, StudentsT, ZeroMean
@@ -52,8 +53,9 @@ def fit_garch(moves: np.ndarray) -> tuple[float, float, float]:
         # where it does not converge, what it found is still a forecast, judged as any other
         warnings.simplefilter("ignore")
         found = model.fit(disp="off", show_warning=False, tol=1e-12).params
-    # further digits are the machine's
-    alpha, beta = round(float(found["alpha[1]"]), 4), round(float(found["beta[1]"]), 4)
+    alpha, beta = float(found["alpha[1]"]), float(found["beta[1]"])
     shrink = min(1.0, 0.9999 / max(alpha + beta, 1e-9))
+    # further digits are the machine's; cut, so that the sum stays below one
+    alpha, beta = (floor(1e4 * shrink * share) / 1e4 for share in (alpha, beta))
     # the sample's variance as the mean: near a unit root ω / (1 − α − β) is anything
-    return unit**2, alpha * shrink, beta * shrink
+    return unit**2, alpha, beta
