@@ -35,6 +35,7 @@ def combine(
     forecasts, validation: a file a member, named by it: at the fold's origins, and at the validation origins before
     them. candles: one <symbol>.parquet a symbol, of the training pin. live_candles: likewise, with which they go on
     for fold "live"; empty for a test fold. settings: the config's `combination`.
+    Raises UserError when members differ in origins, or a symbol's price never moves.
     """
     step = step_ms(interval)
     closes = log_closes(candles, live_candles)
@@ -106,9 +107,16 @@ def _outcomes(told: Forecasts, closes: Mapping[str, pd.Series], step: int, horiz
 
 
 def _unit(walk: Forecasts, actual: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """The random walk's mean loss at each forecast's symbol [n]: a quiet symbol counts as a wild one does."""
+    """The random walk's mean loss at each forecast's symbol [n]: a quiet symbol counts as a wild one does.
+
+    Raises UserError when a symbol's price never moves.
+    """
     loss = pd.Series(pinball(actual, walk.quantiles, levels).mean(axis=(1, 2)))
-    return loss.groupby(walk.symbol).transform("mean").to_numpy()
+    unit = loss.groupby(walk.symbol).transform("mean").to_numpy()
+    still = sorted(set(walk.symbol[unit == 0]))
+    if still:
+        raise UserError(f"combine: the price of {', '.join(still)} stands still until the test; drop it from symbols")
+    return unit
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.files import read_parquet, write_parquet
 from forecasting import calibration, combination
 from forecasting.outcomes import log_closes, outcomes
-from forecasting.quantiles import forecast_table, read_forecasts
+from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts
 from forecasting.scoring import pinball
 from market.intervals import MINUTE
 from markets import START, candles, poisoned
@@ -233,5 +233,18 @@ def test_members_of_other_origins_are_refused(kind: str, frames: dict[str, pd.Da
     write_parquet(path, read_parquet(path).iloc[HORIZON:])
     said = r"^combine: ewma has other origins than random_walk; delete the forecasts and run again$"
     with pytest.raises(UserError, match=said):
+        combine(**given)
+    assert not Path(given["output"]).exists()
+
+
+def test_a_price_that_never_moved_is_told(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """There is no loss to measure others' in, where no change was forecast for sure, and came."""
+    still = frames["B"].assign(**dict.fromkeys(["open", "high", "low", "close"], 100.0))
+    given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames | {"B": still})
+    for path in given["validation"]:
+        table = read_parquet(path)
+        table.loc[table["symbol"] == "B", quantile_columns(LEVELS)] = 0.0
+        write_parquet(path, table)
+    with pytest.raises(UserError, match=r"^combine: the price of B stands still until the test; drop it from symbols$"):
         combine(**given)
     assert not Path(given["output"]).exists()
