@@ -202,12 +202,38 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"symbols": "[BTCUSDT"}, "symbols: '.BTCUSDT' is not possible; it must be a list of symbols"),
         ({"exchange__id": "replay", "exchange__folder": "nowhere"}, "exchange.folder: nowhere is no folder"),
         ({"plots__timefmt": ""}, "plots.timefmt: '' is not possible"),
+        ({"members": ["ewma", "har_fhs"]}, "members: ewma needs random_walk; add it"),
+        ({"members": ["tft", "random_walk", "har_fhs"]}, "members: tft needs lhar_fhs; add it"),
+        ({"members": ["random_walk", "arima"]}, "members.1: 'arima' is not possible; it must be one of tft, tft_raw,"),
+        ({"members": ["random_walk", "oracle"]}, "members.1: 'oracle' is not possible"),
+        ({"members": ["random_walk", "random_walk"]}, "members: .* it must be a list of different members"),
+        ({"members": []}, "members: .* it must be a list of different members"),
+        ({"baselines__refit_bars": 0}, "baselines.refit_bars: 0 is not possible; it must be .* or null for never"),
+        ({"combination__weights": "best"}, "combination.weights: 'best' is not possible; it must be equal or simplex"),
+        ({"combination__tolerance": -0.1}, "combination.tolerance: -0.1 is not possible; it must be a number, 0 or"),
+        ({"combination__window": 0}, "combination.window: 0 is not possible; it must be a whole number, 1 or more"),
+        ({"combination__strength": 1.5}, "combination.strength: 1.5 is not possible"),
     ],
 )
 def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         resolve(with_keys(**changes))
     assert "\n" not in str(caught.value)
+
+
+def test_a_correction_needs_windows_for_its_har() -> None:
+    """21 horizons to fit on, where the baselines alone make do with less."""
+    short = {"horizon": 240, "lookback": 60, "days": 5, "folds__count": 1, "model__forks": 1}
+    said = r"days: 5 of 1m bars are 7200; .* need 8260; give days=6 or more"
+    with pytest.raises(UserError, match=said):
+        resolve(with_keys(**short))
+    assert resolve(with_keys(**short, members=["random_walk", "lhar_fhs"]))
+
+
+def test_members_may_be_few() -> None:
+    for members in (["random_walk"], ["tft_raw", "random_walk"], ["random_walk", "lhar_fhs", "tft"]):
+        assert resolve(with_keys(members=members))["members"] == members
+    assert resolve(with_keys(baselines__refit_bars="60"))["baselines"]["refit_bars"] == 60
 
 
 def test_a_missing_key_is_named() -> None:
