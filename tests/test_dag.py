@@ -54,6 +54,17 @@ def test_the_command_line_merges_and_does_not_replace(tmp_path: Path) -> None:
     assert jobs["train_tft"] == 3
 
 
+@pytest.mark.parametrize(
+    ("members", "trained", "predicted"),
+    [("[random_walk]", 0, {"predict_baselines"}), ("[tft_raw, random_walk]", 4, {"predict_tft", "predict_baselines"})],
+)
+def test_members_are_those_that_are_asked_for(members: str, trained: int, predicted: set[str], tmp_path: Path) -> None:
+    jobs = planned(snakemake(tmp_path, "-n", "-j1", "--config", f"members={members}").stdout)
+    assert jobs.get("train_tft", 0) == trained
+    assert {name for name in jobs if name.startswith("predict_")} == predicted | {"predict_oracle"}
+    assert jobs["combine"] == 4
+
+
 def needed(folder: Path, *targets: str) -> set[str]:
     """The files that the targets are made of, directly or not."""
     lines = snakemake(folder, "--summary", *targets).stdout.splitlines()

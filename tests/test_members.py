@@ -16,7 +16,7 @@ from forecasting.members import BASELINES, RANDOM_WALK
 from forecasting.quantiles import read_forecasts
 from forecasting.scoring import covered, pinball
 from forecasting.volatility import Bars
-from market.intervals import MINUTE
+from market.intervals import DAY, MINUTE, season_bars, step_ms
 from markets import START, Market, candles, poisoned, write_market, write_pin
 from predict_baselines import forecast, members, predict_baselines
 
@@ -182,6 +182,25 @@ def test_a_price_that_mostly_stands_still_divides_nothing_by_zero(name: str) -> 
     assert (np.ptp(said[:, -1], axis=1) > 0).all()
 
 
+@EVERY
+@pytest.mark.parametrize("interval", ["4h", "1d", "3d"])
+def test_bars_of_hours_and_days(name: str, interval: str) -> None:
+    """Weekends within, and slots of a day that are few: what is said covers what comes, blind to what follows."""
+    step, rows, fitted = step_ms(interval), 1400, 1000
+    market = Market(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, step=step)
+    frame = market.candles(rows, seed=9)
+    settings = Settings(5, LEVELS, season_bars(step), ewma_halflife=20, drift_halflife=60)
+    origins = np.arange(fitted, rows - 5)
+    end, last = int(frame["timestamp"][fitted]), int(frame["timestamp"][1200])
+    one, two = (
+        forecast(members()[name], [Track(bars, bars, origins)], end, None, settings)[0]
+        for bars in (Bars.of(own, step) for own in (frame, poisoned(frame, last)))
+    )
+    assert one[origins <= 1200].tobytes() == two[origins <= 1200].tobytes()
+    came = Bars.of(frame, step).paths(origins, 5)
+    assert covered(came, one[..., 0], one[..., 4]).mean() == pytest.approx(0.9, abs=0.07)
+
+
 RULE: dict[str, Any] = {
     "interval": "1m",
     "lookback": 20,
@@ -243,6 +262,21 @@ def test_the_rule_s_files_are_blind_to_the_test_span_of_later_folds(frames: list
     # validation ends before the embargo, and the test begins after it
     assert past.origin.max() + 2 * HORIZON * MINUTE < said.origin.min() + MINUTE
     assert said.origin.max() + HORIZON * MINUTE <= end
+
+
+def test_the_rule_fits_anew_in_the_test_span_alone(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    own = {"A": frames[0], "B": frames[1]}
+    settings = RULE["settings"] | {"refit_bars": 40}
+    never, anew = (run(tmp_path / "never", own), run(tmp_path / "anew", own, settings=settings))
+    for name in BASELINES:
+        one, two = (Path(written["validation"][name]).read_bytes() for written in (never, anew))
+        assert one == two, name
+        before, after = (read_forecasts(written["output"][name], HORIZON, LEVELS) for written in (never, anew))
+        block = (before.origin - before.origin.min()) // (40 * MINUTE)
+        np.testing.assert_array_equal(before.quantiles[block == 0], after.quantiles[block == 0])
+        # those two look at the history only where a run of bars begins, and all but forget it
+        same = np.allclose(before.quantiles[block > 0], after.quantiles[block > 0], rtol=1e-6, atol=0)
+        assert same == (name in ("ewma", "ewma_drift")), name
 
 
 def test_live_candles_go_on_with_those_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:

@@ -192,6 +192,9 @@ def test_what_comes_after_the_cut_changes_nothing_before_it(tmp_path: Path) -> N
     poisoned = replayed(tmp_path / "poisoned", cut, "artifacts/mock_eval.json")
     one, two = (artifacts(folder) for folder in (clean, poisoned))
     assert set(one) == set(two)
+    compared = [f"{part}{name}.parquet" for part in ("", "validation/") for name in (TFT, *BASELINES)]
+    for name in [*compared, f"{CONSENSUS}.parquet", "weights.json"]:
+        assert {f"artifacts/forecasts/{fold}/{name}" for fold in ("0", "live")} <= set(one), name
     after = {"data/settle/BTCUSDT.parquet", "data/settle/BTCUSDT.quality.json", "artifacts/mock_eval.json"}
     assert {name for name in one if one[name] != two[name]} <= after
     assert one["artifacts/mock_eval.json"] != two["artifacts/mock_eval.json"]
