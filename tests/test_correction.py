@@ -20,7 +20,7 @@ from forecasting.volatility import Bars
 from forecasting.windows import Panel, feature_columns, fit_scaler
 from market.candles import read_candles
 from market.intervals import MINUTE
-from markets import START, candles, write_market, write_pin
+from markets import START, candles, poisoned, write_market, write_pin
 from predict_baselines import predict_baselines
 from predict_tft import predict_tft
 from train_tft import train_tft
@@ -76,6 +76,28 @@ class World:
     def base(self, kind: str = "output") -> str:
         return str(self.folder / kind / f"{BASE}.parquet")
 
+    def forecast_base(self) -> None:
+        """Write the forecasts that are corrected."""
+        members = {
+            kind: {name: str(self.folder / kind / f"{name}.parquet") for name in (RANDOM_WALK, BASE)}
+            for kind in ("output", "validation")
+        }
+        predict_baselines(
+            output=members["output"],
+            validation=members["validation"],
+            train_features=self.paths["features"],
+            live_candles=[],
+            pin=self.pin,
+            train_pin=self.pin,
+            symbols=["A", "B"],
+            stride=4,
+            share=MODEL["validation"],
+            settings={"ewma_halflife": 30, "drift_halflife": 30, "refit_bars": None},
+            features=self.paths["features"],
+            candles=self.paths["candles"],
+            **SHARED,
+        )
+
     def train(self, **changed: Any) -> str:
         model = str(self.folder / "tft-seed1.ckpt")
         given = SHARED | {"member": "tft", "seed": 1, "model": MODEL, "threads": 1} | changed
@@ -122,25 +144,7 @@ def build(folder: Path, strength: float) -> World:
         at = (frame["timestamp"].to_numpy() - START) // MINUTE
         write_parquet(path, frame.assign(news=news[at].astype(np.float32)))
     world = World(folder, paths, write_pin(folder, START + ROWS * MINUTE))
-    members = {
-        kind: {name: str(folder / kind / f"{name}.parquet") for name in (RANDOM_WALK, BASE)}
-        for kind in ("output", "validation")
-    }
-    predict_baselines(
-        output=members["output"],
-        validation=members["validation"],
-        train_features=paths["features"],
-        live_candles=[],
-        pin=world.pin,
-        train_pin=world.pin,
-        symbols=["A", "B"],
-        stride=4,
-        share=MODEL["validation"],
-        settings={"ewma_halflife": 30, "drift_halflife": 30, "refit_bars": None},
-        features=paths["features"],
-        candles=paths["candles"],
-        **SHARED,
-    )
+    world.forecast_base()
     return world
 
 
@@ -192,6 +196,32 @@ def test_a_network_that_says_nothing_forecasts_exactly_what_it_corrects(
         base = world.base(kind)
         assert len(quantiles(base)) > 50
         pd.testing.assert_frame_equal(read_parquet(path), read_parquet(base), check_exact=True)
+
+
+def test_what_comes_after_an_origin_changes_no_byte_of_its_correction(world: World, tmp_path: Path) -> None:
+    known = {name: read_candles(path, "1m") for name, path in zip("AB", world.paths["candles"], strict=True)}
+    last, told = START + MINUTE * 2450, []
+    for folder, own in (("clean", known), ("spoilt", {name: poisoned(frame, last) for name, frame in known.items()})):
+        made = World(tmp_path / folder, write_market(tmp_path / folder, own), world.pin)
+        made.forecast_base()
+        bars = made.bars()
+        frames = correction.with_inputs(made.frames(), bars, correction.fit_hars(bars, FIT_END, HORIZON))
+        names = feature_columns(frames[0])
+        hyper = tft.hyperparameters(names, len(LEVELS) + 1, MODEL, LOOKBACK)
+        # one that says something else everywhere
+        torch.manual_seed(1)
+        network = tft.build(hyper, LEVELS)
+        scaler = fit_scaler([frame[frame["timestamp"] < FIT_END] for frame in frames])
+        path = str(made.folder / "tft-seed1.ckpt")
+        checkpoint.save(path, checkpoint.Trained(network, scaler, names, LEVELS, {}), hyper)
+        told.append([read_parquet(path) for path in (*made.predict([path]), made.base())])
+    (clean, before, base), (spoilt, after, _) = told
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+    early = clean["origin"] <= last
+    assert 0 < early.sum() < len(early)
+    pd.testing.assert_frame_equal(clean[early], spoilt[early], check_exact=True)
+    assert (clean.loc[~early, "q0.95"] != spoilt.loc[~early, "q0.95"]).all()
+    assert len(np.unique(np.round(clean["q0.95"] / base["q0.95"], 6))) > 0.9 * len(clean)
 
 
 def test_seeds_factors_are_averaged(world: World, corrected: tuple[list[pd.DataFrame], correction.Base]) -> None:

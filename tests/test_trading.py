@@ -435,6 +435,15 @@ def test_a_decision_is_tied_to_its_forecasts(tmp_path: Path) -> None:
     assert after["seal"] != before["seal"]
 
 
+def test_a_member_that_sits_out_has_no_vote(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    before, _ = run(world)
+    write_parquet(world.forecast("garch_fhs"), read_parquet(world.forecast("garch_fhs")).iloc[:0])
+    after, _ = run(world)
+    assert set(before["votes"]) - set(after["votes"]) == {"garch_fhs"}
+    assert (after["decision"], after["forecast"]) == (before["decision"], before["forecast"])
+
+
 def test_candles_of_another_moment_are_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     write_candles(world.candles("BTCUSDT"), AS_OF + world.step * np.arange(-9, -1), np.full(8, 100.0))
