@@ -13,7 +13,7 @@ from forecasting.baselines import Settings, Track
 from forecasting.boosting import lightgbm_quantiles
 from forecasting.garch import fit_garch, garch_fhs
 from forecasting.members import BASELINES, RANDOM_WALK
-from forecasting.quantiles import read_forecasts
+from forecasting.quantiles import forecast_table, read_forecasts
 from forecasting.scoring import covered, pinball
 from forecasting.volatility import Bars
 from market.intervals import DAY, MINUTE, season_bars, step_ms
@@ -180,6 +180,23 @@ def test_a_price_that_mostly_stands_still_divides_nothing_by_zero(name: str) -> 
         said = members()[name]([track], SETTINGS)[0]
     assert np.isfinite(said).all()
     assert (np.ptp(said[:, -1], axis=1) > 0).all()
+
+
+@EVERY
+def test_the_last_bits_of_prices_make_no_other_file(name: str, frames: list[pd.DataFrame]) -> None:
+    """Other machines round otherwise: what is written is the same."""
+    prices = ["open", "high", "low", "close"]
+    random, other = np.random.default_rng(11), frames[0].copy()
+    other[prices] *= 1 + 2.0**-52 * random.integers(-2, 3, (ROWS, 1))
+    told = []
+    for frame in (frames[0], other):
+        bars = Bars.of(frame, MINUTE)
+        tracks = [Track(bars, bars, ORIGINS[::4])]
+        told.append(forecast(members()[name], tracks, fitted_end(frames), None, SETTINGS))
+    times = frames[0]["timestamp"].to_numpy()[ORIGINS[::4]]
+    one, two = (forecast_table(["A"], [times], own, LEVELS) for own in told)
+    assert told[0][0].tobytes() != told[1][0].tobytes()
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
 @EVERY
