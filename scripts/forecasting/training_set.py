@@ -58,7 +58,7 @@ def training_set(
     _check_finite(frames, symbols, part.name)
     base = None
     if member == TFT:
-        frames, base = _corrected(frames, bars, windows.fit_end, horizon, levels, part.name)
+        frames, base = _corrected(frames, bars, symbols, windows.fit_end, horizon, levels, part.name)
     scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
     panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols, base)
     return TrainingSet(panel, windows, scaler, feature_columns(frames[0]), levels)
@@ -76,13 +76,23 @@ def untrained(data: TrainingSet, model: dict[str, Any], seed: int) -> tuple[tft.
 
 
 def _corrected(
-    frames: list[pd.DataFrame], bars: list[Bars], end: int, horizon: int, levels: list[float], fold: str
+    frames: list[pd.DataFrame],
+    bars: list[Bars],
+    symbols: list[str],
+    end: int,
+    horizon: int,
+    levels: list[float],
+    fold: str,
 ) -> tuple[list[pd.DataFrame], Base]:
     """The features with the HARs' regressors, and what is corrected, fitted before `end`."""
-    try:
-        hars = fit_hars(bars, end, horizon)
-    except TooShortError as short:
-        raise UserError(f"fold {fold}: before {iso(end)} {short}; give more days") from short
+    hars = []
+    for symbol, own in zip(symbols, bars, strict=True):
+        try:
+            hars += fit_hars([own], end, horizon)
+        except TooShortError as short:
+            raise UserError(
+                f"fold {fold}: {symbol} before {iso(end)}: {short}; give more days, or drop it from symbols"
+            ) from short
     frames = with_inputs(frames, bars, hars)
     return frames, fit_base(hars, bars, frames, end, levels)
 
