@@ -11,7 +11,6 @@ DATA = SETTINGS["paths"]["data"]
 ARTIFACTS = SETTINGS["paths"]["artifacts"]
 LOGS = SETTINGS["paths"]["logs"]
 SYMBOLS = SETTINGS["symbols"]
-SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
 MEMBERS = SETTINGS["members"]

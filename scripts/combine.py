@@ -96,7 +96,7 @@ def _read(paths: Sequence[str], horizon: int, levels: Sequence[float]) -> dict[s
     told = {name: forecasts for name, forecasts in told.items() if len(forecasts.origin)}
     walk = told[RANDOM_WALK]
     for name, forecasts in told.items():
-        if not (np.array_equal(forecasts.symbol, walk.symbol) and np.array_equal(forecasts.origin, walk.origin)):
+        if not forecasts.same_origins(walk):
             raise UserError(f"combine: {name} has other origins than {RANDOM_WALK}; delete the forecasts and run again")
     return told
 

@@ -4,18 +4,18 @@ docs/evaluation.md says what each figure is.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import read_json, read_parquet, write_csv, write_json
+from common.files import read_json, write_csv, write_json
 from common.job import job, say
 from forecasting.comparison import hac_lags, make_panel
 from forecasting.folds import Fold, make_fold
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
+from forecasting.outcomes import log_closes
 from forecasting.scores import CELL, FIGURES, Market, by_fold, naive_scale, pit_shares, pool, score_runs, scored
 from forecasting.verdict import compare
 from market.intervals import iso, step_ms
@@ -130,10 +130,7 @@ def number(value: float) -> float | None:
 
 
 def _market(candles: Sequence[str], train_end: int, step: int) -> Market:
-    closes = {}
-    for path in candles:
-        frame = read_parquet(path, ["timestamp", "close"])
-        closes[Path(path).stem] = pd.Series(np.log(frame["close"].to_numpy()), index=frame["timestamp"])
+    closes = log_closes(candles)
     return Market(closes, {symbol: naive_scale(own, train_end, step) for symbol, own in closes.items()}, step)
 
 

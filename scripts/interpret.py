@@ -53,7 +53,7 @@ def interpret(
     if correction.corrects(checkpoint.load(models[0]).features):
         bars, _ = read_bars(candles, [], interval)
         inner = validation_fold(part, first_bar(bars), share, step)
-        frames = correction.with_inputs(frames, bars, correction.fit_hars(bars, inner.train_end, horizon))
+        frames = correction.with_inputs(frames, bars, correction.fit_hars(symbols, bars, inner.train_end, horizon))
     trained = [checkpoint.load_for(path, feature_columns(frames[0])) for path in models]
     looks = []
     for model in trained:

@@ -84,10 +84,10 @@ def _write(
     settings: Settings,
 ) -> dict[str, str]:
     """Write every member's file; who sits out, and why."""
-    away = {}
+    away, known = {}, members()
     for name, path in files.items():
         try:
-            quantiles = forecast(members()[name], tracks, end, refit, settings)
+            quantiles = forecast(known[name], tracks, end, refit, settings)
             write_parquet(path, forecast_table(symbols, times, quantiles, settings.levels))
         except TooShortError as short:
             if name == RANDOM_WALK:

@@ -54,7 +54,7 @@ def predict_tft(
     trained = make_fold(fold, read_json(train_pin)["as_of"], step, **folds)
     history, bars = read_bars(candles, live_candles, interval)
     inner = validation_fold(trained, first_bar(history), share, step)
-    hars = correction.fit_hars(history, inner.train_end, horizon) if base else []
+    hars = correction.fit_hars(symbols, history, inner.train_end, horizon) if base else []
     for span, target, source, known, corrected in zip(
         (test, inner),
         (output, validation),

@@ -160,7 +160,7 @@ FIT_END = START + MINUTE * 1834
 def corrected(world: World) -> tuple[list[pd.DataFrame], correction.Base]:
     """Features with the HARs' inputs, and the base, as training has them."""
     bars = world.bars()
-    hars = correction.fit_hars(bars, FIT_END, HORIZON)
+    hars = correction.fit_hars("AB", bars, FIT_END, HORIZON)
     frames = correction.with_inputs(world.frames(), bars, hars)
     return frames, correction.fit_base(hars, bars, frames, FIT_END, LEVELS)
 
@@ -170,7 +170,7 @@ def saved(world: World, frames: list[pd.DataFrame], said: list[float], name: str
     names = feature_columns(frames[0])
     hyper = tft.hyperparameters(names, len(LEVELS) + 1, MODEL, LOOKBACK)
     network = tft.build(hyper, LEVELS)
-    tft.start_at(network, np.zeros(len(LEVELS) + 1))
+    tft.start_at(network, np.zeros(len(LEVELS) + 1), weight=0.0)
     with torch.no_grad():
         network.output_layer.bias.copy_(torch.tensor(said))
     path = str(world.folder / name)
@@ -206,7 +206,7 @@ def test_what_comes_after_an_origin_changes_no_byte_of_its_correction(world: Wor
         made = World(tmp_path / folder, write_market(tmp_path / folder, own), world.pin)
         made.forecast_base()
         bars = made.bars()
-        frames = correction.with_inputs(made.frames(), bars, correction.fit_hars(bars, FIT_END, HORIZON))
+        frames = correction.with_inputs(made.frames(), bars, correction.fit_hars("AB", bars, FIT_END, HORIZON))
         names = feature_columns(frames[0])
         hyper = tft.hyperparameters(names, len(LEVELS) + 1, MODEL, LOOKBACK)
         # one that says something else everywhere
@@ -248,7 +248,7 @@ def test_what_training_corrects_is_the_har_of_each_symbol(
     origins = np.array([700, 900, panel.starts[1] + 100, panel.starts[1] + 150])
     deviation = panel.deviation(origins)
     loss, total = tft.build(tft.hyperparameters(feature_columns(frames[0]), 6, MODEL, LOOKBACK), LEVELS), []
-    tft.start_at(loss, np.zeros(6))
+    tft.start_at(loss, np.zeros(6), weight=0.0)
     for symbol, own in enumerate(bars):
         mine = panel.symbol(origins) == symbol
         times = panel.timestamp[origins[mine]]
@@ -335,6 +335,6 @@ def test_a_symbol_too_young_for_a_har_is_told_before_training(world: World, tmp_
     frames = {name: read_candles(path, "1m") for name, path in zip("AB", world.paths["candles"], strict=True)}
     frames["B"] = frames["B"][frames["B"]["timestamp"] >= young].reset_index(drop=True)
     short = World(tmp_path, write_market(tmp_path, frames), world.pin)
-    said = r"^fold 0: B before \S+Z: 11 windows of 8 bars, of 20 needed; give more days, or drop it from symbols$"
+    said = r"^tft: B before \S+Z: 11 windows of 8 bars, of 20 needed; give more days, or drop it from symbols$"
     with pytest.raises(UserError, match=said):
         short.train()

@@ -131,7 +131,11 @@ def test_table_by_hand(world: World) -> None:
     assert row["winkler90"] == pytest.approx(np.mean(interval), rel=1e-6)
     # the first fold's training ends two bars of embargo before its test span, at bar 198
     assert row["mase"] == pytest.approx(np.mean(np.abs(errors)) / np.abs(moves[1:198]).mean(), rel=1e-6)
-    assert np.isnan(row["coverage80"]) and np.isnan(row["coverage95"])
+    # ends that are no levels: on the normal's own line between levels, and on an exponential tail beyond them
+    tail = 0.05 * np.log(0.05 / 0.025) / (np.exp(-(NORMAL[4] ** 2) / 2) / np.sqrt(2 * np.pi))
+    for percent, z in ((80, 1.2815516), (95, NORMAL[4] + tail)):
+        expected = np.mean([abs(real) <= width * np.sqrt(h) * z for h, real in came])
+        assert row[f"coverage{percent}"] == pytest.approx(expected)
 
 
 def test_skill_and_oracle_share_follow_from_the_losses(world: World) -> None:

@@ -13,6 +13,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+import test_tft
 from common.errors import UserError
 from common.files import read_json, write_json, write_parquet
 from dag.settings import resolve
@@ -28,25 +29,7 @@ from workflow import ROOT, snakemake
 
 FOLDS = {"count": 4, "test_bars": 100, "embargo": 8}
 BARS = 1500
-MODEL: dict[str, Any] = {
-    "epochs": 2,
-    "steps_per_epoch": 5,
-    "batch_size": 16,
-    "forks": 4,
-    "stride": 8,
-    "scored_steps": 3,
-    "averaging": 0.8,
-    "learning_rate": 0.003,
-    "hidden_size": 8,
-    "hidden_continuous_size": 4,
-    "attention_heads": 2,
-    "lstm_layers": 1,
-    "dropout": 0.1,
-    "gradient_clip": 1.0,
-    "validation": 0.2,
-    "patience": 3,
-    "device": "cpu",
-}
+MODEL = test_tft.MODEL | {"epochs": 2, "steps_per_epoch": 5, "learning_rate": 0.003}
 SPACE = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}, "hidden_size": {"choices": [4, 8]}}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.folds import unbroken
-from forecasting.volatility import Bars, Har, enough, fit_har, fit_season, returns
+from forecasting.volatility import Bars, enough, fit_har, fit_season, returns
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,12 @@ def seasonal_ewma_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: 
 
 def har_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
     """Deviations of a seasonal HAR (forecasting.volatility) with the quantiles that returns had in units of them."""
-    return fhs(_har_scale(fit_har(history, settings.horizon, leverage=False)), history, bars, origins, settings)
+    return fhs(fit_har(history, settings.horizon, leverage=False).deviation, history, bars, origins, settings)
 
 
 def lhar_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
     """As `har_fhs`, of a HAR with absolute variation and leverage."""
-    return fhs(_har_scale(fit_har(history, settings.horizon, leverage=True)), history, bars, origins, settings)
-
-
-def _har_scale(har: Har) -> Scale:
-    return lambda part, rows: har.scale(har.regressors(part)[rows], part.timestamp[rows], part.step)
+    return fhs(fit_har(history, settings.horizon, leverage=True).deviation, history, bars, origins, settings)
 
 
 def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:

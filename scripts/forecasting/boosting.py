@@ -41,9 +41,6 @@ class _Symbol:
     relative: np.ndarray
     features: np.ndarray
 
-    def scale(self, bars: Bars, rows: np.ndarray) -> np.ndarray:
-        return self.har.scale(self.har.regressors(bars)[rows], bars.timestamp[rows], bars.step)
-
 
 def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.ndarray]:
     """Quantiles of all symbols together; see `baselines.Member`. Raises TooShortError.
@@ -58,7 +55,7 @@ def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.n
     )
     design = np.concatenate([_with_steps(own.features[at], steps) for own, at in zip(symbols, rows, strict=True)])
     forecasts = [
-        own.scale(t.bars, t.origins)[:, :, None] * own.relative for own, t in zip(symbols, tracks, strict=True)
+        own.har.deviation(t.bars, t.origins)[:, :, None] * own.relative for own, t in zip(symbols, tracks, strict=True)
     ]
     centred = 2 * np.array(settings.levels) - 1
     for level in np.unique(np.round(np.abs(centred[centred != 0]), 9)):
@@ -87,8 +84,7 @@ def _symbols(tracks: Sequence[Track], settings: Settings) -> list[_Symbol]:
         own = np.column_stack([inputs[place], _features(track, settings.horizon)])
         others = [_at(track.bars, tracks[k].bars, levels[k]) for k in range(len(tracks)) if k != place]
         wide = np.column_stack([own, np.mean(others, axis=0) - levels[place]]) if others else own
-        scaled = _Symbol(har, np.empty(0), wide)
-        relative = relative_quantiles(scaled.scale, track.history, settings.horizon, settings.levels)
+        relative = relative_quantiles(har.deviation, track.history, settings.horizon, settings.levels)
         found.append(_Symbol(har, relative, wide))
     return found
 
@@ -115,7 +111,7 @@ def _learned(own: _Symbol, track: Track, settings: Settings) -> tuple[np.ndarray
     """Rows of the bars to learn from, and sizes [rows, horizon] of the returns after them, in the HAR's deviations."""
     rows = track.history.windows(0, settings.horizon)
     rows = rows[:: 1 + len(rows) // ROWS]
-    sizes = np.abs(track.history.paths(rows, settings.horizon) / own.scale(track.history, rows))
+    sizes = np.abs(track.history.paths(rows, settings.horizon) / own.har.deviation(track.history, rows))
     # fetched anew, bars may hold what was missing from the history
     return np.searchsorted(track.bars.timestamp, track.history.timestamp[rows]), sizes
 

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from common.errors import UserError
 from forecasting.baselines import relative_quantiles
-from forecasting.volatility import Bars, Har, fit_har
+from forecasting.volatility import Bars, Har, TooShortError, fit_har
+from market.intervals import iso
 
 # how far a quantile may move against the others: e^±0.2
 SHAPE = 0.2
@@ -39,26 +41,30 @@ class Base:
         return har.scale(own, timestamp, step)
 
 
-def fit_hars(bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
-    """Each symbol's HAR, of its bars before `end` (ms). Raises TooShortError."""
-    return [fit_har(own.before(end), horizon, leverage=True) for own in bars]
+def fit_hars(symbols: Sequence[str], bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
+    """Each symbol's HAR, of its bars before `end` (ms). Raises UserError that names a symbol too young for one."""
+    hars = []
+    for symbol, own in zip(symbols, bars, strict=True):
+        try:
+            hars.append(fit_har(own.before(end), horizon, leverage=True))
+        except TooShortError as short:
+            raise UserError(
+                f"tft: {symbol} before {iso(end)}: {short}; give more days, or drop it from symbols"
+            ) from short
+    return hars
 
 
 def fit_base(
     hars: list[Har], bars: Sequence[Bars], frames: Sequence[pd.DataFrame], end: int, levels: Sequence[float]
 ) -> Base:
     """The base of these HARs, fitted before `end`, at the rows of the features `frames`, one a symbol."""
-    relative = [_relative(har, own.before(end), levels) for har, own in zip(hars, bars, strict=True)]
+    horizon = hars[0].coefficients.shape[1]
+    relative = [
+        relative_quantiles(har.deviation, own.before(end), horizon, levels) for har, own in zip(hars, bars, strict=True)
+    ]
     unit = [np.sqrt(own.before(end).variance.mean()) for own in bars]
     columns = input_names(hars)
     return Base(hars, np.stack(relative), np.concatenate([f[columns].to_numpy() for f in frames]), np.array(unit))
-
-
-def _relative(har: Har, history: Bars, levels: Sequence[float]) -> np.ndarray:
-    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
-        return har.scale(har.regressors(part)[rows], part.timestamp[rows], part.step)
-
-    return relative_quantiles(scale, history, har.coefficients.shape[1], levels)
 
 
 def input_names(hars: Sequence[Har]) -> list[str]:

@@ -24,6 +24,10 @@ class Forecasts:
     quantiles: np.ndarray
     crossings: int
 
+    def same_origins(self, other: "Forecasts") -> bool:
+        """Are both of the same symbols and origins?"""
+        return np.array_equal(self.symbol, other.symbol) and np.array_equal(self.origin, other.origin)
+
     def rows(self) -> dict[str, slice]:
         """The rows of each symbol."""
         names, first = np.unique(self.symbol, return_index=True)

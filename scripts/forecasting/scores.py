@@ -12,7 +12,9 @@ import pandas as pd
 
 from common.errors import UserError
 from forecasting import scoring
+from forecasting.distribution import Distribution
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
+from forecasting.outcomes import outcomes
 from forecasting.quantiles import Forecasts, read_forecasts
 from market.intervals import iso
 
@@ -91,13 +93,13 @@ def score_runs(runs: Runs, market: Market, horizon: int, levels: Sequence[float]
         if not len(walk.origin):
             raise UserError(f"{members[RANDOM_WALK]}: holds no forecast; delete it and run again to rebuild it")
         own = pd.DataFrame({"fold": int(fold), "symbol": walk.symbol, "origin": walk.origin})
-        actual = outcomes(walk, market, horizon)
+        actual = came(walk, market, horizon)
         for member, path in members.items():
             said = read_forecasts(path, horizon, levels)
             if not len(said.origin):
                 sat_out.setdefault(member, []).append(fold)
                 continue
-            if not (np.array_equal(walk.symbol, said.symbol) and np.array_equal(walk.origin, said.origin)):
+            if not said.same_origins(walk):
                 raise UserError(f"{path}: has other origins than {members[RANDOM_WALK]}; delete both and run again")
             crossings[member] = crossings.get(member, 0) + said.crossings
             for symbol, rows in said.rows().items():
@@ -108,7 +110,7 @@ def score_runs(runs: Runs, market: Market, horizon: int, levels: Sequence[float]
     return Scores(pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings, sat_out)
 
 
-def outcomes(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndarray]:
+def came(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndarray]:
     """Realised cumulative log returns [origins, horizon] of each symbol, in the forecasts' order.
 
     Raises UserError when the candles lack a bar of it.
@@ -117,31 +119,30 @@ def outcomes(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndar
     for symbol, rows in said.rows().items():
         if symbol not in market.closes:
             raise UserError(f"evaluate: {symbol} is forecast, but has no candles; delete its forecasts and run again")
-        times = said.origin[rows, None] + market.step * np.arange(horizon + 1)
-        path = market.closes[symbol].reindex(times.ravel()).to_numpy().reshape(times.shape)
-        if np.isnan(path).any():
-            lacking = iso(int(times[np.isnan(path)][0]))
+        closes, origin = market.closes[symbol], said.origin[rows]
+        found[symbol] = outcomes(closes, origin, market.step, horizon)
+        if np.isnan(found[symbol]).any():
+            times = (origin[:, None] + market.step * np.arange(horizon + 1)).ravel()
+            lacking = iso(int(times[~np.isin(times, closes.index)][0]))
             raise UserError(
                 f"evaluate: the candles of {symbol} lack the bar at {lacking} that forecasts are measured against; "
                 "delete the forecasts and run again"
             )
-        found[symbol] = path[:, 1:] - path[:, :1]
     return found
 
 
 def score(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], scale: float) -> dict[str, np.ndarray]:
     """Every figure [origins, horizon] of outcomes [origins, horizon] and quantiles [..., levels].
 
-    `pit` is [..., levels + 1]. Coverage of an interval whose ends are not among the levels is NaN. `scale`: MASE's.
+    `pit` is [..., levels + 1]. An interval's end that is not among the levels is interpolated. `scale`: MASE's.
     """
-    at = {level: quantiles[..., k] for k, level in enumerate(levels)}
-    unknown = np.full(actual.shape, np.nan)
+    at, whole = {level: quantiles[..., k] for k, level in enumerate(levels)}, Distribution(levels, quantiles)
     loss = scoring.pinball(actual, quantiles, levels)
     error = actual - at[0.5]
     figures = {"pinball": loss.mean(axis=-1), "crps": loss @ scoring.crps_weights(levels)}
-    for percent, (low, high) in INTERVALS.items():
-        known = low in at and high in at
-        figures[f"coverage{percent}"] = scoring.covered(actual, at[low], at[high]) if known else unknown
+    for percent, ends in INTERVALS.items():
+        lower, upper = (at[level] if level in at else whole.quantile(level) for level in ends)
+        figures[f"coverage{percent}"] = scoring.covered(actual, lower, upper)
     for percent in JUDGED:
         lower, upper = (at[level] for level in INTERVALS[percent])
         figures[f"width{percent}"] = upper - lower

@@ -83,11 +83,11 @@ def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
         return QuantileTFT(**hyper, loss=QuantileLoss(quantiles=list(levels)), logging_metrics=torch.nn.ModuleList())
 
 
-def start_at(network: QuantileTFT, quantiles: np.ndarray) -> None:
-    """Let the untrained network say about that [outputs] everywhere: learning starts there."""
+def start_at(network: QuantileTFT, outputs: np.ndarray, weight: float = 0.1) -> None:
+    """Let the untrained network say about that [outputs] everywhere: learning starts there. `weight`: of all else."""
     with torch.no_grad():
-        network.output_layer.weight.mul_(0.1 if quantiles.any() else 0.0)
-        network.output_layer.bias.copy_(torch.as_tensor(quantiles, dtype=torch.float32))
+        network.output_layer.weight.mul_(weight)
+        network.output_layer.bias.copy_(torch.as_tensor(outputs, dtype=torch.float32))
 
 
 @torch.no_grad()

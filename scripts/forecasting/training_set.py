@@ -12,10 +12,10 @@ import torch
 from common.errors import UserError
 from common.files import read_parquet
 from forecasting import tft, training
-from forecasting.correction import Base, fit_base, fit_hars, with_inputs
+from forecasting.correction import fit_base, fit_hars, with_inputs
 from forecasting.folds import Fold, validation_fold
 from forecasting.members import TFT
-from forecasting.volatility import Bars, TooShortError, first_bar
+from forecasting.volatility import Bars, first_bar
 from forecasting.windows import Panel, Scaler, Split, feature_columns, fit_scaler, split
 from market.candles import read_candles
 from market.intervals import iso, step_ms
@@ -58,7 +58,9 @@ def training_set(
     _check_finite(frames, symbols, part.name)
     base = None
     if member == TFT:
-        frames, base = _corrected(frames, bars, symbols, windows.fit_end, horizon, levels, part.name)
+        hars = fit_hars(symbols, bars, windows.fit_end, horizon)
+        frames = with_inputs(frames, bars, hars)
+        base = fit_base(hars, bars, frames, windows.fit_end, levels)
     scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
     panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols, base)
     return TrainingSet(panel, windows, scaler, feature_columns(frames[0]), levels)
@@ -70,31 +72,12 @@ def untrained(data: TrainingSet, model: dict[str, Any], seed: int) -> tuple[tft.
     torch.manual_seed(seed)
     hyper = tft.hyperparameters(data.features, len(levels) + (base is not None), model, data.panel.lookback)
     network = tft.build(hyper, levels)
-    sample = fit[:: 1 + len(fit) // 20_000]
-    tft.start_at(network, np.zeros(len(levels) + 1) if base else np.quantile(data.panel.targets(sample), levels))
+    if base:
+        tft.start_at(network, np.zeros(len(levels) + 1), weight=0.0)
+    else:
+        sample = fit[:: 1 + len(fit) // 20_000]
+        tft.start_at(network, np.quantile(data.panel.targets(sample), levels))
     return network, hyper
-
-
-def _corrected(
-    frames: list[pd.DataFrame],
-    bars: list[Bars],
-    symbols: list[str],
-    end: int,
-    horizon: int,
-    levels: list[float],
-    fold: str,
-) -> tuple[list[pd.DataFrame], Base]:
-    """The features with the HARs' regressors, and what is corrected, fitted before `end`."""
-    hars = []
-    for symbol, own in zip(symbols, bars, strict=True):
-        try:
-            hars += fit_hars([own], end, horizon)
-        except TooShortError as short:
-            raise UserError(
-                f"fold {fold}: {symbol} before {iso(end)}: {short}; give more days, or drop it from symbols"
-            ) from short
-    frames = with_inputs(frames, bars, hars)
-    return frames, fit_base(hars, bars, frames, end, levels)
 
 
 def _before(frame: pd.DataFrame, end: int) -> pd.DataFrame:

@@ -210,10 +210,14 @@ class Har:
         missing = [len(self.scales)] * (scales - len(self.scales))
         return np.insert(self.regressors(bars), missing, 0.0, axis=1)
 
-    def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
-        """Deviation [n, horizon] of the cumulative log returns after the bars that open at `timestamp` [n].
+    def deviation(self, bars: Bars, rows: np.ndarray) -> np.ndarray:
+        """Deviation [n, horizon] of the cumulative log returns after the `rows` [n] of the bars."""
+        return self.scale(self.regressors(bars)[rows], bars.timestamp[rows], bars.step)
 
-        regressors: [n, regressors], of those bars. The unit is FHS's to find: it divides by the same.
+    def scale(self, regressors: np.ndarray, timestamp: np.ndarray, step: int) -> np.ndarray:
+        """`deviation` after the bars that open at `timestamp` [n], of which `regressors` [n, regressors] are known.
+
+        The unit is FHS's to find: it divides by the same.
         """
         mean = np.exp(self.coefficients[0] + regressors @ self.coefficients[1:])
         return np.sqrt(mean * self.season.ahead(timestamp, step, mean.shape[1]))
