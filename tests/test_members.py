@@ -159,6 +159,25 @@ def test_lightgbm_corrects_the_har_alone_and_among_others(frames: list[pd.DataFr
     assert lightgbm_quantiles(tracks, SETTINGS)[0].tobytes() == among.tobytes()
 
 
+def test_lightgbm_finds_what_the_har_cannot_see() -> None:
+    """Wednesdays are four times as wild: to the HAR, whose season knows weekends alone, they come unforeseen."""
+    hour = 60 * MINUTE
+    times = START + hour * np.arange(24 * 7 * 60)
+    wednesday = (times // DAY + 3) % 7 == 2
+    bars = Bars.of(candles(times, 1e-3 * np.where(wednesday, 4.0, 1.0), seed=6), hour)
+    first = 24 * 7 * 45
+    track = Track(bars.before(int(times[first])), bars, np.arange(first, len(times) - HORIZON, 3))
+    own, base = (members()[name]([track], SETTINGS)[0] for name in ("lightgbm", "lhar_fhs"))
+    came = bars.paths(track.origins, HORIZON)
+    wild = wednesday[track.origins + 1] & wednesday[track.origins + HORIZON]
+    assert pinball(came, own, LEVELS).mean() < 0.99 * pinball(came, base, LEVELS).mean()
+    # both ways: wider on those days, narrower as they end
+    begins = np.flatnonzero(np.diff(wild.astype(int)) == 1) + 1
+    factor = own[..., 4] / base[..., 4]
+    assert np.median(factor[begins]) > 1.1
+    assert np.median(factor[~wild]) < 0.98
+
+
 def test_lightgbm_with_a_symbol_that_begins_half_way_and_one_without_volume(frames: list[pd.DataFrame]) -> None:
     late = frames[1].iloc[500:].reset_index(drop=True)
     silent = MARKET.candles(ROWS, seed=6).assign(volume=0.0)
