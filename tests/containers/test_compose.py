@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from engines import call, copy_project
-from workflow import ROOT, artifacts
+from workflow import ROOT, artifacts, differing
 
 STAGES = ["stage_fetch", "stage_process", "stage_predict", "stage_evaluate", "stage_consensus"]
 SERVICES = [*STAGES, "fetch", "features", "train", "eval", "full", "consensus_live", "consensus_eval", "pipeline"]
@@ -58,9 +58,7 @@ def test_the_gpu_override_asks_for_a_gpu(docker: str) -> None:
 
 def test_a_full_run_gives_the_bytes_of_a_run_without_containers(project: Path, host_run: Path) -> None:
     compose(project, "full")
-    one, two = artifacts(project), artifacts(host_run)
-    assert set(one) == set(two)
-    assert [name for name in one if one[name] != two[name]] == []
+    assert differing(artifacts(project), artifacts(host_run)) == []
 
 
 def test_what_it_wrote_belongs_to_the_caller(project: Path) -> None:
