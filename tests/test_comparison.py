@@ -1,5 +1,8 @@
 """Tests of difference: against direct computations, by hand, and on losses whose truth is known."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +20,7 @@ from forecasting.comparison import (
     resampled,
     skill_band,
 )
+from workflow import ROOT
 
 NAMES = ["one", "other"]
 
@@ -45,6 +49,37 @@ def test_hac_sum_by_hand() -> None:
     # 14 + 2 (2/3 · (2 − 6) + 1/3 · (−3))
     assert hac_sum(series, 2) == pytest.approx(14 - 16 / 3 - 2)
     assert hac_sum(series, 9) >= 0
+
+
+FIGURES = """
+import sys
+sys.path.insert(0, {scripts!r})
+import numpy as np
+import pandas as pd
+from forecasting import comparison, scoring
+
+losses = np.random.default_rng(1).random((1001, 7))
+frame = pd.DataFrame(losses, columns=list("abcdefg")).assign(fold=0, origin=1000 * np.arange(1001))
+totals = comparison.resampled(comparison.make_panel(frame, list("abcdefg"), 1000), 5)
+crps = scoring.crps(losses, [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+print(comparison.hac_sum(losses[:, 0], 5).hex(), crps.tobytes().hex(), totals.tobytes().hex())
+"""
+
+
+def test_a_figure_s_last_bits_do_not_depend_on_the_machine_s_blas() -> None:
+    """A kernel for each processor adds up in another order, and a run's files should be the same on all."""
+    code = FIGURES.format(scripts=str(ROOT / "scripts"))
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"OPENBLAS_CORETYPE": kernel},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for kernel in ("Nehalem", "Haswell")
+    }
+    assert len(told) == 1
 
 
 def test_hac_sum_sees_overlap() -> None:

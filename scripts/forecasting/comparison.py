@@ -56,7 +56,9 @@ def hac_sum(series: np.ndarray, lags: int) -> float:
     Σ x² + 2 Σₗ (1 − l / (lags + 1)) Σₜ xₜ xₜ₊ₗ. Newey and West (1987), Econometrica 55(3).
     """
     near = range(1, min(lags, len(series) - 1) + 1)
-    return float(series @ series + 2 * sum((1 - lag / (lags + 1)) * (series[:-lag] @ series[lag:]) for lag in near))
+    # sums, since the last bits of a dot product depend on the BLAS kernel that it finds fit
+    overlap = sum((1 - lag / (lags + 1)) * np.sum(series[:-lag] * series[lag:]) for lag in near)
+    return float(np.sum(series**2) + 2 * overlap)
 
 
 def hac_lags(horizon: int, stride: int, moments: int) -> int:
@@ -113,7 +115,8 @@ def resampled(panel: Panel, block: int) -> np.ndarray:
     losses = panel.losses[panel.origins > 0]
     drawn = StationaryBootstrap(block, np.arange(len(losses)), seed=SEED).bootstrap(DRAWS)
     counts = np.stack([np.bincount(places[0], minlength=len(losses)) for places, _ in drawn])
-    return counts @ losses
+    # no BLAS: see hac_sum
+    return np.einsum("dm,mk->dk", counts.astype(np.float64), losses)
 
 
 def skill_band(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:

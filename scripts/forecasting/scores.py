@@ -139,7 +139,7 @@ def score(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], sc
     at, whole = {level: quantiles[..., k] for k, level in enumerate(levels)}, Distribution(levels, quantiles)
     loss = scoring.pinball(actual, quantiles, levels)
     error = actual - at[0.5]
-    figures = {"pinball": loss.mean(axis=-1), "crps": loss @ scoring.crps_weights(levels)}
+    figures = {"pinball": loss.mean(axis=-1), "crps": scoring.crps(loss, levels)}
     for percent, ends in INTERVALS.items():
         lower, upper = (at[level] if level in at else whole.quantile(level) for level in ends)
         figures[f"coverage{percent}"] = scoring.covered(actual, lower, upper)

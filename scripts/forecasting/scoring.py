@@ -28,6 +28,12 @@ def crps_weights(levels: Sequence[float] | np.ndarray) -> np.ndarray:
     return padded[2:] - padded[:-2]
 
 
+def crps(loss: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
+    """CRPS [...] of pinball losses [..., levels]; see `crps_weights`."""
+    # level by level: the last bits of a matrix product depend on the BLAS kernel that it finds fit
+    return sum((loss[..., k] * weight for k, weight in enumerate(crps_weights(levels))), np.zeros(loss.shape[:-1]))
+
+
 def covered(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Whether the outcome lies in the interval, bounds included; its mean is the interval's coverage."""
     return (lower <= actual) & (actual <= upper)
