@@ -13,7 +13,7 @@ from forecasting import baselines
 from forecasting.baselines import Member, Settings, Track
 from forecasting.folds import fold_origins, make_fold, validation_fold
 from forecasting.members import RANDOM_WALK
-from forecasting.quantiles import forecast_table
+from forecasting.quantiles import forecast_table, no_forecasts
 from forecasting.volatility import Bars, TooShortError, first_bar, read_bars
 from market.intervals import iso, season_bars, step_ms
 
@@ -95,8 +95,7 @@ def _write(
                     f"predict_baselines: before {iso(end)} {short}; give more days, or fewer or shorter folds"
                 ) from short
             away[name] = str(short)
-            none = [np.empty((0, settings.horizon, len(settings.levels)))] * len(symbols)
-            write_parquet(path, forecast_table(symbols, [own[:0] for own in times], none, settings.levels))
+            write_parquet(path, no_forecasts(symbols, settings.horizon, settings.levels))
     return away
 
 

@@ -12,8 +12,8 @@ from common.job import job, say
 from forecasting import checkpoint, correction, tft
 from forecasting.checkpoint import Trained
 from forecasting.folds import fold_origins, make_fold, validation_fold
-from forecasting.quantiles import average, forecast_table, read_forecasts
-from forecasting.volatility import first_bar, read_bars
+from forecasting.quantiles import average, forecast_table, no_forecasts, read_forecasts
+from forecasting.volatility import TooShortError, first_bar, read_bars
 from forecasting.windows import Panel, feature_columns
 from market.intervals import step_ms
 
@@ -47,6 +47,7 @@ def predict_tft(
     test fold and of the live pin for fold "live". pin: that pin. train_features, candles: of the training pin.
     live_candles: of the live pin, with which `candles` go on for fold "live"; empty for a test fold. base: what the TFT
     corrects, in test and in validation; empty where it speaks for itself. share: of the training span that validates.
+    Where a symbol is too young for what is corrected the TFT sits out: files without rows.
     """
     torch.set_num_threads(threads)
     step = step_ms(interval)
@@ -54,7 +55,13 @@ def predict_tft(
     trained = make_fold(fold, read_json(train_pin)["as_of"], step, **folds)
     history, bars = read_bars(candles, live_candles, interval)
     inner = validation_fold(trained, first_bar(history), share, step)
-    hars = correction.fit_hars(symbols, history, inner.train_end, horizon) if base else []
+    try:
+        hars = correction.fit_hars(symbols, history, inner.train_end, horizon) if base else []
+    except TooShortError as short:
+        for target in (output, validation):
+            write_parquet(target, no_forecasts(symbols, horizon, levels))
+        say(f"predict_tft: fold {fold} sits out: {short}")
+        return
     for span, target, source, known, corrected in zip(
         (test, inner),
         (output, validation),

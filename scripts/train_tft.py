@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from common.files import digest, read_json, write_csv
@@ -12,6 +13,7 @@ from common.job import job, say
 from forecasting import checkpoint, training
 from forecasting.folds import make_fold
 from forecasting.training_set import training_set, untrained
+from forecasting.volatility import TooShortError
 from market.intervals import iso, step_ms
 
 
@@ -39,13 +41,21 @@ def train_tft(
     member: "tft" corrects the HAR, "tft_raw" speaks for itself. folds: count, test_bars, embargo. model: the config's
     section, without its seeds and threads.
     A killed training goes on where it was, from a folder beside `output` that is named by what identifies it, the
-    modules in `code` included.
+    modules in `code` included. Where a symbol is too young for what is corrected the member sits out: the checkpoint
+    says why, and the curve has no row.
     Raises UserError when the span holds too few windows.
     """
     torch.set_num_threads(threads)
     part = make_fold(fold, read_json(pin)["as_of"], step_ms(interval), **folds)
-    data = training_set(part, features, candles, member, interval, lookback, horizon, levels, model)
-    windows, title = data.windows, f"train {member} fold {fold} seed {seed}"
+    title = f"train {member} fold {fold} seed {seed}"
+    try:
+        data = training_set(part, features, candles, member, interval, lookback, horizon, levels, model)
+    except TooShortError as short:
+        checkpoint.save_absence(output, str(short))
+        write_csv(curve, pd.DataFrame(columns=training.CURVE))
+        say(f"{title}: sits out: {short}")
+        return
+    windows = data.windows
     say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
 
     network, hyper = untrained(data, model, seed)

@@ -1,5 +1,6 @@
 """The TFT as a correction: it begins as what it corrects, learns what that cannot see, else stays where it began."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -330,11 +331,22 @@ def test_a_base_without_an_origin_is_refused(
         world.predict([fresh], [part, world.base("validation")])
 
 
-def test_a_symbol_too_young_for_a_har_is_told_before_training(world: World, tmp_path: Path) -> None:
+def test_with_a_symbol_too_young_for_a_har_it_sits_out_and_says_so(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     young = world.bars()[0].timestamp[1834 - 100]
     frames = {name: read_candles(path, "1m") for name, path in zip("AB", world.paths["candles"], strict=True)}
     frames["B"] = frames["B"][frames["B"]["timestamp"] >= young].reset_index(drop=True)
     short = World(tmp_path, write_market(tmp_path, frames), world.pin)
-    said = r"^tft: B before \S+Z: 11 windows of 8 bars, of 20 needed; give more days, or drop it from symbols$"
-    with pytest.raises(UserError, match=said):
-        short.train()
+    short.forecast_base()
+    capsys.readouterr()
+    model = short.train()
+    assert pd.read_csv(tmp_path / "metrics.csv").columns.tolist() == ["epoch", "train_loss", "val_loss"]
+    for path in short.predict([model]):
+        assert len(read_forecasts(path, HORIZON, LEVELS).origin) == 0
+    why = r"tft: B before \S+Z: 11 windows of 8 bars, of 20 needed; give more days, or drop it from symbols"
+    trained, predicted = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(f"train tft fold 0 seed 1: sits out: {why}", trained)
+    assert re.fullmatch(f"predict_tft: fold 0 sits out: {why}", predicted)
+    with pytest.raises(UserError, match=rf"^\S+/tft-seed1\.ckpt: holds no model: {why}$"):
+        checkpoint.load(model)

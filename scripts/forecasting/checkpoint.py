@@ -42,6 +42,15 @@ def save(path: str, trained: Trained, hyper: dict[str, Any]) -> None:
         "levels": trained.levels,
         "about": trained.about,
     }
+    _write(path, content)
+
+
+def save_absence(path: str, why: str) -> None:
+    """Write a checkpoint of no model, where a member sits out; `load` tells why."""
+    _write(path, {"absent": why})
+
+
+def _write(path: str, content: dict[str, Any]) -> None:
     # into memory first: a file's own name would become part of its bytes
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -57,9 +66,11 @@ def load_for(path: str, features: list[str]) -> Trained:
 
 
 def load(path: str) -> Trained:
-    """Read what `save` wrote. Raises UserError when it is missing or damaged."""
+    """Read what `save` wrote. Raises UserError when it is missing, damaged, or of a member that sits out."""
     try:
         content = torch.load(Path(path), map_location="cpu", weights_only=True)
+        if "absent" in content:
+            raise UserError(f"{path}: holds no model: {content['absent']}")
         network = build(content["hyper_parameters"], content["levels"])
         network.load_state_dict(content["state_dict"])
         saved = content["scaler"]

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from common.errors import UserError
 from forecasting.baselines import relative_quantiles
 from forecasting.volatility import Bars, Har, TooShortError, fit_har
 from market.intervals import iso
@@ -42,13 +41,13 @@ class Base:
 
 
 def fit_hars(symbols: Sequence[str], bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
-    """Each symbol's HAR, of its bars before `end` (ms). Raises UserError that names a symbol too young for one."""
+    """Each symbol's HAR, of its bars before `end` (ms). Raises TooShortError that names a symbol too young for one."""
     hars = []
     for symbol, own in zip(symbols, bars, strict=True):
         try:
             hars.append(fit_har(own.before(end), horizon, leverage=True))
         except TooShortError as short:
-            raise UserError(
+            raise TooShortError(
                 f"tft: {symbol} before {iso(end)}: {short}; give more days, or drop it from symbols"
             ) from short
     return hars

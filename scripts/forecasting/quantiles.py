@@ -78,6 +78,12 @@ def forecast_table(
     return table
 
 
+def no_forecasts(symbols: Sequence[str], horizon: int, levels: Sequence[float]) -> pd.DataFrame:
+    """The file of a member that sits out: no row."""
+    none = [np.empty((0, horizon, len(levels)))] * len(symbols)
+    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), none, levels)
+
+
 def read_forecasts(path: str | Path, horizon: int, levels: Sequence[float]) -> Forecasts:
     """Read a file of forecasts; one without rows is of a member that had nothing to say.
 

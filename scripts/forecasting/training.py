@@ -25,6 +25,7 @@ from forecasting.windows import Chunks, Panel, Split, grouped, last_of_run
 
 # the library walks all modules to average their weights: at every step that would be a tenth of it
 AVERAGED_EVERY = 5
+CURVE = ["epoch", "train_loss", "val_loss"]
 
 
 class RandomChunks(Dataset):
@@ -228,10 +229,10 @@ def fit(
 
 
 def curve(scratch: Path) -> pd.DataFrame:
-    """`epoch, train_loss, val_loss`, a row an epoch, of all of a training's runs in `scratch`."""
+    """The columns of `CURVE`, a row an epoch, of all of a training's runs in `scratch`."""
     runs = sorted(scratch.glob("curve/*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
     rows = pd.concat([pd.read_csv(path) for path in runs])
-    return rows.groupby("epoch")[["train_loss", "val_loss"]].last().reset_index()
+    return rows.groupby("epoch")[CURVE[1:]].last().reset_index()
 
 
 @torch.no_grad()

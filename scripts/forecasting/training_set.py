@@ -46,7 +46,8 @@ def training_set(
     """What `member` is trained on in a fold.
 
     features, candles: one file a symbol. member: "tft" corrects the HAR, "tft_raw" speaks for itself. model: the
-    config's section. Raises UserError when the span holds too few windows, or a feature is no number.
+    config's section. Raises UserError when the span holds too few windows, or a feature is no number; TooShortError
+    when a symbol is too young for the HAR.
     """
     step, symbols = step_ms(interval), [Path(path).stem for path in features]
     # what lies after the training span is not even in memory

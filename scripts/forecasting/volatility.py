@@ -26,8 +26,8 @@ FLOOR = 1e-3
 RIDGE = 1e-3
 
 
-class TooShortError(ValueError):
-    """A history that a member cannot be fitted on; the message says how short it is."""
+class TooShortError(UserError):
+    """A history that a member cannot be fitted on, so that it sits out; the message says how short it is."""
 
 
 @dataclass(frozen=True)
