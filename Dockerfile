@@ -11,7 +11,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*.log /var/log/apt /var/lib/dpkg/*-old \
     && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the base image has Python " + sys.version.split()[0] + "; give another BASE: 3.11 or later is needed")' \
     && python3 -m venv /opt/forecast
+# a job's environment is kept out of its container, and with it Snakemake's limit: libraries would take every core for each
+# job (torch is told its threads by the script)
 ENV PATH=/opt/forecast/bin:$PATH \
+    OMP_NUM_THREADS=1 \
+    OPENBLAS_NUM_THREADS=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
