@@ -330,8 +330,10 @@ def test_too_few_origins_are_not_significant(world: World) -> None:
         (
             -0.002,
             0.5,
-            "The TFT beats the best baseline (ewma) by 0.20 % ± 0.60 in pinball loss, p = 0.5 (not significant).",
+            "The TFT may or may not beat the best baseline (ewma): 0.20 % ± 0.60 better in pinball loss, p = 0.5 "
+            "(not significant).",
         ),
+        (0, 1, "The TFT does not beat the best baseline (ewma): it says the same. Use the baseline."),
         (-0.009, 0.0034, "The TFT beats the best baseline (ewma) by 0.90 % ± 0.60 in pinball loss, p = 0.0034."),
         (
             0.002,

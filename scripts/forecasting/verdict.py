@@ -48,12 +48,14 @@ def verdict(gap: Mapping[str, Any]) -> str:
     doubt = " (too few origins to be sure)"
     if p is not None:
         doubt = f", p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}{'' if gap['significant'] else ' (not significant)'}"
-    if gap["mean"] < 0:
-        return f"{who} beats the best baseline ({gap['baseline']}) by {amount} in pinball loss{doubt}."
-    return (
-        f"{who} does not beat the best baseline ({gap['baseline']}): {amount} worse in pinball loss{doubt}. "
-        "Use the baseline."
-    )
+    rival = f"the best baseline ({gap['baseline']})"
+    if gap["mean"] == 0:
+        return f"{who} does not beat {rival}: it says the same. Use the baseline."
+    if gap["mean"] > 0:
+        return f"{who} does not beat {rival}: {amount} worse in pinball loss{doubt}. Use the baseline."
+    if not gap["significant"]:
+        return f"{who} may or may not beat {rival}: {amount} better in pinball loss{doubt}."
+    return f"{who} beats {rival} by {amount} in pinball loss{doubt}."
 
 
 def _skill(panel: Panel, member: str, baseline: str, draws: np.ndarray | None) -> dict[str, Any]:
