@@ -8,12 +8,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from common.errors import UserError
+from dag import pods, slurm
 from dag.image import ImageError, check_image, open_to_containers
-from dag.pods import mend
 from dag.settings import resolve_all
-from dag.slurm import check_slurm
 
-mend()
+pods.mend()
+slurm.mend()
 if not os.access(".snakemake" if Path(".snakemake").exists() else ".", os.W_OK):
     sys.exit(f"config: {Path.cwd()}: cannot be written; make it writable, or give another folder: --directory")
 
@@ -33,7 +33,7 @@ try:
             check_image(ONE["image"])
     # the executor is not known yet where a Snakefile is read; its name, or its profile's, is
     if workflow.is_main_process and any(Path(word.split("=")[-1]).name == "slurm" for word in sys.argv):
-        check_slurm(workflow.resource_settings.default_resources)
+        slurm.check_slurm(workflow.resource_settings.default_resources)
 except (UserError, ImageError) as error:
     sys.exit(f"config: {error}")
 

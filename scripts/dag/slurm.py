@@ -1,12 +1,36 @@
-"""Whether Slurm would take a job at all, asked once before the first: the plugin's own words say little, or hang."""
+"""What snakemake's Slurm plugin (2.8) leaves undone: to ask once, before the first job, whether Slurm would take it at
+all, and to run a submission's jobs in one Snakemake, side by side."""
 
+import functools
 import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from common.errors import UserError
 
 NAME_THEM = "name them: --default-resources slurm_partition=… slurm_account=…"
+
+
+def mend() -> None:
+    """Let a submission's jobs, where snakemake has loaded the plugin, run in one Snakemake, side by side.
+
+    The plugin starts one after the other, each by srun with a Snakemake of its own: three seconds for a second's work.
+    That places the processes of a job of many nodes; none of ours has more than one. Here as many run at once as the
+    submission has asked cores for, and so memory.
+    """
+    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    if plugin is None or hasattr(plugin.Executor.format_job_exec, "__wrapped__"):
+        return
+    by_step = plugin.Executor.format_job_exec
+
+    @functools.wraps(by_step)
+    def side_by_side(executor: Any, job: Any) -> str:
+        return by_step(executor, job).replace(
+            "--executor slurm-jobstep --jobs 1", f"--executor local --cores {job.threads}"
+        )
+
+    plugin.Executor.format_job_exec = side_by_side
 
 
 def check_slurm(default_resources: Mapping[str, Any] | None, patience: float = 60) -> None:
