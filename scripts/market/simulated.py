@@ -6,13 +6,13 @@ docs/simulated-market.md states the law. Because it is known, so are the true qu
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from math import ceil, exp, floor, log10, sqrt
 from typing import ClassVar, NamedTuple, NoReturn
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from market.intervals import MINUTE, iso, step_ms
 
@@ -344,8 +344,10 @@ class _Futures:
 
 def _ar1(noise: Array, decay: float, before: float | Array) -> Array:
     """AR(1) of unit variance along the first axis, from its value `before` the first noise."""
-    start = np.reshape(decay * np.asarray(before), (1, *noise.shape[1:]))
-    return lfilter([sqrt(1 - decay**2)], [1.0, -decay], noise, axis=0, zi=start)[0]
+    shocks = sqrt(1 - decay**2) * noise
+    # scipy's filter is no faster than this to a job: importing it takes half a second
+    rows = shocks.tolist() if shocks.ndim == 1 else shocks
+    return np.array(list(accumulate(rows, lambda last, shock: decay * last + shock, initial=before))[1:])
 
 
 def _student(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Array, Array]:
