@@ -40,11 +40,14 @@ def output(folder: Path, *arguments: str, check: bool = True) -> tuple[int, str]
 
 
 def test_a_run_on_slurm_gives_the_same_bytes(cluster: list[str], host_run: Path, tmp_path: Path) -> None:
-    _, said = output(tmp_path, *cluster, *TINY)
+    _, said = output(tmp_path, *cluster, *TINY, "--slurm-keep-successful-logs")
     assert differing(artifacts(tmp_path), artifacts(host_run)) == []
     # three groups of short jobs, and a training a model
     trainings = len(list((tmp_path / "artifacts" / "models").glob("*/*.ckpt")))
     assert len(SUBMITTED.findall(said)) == 3 + trainings
+    # and one Snakemake a submission, whatever runs in it
+    logs = [path.read_text() for path in tmp_path.glob(".snakemake/slurm_logs/**/*.log")]
+    assert [log.count("Building DAG of jobs") for log in logs] == [1] * (3 + trainings)
 
 
 def test_a_run_on_slurm_in_containers_gives_the_same_bytes(
