@@ -17,7 +17,8 @@ def mend() -> None:
 
     The plugin starts one after the other, each by srun with a Snakemake of its own: three seconds for a second's work.
     That places the processes of a job of many nodes; none of ours has more than one. Here as many run at once as the
-    submission has asked cores for, and so memory.
+    submission has asked cores for, and so memory. Array jobs (--slurm-array-jobs) are left to the steps, which hand out
+    an array's tasks.
     """
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None or hasattr(plugin.Executor.format_job_exec, "__wrapped__"):
@@ -26,9 +27,10 @@ def mend() -> None:
 
     @functools.wraps(by_step)
     def side_by_side(executor: Any, job: Any) -> str:
-        return by_step(executor, job).replace(
-            "--executor slurm-jobstep --jobs 1", f"--executor local --cores {job.threads}"
-        )
+        call = by_step(executor, job)
+        if executor.array_jobs:
+            return call
+        return call.replace("--executor slurm-jobstep --jobs 1", f"--executor local --cores {job.threads}")
 
     plugin.Executor.format_job_exec = side_by_side
 
