@@ -107,6 +107,13 @@ def test_the_sif_holds_the_locked_packages(sif: Path) -> None:
     check_image(str(sif))
 
 
+def test_a_job_s_libraries_take_one_thread(apptainer: str, sif: Path) -> None:
+    """Whatever the host's environment says, which stays out."""
+    code = "import numpy, scipy.linalg, threadpoolctl as t; print({own['num_threads'] for own in t.threadpool_info()})"
+    command = [apptainer, "exec", "--cleanenv", str(sif), "python", "-c", code]
+    assert call(command, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2").stdout.strip() == "{1}"
+
+
 PYTHON_ALONE = """
 ARG BASE
 FROM ${BASE}

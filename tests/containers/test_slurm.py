@@ -60,6 +60,16 @@ def test_a_run_on_slurm_in_containers_gives_the_same_bytes(
     assert "Activating singularity image" in said
 
 
+def test_trainings_in_an_array_are_each_trained(cluster: list[str], host_run: Path, tmp_path: Path) -> None:
+    array = ["--slurm-array-jobs", "train_tft", "--slurm-array-limit", "10"]
+    output(tmp_path, *cluster, *TINY, *array, "--", "train")
+    models, expected = (
+        {path.parent.name: path.read_bytes() for path in (folder / "artifacts" / "models").glob("*/*.ckpt")}
+        for folder in (tmp_path, host_run)
+    )
+    assert models == expected
+
+
 def test_a_training_killed_by_time_goes_on_where_it_was(cluster: list[str], tmp_path: Path) -> None:
     # longer than Slurm lets a minute's job live: up to a minute and a half
     long = ["--config", "model={epochs: 90, steps_per_epoch: 100, patience: 90}", "--", MODEL]
