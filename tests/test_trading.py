@@ -470,6 +470,18 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
     assert earlier == {name: (tmp_path / name).read_bytes() for name in earlier}
 
 
+def test_the_summary_gives_the_tft_a_line_where_another_is_judged(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    judged = {"verdict": "The consensus does not beat it.", "verdict_tft": "The TFT may or may not beat it."}
+    write_json(world.evaluation, read_json(world.evaluation) | judged)
+    text = tmp_path / "summary.txt"
+    summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))
+    lines = text.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("verdict "))
+    assert [line.split("  ")[-1].strip() for line in lines[place : place + 2]] == list(judged.values())
+
+
 @pytest.mark.parametrize("simulated", [True, False])
 @pytest.mark.parametrize("skill", [0.013, None])
 def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: bool, skill: float | None) -> None:

@@ -6,7 +6,6 @@ docs/simulated-market.md states the law. Because it is known, so are the true qu
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import accumulate
 from math import ceil, exp, floor, log10, sqrt
 from typing import ClassVar, NamedTuple, NoReturn
 from zlib import crc32
@@ -345,9 +344,9 @@ class _Futures:
 def _ar1(noise: Array, decay: float, before: float | Array) -> Array:
     """AR(1) of unit variance along the first axis, from its value `before` the first noise."""
     shocks = sqrt(1 - decay**2) * noise
-    # scipy's filter is no faster than this to a job: importing it takes half a second
-    rows = shocks.tolist() if shocks.ndim == 1 else shocks
-    return np.array(list(accumulate(rows, lambda last, shock: decay * last + shock, initial=before))[1:])
+    # scipy's filter takes half a second to import, as long as this takes for a year of minutes
+    last = before
+    return np.array([last := decay * last + shock for shock in (shocks.tolist() if shocks.ndim == 1 else shocks)])
 
 
 def _student(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Array, Array]:
