@@ -55,7 +55,10 @@ def main() -> None:
         command = ["snakemake", "-q", "all", "-j", str(given.cores), "--directory", str(folder)]
         command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(folder / "skill.yaml")]
         command += ["--config", *given.config] if given.config else []
-        subprocess.run([*command, "--", "evaluate"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([*command, "--", "evaluate"], cwd=ROOT, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            # the job that failed has said why
+            raise SystemExit(done.returncode)
         took = time.monotonic() - began
         print((folder / "artifacts/logs/evaluate/all.log").read_text())
         print(figures(json.loads((folder / "artifacts/evaluation.json").read_text())))
@@ -75,6 +78,8 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
     }
     if given.data:
         files = sorted(given.data.rglob("*.parquet"))
+        if not files:
+            raise SystemExit(f"skill.py: {given.data}: holds no .parquet file; give a folder with one a symbol")
         times = [pd.read_parquet(path, columns=["timestamp"])["timestamp"] for path in files]
         first, last = min(own.iloc[0] for own in times), max(own.iloc[-1] for own in times)
         bars = int((last - first) / step * (1 - given.hold_back))
