@@ -5,10 +5,11 @@
 Both train the same model, from the same start, on the same features, targets and loss; what is learned is volatility:
 targets are in one unit a symbol. Stock is pytorch-forecasting's forward under lightning with Adam, on batches of 64
 random windows, with the best of three learning rates. Its windows are sliced from memory, to be the same as ours; what
-its own TimeSeriesDataSet takes to collate a batch is measured beside it and added to its clock. Both are judged by
-stock's forward on the same validation windows, every fifth block of bars; the clock stands while they are. The runs go
-two at a time, a core and a thread each, as two folds of the workflow do. --data: a folder of one-minute candle files;
-without it the simulated market. --pace: steps a second alone and side by side, with one thread and two, and no more.
+its own TimeSeriesDataSet takes to collate a batch is measured beside it and added to its clock. Both are judged on the
+same validation windows, of every fifth block of bars, each forecast alone as stock's forward does it, which is checked;
+the clock stands while they are. The runs go two at a time, a core and a thread each, as two folds of the workflow do.
+--data: a folder of one-minute candle files; without it the simulated market. --pace: steps a second alone and side by
+side, with one thread and two, and no more.
 
 Writes train-<case>.csv (a row per look) and train-<case>.png, and prints the table.
 """
@@ -54,7 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 BARS, BLOCK, FEATURES, WINDOWS = 30_000, 1500, 12, 64
 RATES = [0.001, 0.003, 0.01]
-LOOKED_AT, LOOKS, COLLATED = 512, 5, 20
+LOOKED_AT, LOOKS, COLLATED = 2048, 5, 20
 
 
 def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.DataFrame]:
@@ -132,11 +133,11 @@ class Stock(tft.QuantileTFT):
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         """One step's loss."""
-        return self.mean_loss(*batch)
+        return self.mean_loss(self(batch[0])["prediction"], batch[1])
 
-    def mean_loss(self, inputs: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
-        """The loss of tft.QuantileTFT.losses, by the library's own forward."""
-        error = target.unsqueeze(-1) - self(inputs)["prediction"]
+    def mean_loss(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of tft.QuantileTFT.losses: said [n, horizon, levels], target [n, horizon]."""
+        error = target.unsqueeze(-1) - said
         levels, root_h = torch.tensor(self.loss.quantiles), torch.arange(1, error.shape[1] + 1).sqrt()
         return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
 
@@ -149,21 +150,23 @@ class Stock(tft.QuantileTFT):
 
 
 class Clock(Callback):
-    """At every epoch's end: training seconds so far, steps, and the loss by stock's forward on the same windows."""
+    """At every epoch's end: training seconds so far, steps, and the loss of the same windows."""
 
     def __init__(self, judge: Stock, panel: Panel, origins: np.ndarray, budget: float, collating: float) -> None:
-        kept = origins[:: -(-len(origins) // LOOKED_AT)]
-        self.judge, self.budget, self.collating, self.spent = judge, budget, collating, 0.0
+        self.judge, self.panel, self.budget, self.collating, self.spent = judge, panel, budget, collating, 0.0
         self.rows: list[dict[str, float]] = []
-        parts = np.array_split(kept, -(-len(kept) // 64))
-        self.windows = [(panel.windows(part), torch.from_numpy(panel.targets(part))) for part in parts]
+        self.origins = origins[:: -(-len(origins) // LOOKED_AT)]
+        self.target = torch.from_numpy(panel.targets(self.origins))
 
     def look(self, network: torch.nn.Module, step: int) -> None:
         """One row."""
         self.judge.load_state_dict(network.state_dict())
-        with torch.no_grad():
-            losses = [(self.judge.mean_loss(*batch).item(), len(batch[1])) for batch in self.windows]
-        loss = sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+        said = tft.predict(self.judge, self.panel, self.origins, forks=1)
+        if not self.rows:
+            with torch.no_grad():
+                stock = self.judge(self.panel.windows(self.origins[:WINDOWS]))["prediction"]
+            torch.testing.assert_close(said[:WINDOWS], stock, rtol=0, atol=1e-5)
+        loss = float(self.judge.mean_loss(said, self.target))
         self.rows.append({"seconds": self.spent, "step": step, "loss": loss})
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -163,7 +163,8 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     everything = training.AllWindows(panel, parts.validation, size=10_000)[0]
     with torch.no_grad():
         before = network.eval().loss_of(everything).item()
-    best = training.fit(network, panel, parts, MODEL | {"epochs": 6, "steps_per_epoch": 40}, 1, "test", tmp_path).loss
+    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "averaging": 0.98}
+    best = training.fit(network, panel, parts, model, 1, "test", tmp_path).loss
     with torch.no_grad():
         after = network.eval().loss_of(everything).item()
     assert after == pytest.approx(best, rel=1e-3)
@@ -301,17 +302,35 @@ def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
     assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
 
 
-def test_what_is_kept_is_the_weights_average(frames: list[pd.DataFrame], panel: Panel, tmp_path: Path) -> None:
-    """A share of nearly one hardly leaves the weights that the averaging began with; none at all follows them."""
-    parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
-    moved = {}
-    for share in (0.0, 0.99999):
-        network = network_for(frames)
-        before = network.output_layer.bias.detach().clone()
-        model = MODEL | {"averaging": share, "epochs": 1, "steps_per_epoch": 30}
-        training.fit(network, panel, parts, model, 1, "title", tmp_path / str(share))
-        moved[share] = float((network.output_layer.bias - before).abs().max())
-    assert moved[0.99999] < moved[0.0] / 3
+class Recorded(training.Callback):
+    """The weights after each step."""
+
+    def __init__(self) -> None:
+        self.weights: list[torch.Tensor] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        """Keep them."""
+        self.weights.append(torch.nn.utils.parameters_to_vector(pl_module.parameters()).detach().double())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.8, 0.999])
+def test_what_is_kept_is_the_weights_moving_average(
+    frames: list[pd.DataFrame], panel: Panel, share: float, tmp_path: Path
+) -> None:
+    """Every fifth step's weights, of a past that grows with the steps taken until it is as long as `share` says."""
+    parts, recorded = cut(frames, int(frames[0]["timestamp"].iloc[-1])), Recorded()
+    model = MODEL | {"averaging": share, "epochs": 2, "steps_per_epoch": 23}
+    network = network_for(frames)
+    training.fit(network, panel, parts, model, 1, "title", tmp_path, [recorded])
+    assert len(recorded.weights) == 46
+    expected = recorded.weights[4]
+    for step in range(10, 47, 5):
+        kept = min(share, (1 + step) / (10 + step)) ** 5
+        expected = kept * expected + (1 - kept) * recorded.weights[step - 1]
+    last = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
+    averages = torch.cat([last[name].flatten() for name, _ in network.named_parameters()])
+    torch.testing.assert_close(averages.double(), expected, rtol=1e-4, atol=1e-6)
+    assert (averages - recorded.weights[-1]).abs().max() > 1e-4
 
 
 def test_a_checkpoint_round_trips_and_the_library_loads_it(

@@ -13,7 +13,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
@@ -72,6 +72,24 @@ class AllWindows(Dataset):
 
     def __getitem__(self, index: int) -> Chunks:
         return self.panel.chunks(*self.groups[index])
+
+
+class Averages(WeightAveraging):
+    """Exponential moving averages of the weights, over a short past at first: they do not lag behind a beginning.
+
+    A step t keeps min(share, (1 + t) / (10 + t)) of them, as TensorFlow's ExponentialMovingAverage of `num_updates`.
+    """
+
+    def __init__(self, share: float) -> None:
+        def average(averaged: torch.Tensor, weights: torch.Tensor, averagings: torch.Tensor | int) -> torch.Tensor:
+            steps = (int(averagings) + 1) * AVERAGED_EVERY
+            return torch.lerp(weights, averaged, min(share, (1 + steps) / (10 + steps)) ** AVERAGED_EVERY)
+
+        super().__init__(avg_fn=average)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After each so many steps."""
+        return step_idx is not None and (step_idx + 1) % AVERAGED_EVERY == 0
 
 
 class Replayable(Callback):
@@ -187,7 +205,7 @@ def fit(
     start, before = deepcopy(network.state_dict()), _losses(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
     callbacks = [
-        EMAWeightAveraging(decay=model["averaging"] ** AVERAGED_EVERY, update_every_n_steps=AVERAGED_EVERY),
+        Averages(model["averaging"]),
         best,
         EarlyStopping("val_loss", patience=model["patience"]),
         Replayable(windows),
