@@ -1,10 +1,12 @@
-"""What more rows cost a training: python benchmarks/rows.py [rows …] (default 625000 2500000 10000000).
+"""What more rows cost a training: python benchmarks/rows.py [--member tft_raw] [rows …] (625000 2500000 10000000).
 
 Simulated one-minute candles of up to 1,000,000 bars a symbol become features, and rule train_tft's own function trains
-on them for four epochs of 20 steps, in a process of its own. Time before training should grow as rows do, time of an
-epoch hardly (the validation windows are at most 1024), and memory by what a row takes, not by what a window does.
+on them for four epochs of 20 steps, in a process of its own. The member is the TFT that corrects, or tft_raw. Time
+before training should grow as rows do, time of an epoch hardly (the validation windows are at most 1024), and memory by
+what a row takes, not by what a window does.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -20,6 +22,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import pandas as pd  # noqa: E402
 
 from common.files import write_json, write_parquet  # noqa: E402
+from forecasting.members import TFT, TFT_RAW  # noqa: E402
 from market import indicators  # noqa: E402
 from market.intervals import MINUTE, iso, parse_time  # noqa: E402
 from market.simulated import COINS, Simulated  # noqa: E402
@@ -48,7 +51,7 @@ def write_features(folder: Path, rows: int) -> list[str]:
     return paths
 
 
-def train(folder: Path, features: list[str]) -> None:
+def train(folder: Path, member: str, features: list[str]) -> None:
     """Train as the rule does, in this process."""
     from train_tft import train_tft
 
@@ -60,18 +63,18 @@ def train(folder: Path, features: list[str]) -> None:
     train_tft(
         output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
         candles=[str(folder / "candles" / Path(path).name) for path in features],
-        pin=str(folder / "pin.json"), member="tft_raw", fold="0", seed=1, interval="1m",
+        pin=str(folder / "pin.json"), member=member, fold="0", seed=1, interval="1m",
         lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
         levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
         model=model, threads=1,
     )  # fmt: skip
 
 
-def watched(folder: Path, features: list[str]) -> tuple[float, float, float]:
+def watched(folder: Path, member: str, features: list[str]) -> tuple[float, float, float]:
     """Seconds until training begins, seconds an epoch, and peak memory (MiB), of `train` in a process of its own."""
     begun, ends, told = time.monotonic(), [], []
     with subprocess.Popen(
-        [sys.executable, __file__, "--train", str(folder), *features], stderr=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--train", str(folder), member, *features], stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stderr is not None
         for line in child.stderr:
@@ -89,13 +92,17 @@ def watched(folder: Path, features: list[str]) -> tuple[float, float, float]:
 def main() -> None:
     """A line for each number of rows."""
     if sys.argv[1:2] == ["--train"]:
-        return train(Path(sys.argv[2]), sys.argv[3:])
+        return train(Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int, nargs="*", default=[625_000, 2_500_000, 10_000_000])
+    parser.add_argument("--member", choices=[TFT, TFT_RAW], default=TFT)
+    given = parser.parse_args()
     print("      rows  symbols  files, MiB  until training begins, s  an epoch, s  peak, MiB", flush=True)
-    for rows in [int(word) for word in sys.argv[1:]] or [625_000, 2_500_000, 10_000_000]:
+    for rows in given.rows:
         with tempfile.TemporaryDirectory() as name:
             features = write_features(Path(name), rows)
             size = sum(Path(path).stat().st_size for path in features) / 2**20
-            before, epoch, peak = watched(Path(name), features)
+            before, epoch, peak = watched(Path(name), given.member, features)
             print(
                 f"{rows:10d}  {len(features):7d}  {size:10.0f}  {before:24.1f}  {epoch:11.2f}  {peak:9.0f}", flush=True
             )
