@@ -275,6 +275,11 @@ def kept_loss(looks: pd.DataFrame) -> float:
     return float(even[odd.argmin()] + odd[even.argmin()]) / 2
 
 
+def losses(looks: pd.DataFrame) -> dict[str, float]:
+    """The three losses that a training is told by."""
+    return {"loss": looks["loss"].min(), "mean": looks["mean"].min(), "kept": kept_loss(looks)}
+
+
 def report(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per method and seed: losses, the time until stock's of that seed, steps a second and memory.
 
@@ -286,14 +291,13 @@ def report(rows: pd.DataFrame) -> pd.DataFrame:
     told = []
     for (method, seed), own in rows.groupby(["method", "seed"]):
         stock = rows[(rows["method"] == "stock") & (rows["seed"] == seed)]
-        best = {"loss": own["loss"].min(), "mean": own["mean"].min(), "kept": kept_loss(own)}
-        until = {"loss": stock["loss"].min(), "mean": stock["mean"].min(), "both": kept_loss(stock)}
-        seconds = {f"s_to_{loss}": own.loc[own[loss] <= level, "seconds"].min() for loss, level in until.items()}
+        line = {"method": method, "seed": seed, **losses(own)}
+        for (name, level), looked_at in zip(losses(stock).items(), ("loss", "mean", "both"), strict=True):
+            line[f"s_to_{name}"] = own.loc[own[looked_at] <= level, "seconds"].min()
         pace = own["step"].max() / own["seconds"].max()
         windows = pace * (WINDOWS if method == "stock" else CONFIG["model"]["batch_size"])
-        line = {"method": method, "seed": seed, **best, **seconds, "steps_s": pace, "windows_s": windows}
-        told.append(line | {"peak_mib": own["peak_mib"].max()})
-    return pd.DataFrame(told).rename(columns={"s_to_both": "s_to_kept"})
+        told.append(line | {"steps_s": pace, "windows_s": windows, "peak_mib": own["peak_mib"].max()})
+    return pd.DataFrame(told)
 
 
 def pace(common: dict[str, Any]) -> None:
@@ -351,6 +355,9 @@ def main() -> None:
             raise SystemExit(str(error)) from None
     common = {"case": given.case, "data": given.data and str(Path(given.data).resolve()), "minutes": given.minutes}
     common["symbols"] = given.symbols
+    wanted = CASES[given.case]["symbols"]
+    if given.data and len(given.symbols) < wanted:
+        print(f"case {given.case} is of {wanted} symbols, here of {len(given.symbols)}: name more by --symbols")
     if given.pace:
         return pace(common)
     found = []
