@@ -150,12 +150,17 @@ def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
-    """Where returns go on as they were, the loss falls far below that of the targets' own quantiles."""
+def learnable() -> list[pd.DataFrame]:
+    """Features of a market whose returns go on as they were."""
     frame = candles(1500)
     drift = lfilter([1], [1, -0.97], np.random.default_rng(5).normal(0, 2e-4, len(frame)))
     frame[["open", "high", "low", "close"]] *= np.exp(np.cumsum(drift))[:, None]
-    frames = [indicators.features(frame, None, SPANS, MINUTE)]
+    return [indicators.features(frame, None, SPANS, MINUTE)]
+
+
+def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
+    """The loss falls far below that of the targets' own quantiles."""
+    frames = learnable()
     panel = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
     network = network_for(frames)

@@ -184,8 +184,8 @@ def _attend(
     """Attention [chunks, forks, steps, hidden] of each fork's wanted steps to its own lookback and earlier steps."""
     mask = _mask(lookback, ahead.shape[2], causal, attention.mask_bias, ahead.device)[steps]
     scores = ahead.shape[1] * attention.n_head * mask.numel()
-    # blocks that a cache holds, and that the allocator keeps
-    size = max(1, 2**22 // scores)
+    # blocks that a cache holds, and that the allocator keeps; a GPU is filled by larger ones
+    size = max(1, 2 ** (22 if ahead.device.type == "cpu" else 28) // scores)
     blocks = zip(ahead.split(size), past.split(size), strict=True)
     said = torch.cat([_heads(attention, *block, steps, mask, lookback, stride) for block in blocks])
     return attention.dropout(attention.w_h(attention.dropout(said).mean(dim=2)))

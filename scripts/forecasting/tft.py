@@ -5,6 +5,7 @@ Int. J. Forecasting 37(4). Modules, hyperparameters and weights are the library'
 """
 
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
 from forecasting import forked
+from forecasting.captured import CapturedStep
 from forecasting.correction import factor
 from forecasting.windows import KNOWN, POSITION, Chunks, Panel, grouped
 
@@ -21,6 +23,9 @@ class QuantileTFT(TemporalFusionTransformer):
 
     It speaks in units of scale · √h, in which all symbols, regimes and steps look alike.
     """
+
+    captured: CapturedStep | None = None
+    "on a GPU, while it trains"
 
     def transform_output(self, prediction: torch.Tensor, target_scale: torch.Tensor, loss: Any = None) -> torch.Tensor:
         """The network's own units are kept; Panel.returns turns them into returns."""
@@ -32,7 +37,7 @@ class QuantileTFT(TemporalFusionTransformer):
         said = forked.forecast(self, chunks.bars, chunks.known, steps=chunks.steps, units=chunks.units)
         quantiles = said if chunks.relative is None else chunks.relative * factor(said)
         error = chunks.target.unsqueeze(-1) - quantiles
-        levels = torch.tensor(self.loss.quantiles, device=error.device)
+        levels = _levels(tuple(self.loss.quantiles), error.device)
         pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
         return (pinball * chunks.weight).mean(dim=-1)
 
@@ -42,9 +47,16 @@ class QuantileTFT(TemporalFusionTransformer):
 
     def training_step(self, batch: Chunks, batch_idx: int) -> torch.Tensor:
         """One step's loss."""
-        loss = self.loss_of(batch)
+        loss = self.captured.forward(batch) if self.captured else self.loss_of(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.bars))
         return loss
+
+    def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """The gradients: the captured step has them already."""
+        if self.captured:
+            self.captured.backward()
+        else:
+            super().backward(loss, *args, **kwargs)
 
     def validation_step(self, batch: Chunks, batch_idx: int) -> None:
         """The loss that early stopping and the choice of the checkpoint look at."""
@@ -53,6 +65,13 @@ class QuantileTFT(TemporalFusionTransformer):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam at a constant rate; what a schedule would settle, the averaging of weights does."""
         return torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, fused=True)
+
+
+@lru_cache
+@torch.inference_mode(False)
+def _levels(levels: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Quantile levels where the network computes: a copy made once, since a captured step can make none."""
+    return torch.tensor(levels, device=device)
 
 
 def hyperparameters(features: list[str], outputs: int, model: dict[str, Any], lookback: int) -> dict[str, Any]:

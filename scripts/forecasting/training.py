@@ -15,10 +15,12 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from torch.optim.swa_utils import PARAM_LIST
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
 from common.job import say
+from forecasting.captured import CapturedStep
 from forecasting.comparison import hac_lags, hac_sum
 from forecasting.tft import QuantileTFT
 from forecasting.windows import Chunks, Panel, Split, grouped, last_of_run
@@ -81,11 +83,12 @@ class Averages(WeightAveraging):
     """
 
     def __init__(self, share: float) -> None:
-        def average(averaged: torch.Tensor, weights: torch.Tensor, averagings: torch.Tensor | int) -> torch.Tensor:
+        def average(averaged: PARAM_LIST, weights: PARAM_LIST, averagings: torch.Tensor | int) -> None:
             steps = (int(averagings) + 1) * AVERAGED_EVERY
-            return torch.lerp(weights, averaged, min(share, (1 + steps) / (10 + steps)) ** AVERAGED_EVERY)
+            kept = min(share, (1 + steps) / (10 + steps)) ** AVERAGED_EVERY
+            torch._foreach_lerp_(averaged, weights, 1 - kept)
 
-        super().__init__(avg_fn=average)
+        super().__init__(multi_avg_fn=average)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """After each so many steps."""
@@ -108,6 +111,23 @@ class Replayable(Callback):
         """Which units drop out. Not before the first batch: a data loader draws a number when it begins."""
         if batch_idx == 0:
             torch.manual_seed(self.windows.seed * 1_000_003 + trainer.current_epoch)
+
+
+class Captures(Callback):
+    """On a GPU a step's forward and backward are captured as one graph, when training starts."""
+
+    def __init__(self, windows: RandomChunks) -> None:
+        self.windows = windows
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Capture."""
+        if pl_module.device.type == "cuda":
+            network = cast(QuantileTFT, pl_module)
+            network.captured = CapturedStep(network, self.windows[0])
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Give its memory back."""
+        cast(QuantileTFT, pl_module).captured = None
 
 
 class Finite(Callback):
@@ -201,6 +221,7 @@ def fit(
     looked_at = AllWindows(panel, split.validation)
     training, validation = (DataLoader(data, batch_size=None) for data in (windows, looked_at))
     _quiet()
+    _prepare(panel.device)
     network.to(panel.device)
     start, before = deepcopy(network.state_dict()), _losses(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
@@ -208,6 +229,7 @@ def fit(
         Averages(model["averaging"]),
         best,
         EarlyStopping("val_loss", patience=model["patience"]),
+        Captures(windows),
         Replayable(windows),
         Finite(title, windows),
         Progress(title),
@@ -234,6 +256,8 @@ def fit(
         )
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
     network.load_state_dict(state)
+    # lightning has taken it off a GPU
+    network.to(panel.device)
     gain, error = _gain(before, _losses(network, validation), looked_at)
     kept = gain > (error if panel.base else 0.0)
     say(
@@ -274,6 +298,14 @@ def _gain(before: np.ndarray, after: np.ndarray, windows: AllWindows) -> tuple[f
     spacing = int(np.diff(moments).min()) // windows.panel.step if len(moments) > 1 else 1
     lags = hac_lags(windows.panel.horizon, spacing, len(moments))
     return float(gap.mean() / before.mean()), float(np.sqrt(hac_sum(total, lags)) / before.sum())
+
+
+def _prepare(device: str) -> None:
+    """Torch's settings for training."""
+    # what is deterministic would be filled with NaN before it is written, a sixth of a step on a GPU
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")
 
 
 def _resumable(last: Path) -> Path | None:

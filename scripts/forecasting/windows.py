@@ -197,11 +197,11 @@ class Panel:
         return {
             "encoder_cont": encoder,
             "decoder_cont": decoder,
-            "encoder_cat": torch.zeros(count, self.lookback, 0, dtype=torch.long),
-            "decoder_cat": torch.zeros(count, self.horizon, 0, dtype=torch.long),
-            "encoder_lengths": torch.full((count,), self.lookback),
-            "decoder_lengths": torch.full((count,), self.horizon),
-            "target_scale": torch.ones(count, 2),
+            "encoder_cat": known.new_zeros(count, self.lookback, 0, dtype=torch.long),
+            "decoder_cat": known.new_zeros(count, self.horizon, 0, dtype=torch.long),
+            "encoder_lengths": known.new_full((count,), self.lookback, dtype=torch.long),
+            "decoder_lengths": known.new_full((count,), self.horizon, dtype=torch.long),
+            "target_scale": known.new_ones(count, 2),
         }
 
     def where(self, row: int) -> str:
