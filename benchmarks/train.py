@@ -1,6 +1,7 @@
 """Time to a validation loss: this workflow's training beside stock pytorch-forecasting, on the same data and threads.
 
-    python benchmarks/train.py [--case a|b|c] [--data FOLDER] [--seeds 1 2 3] [--minutes 6] [--pace] [--out FOLDER]
+    python benchmarks/train.py [--case a|b|c|d] [--data FOLDER] [--seeds 1 2 3] [--minutes 6] [--pace] [--device gpu]
+                               [--out FOLDER]
 
 Both train the same model, from the same start, on the same features, targets and loss; what is learned is volatility:
 targets are in one unit a symbol. Stock is pytorch-forecasting's forward under lightning with Adam, on batches of 64
@@ -10,7 +11,9 @@ batch is measured beside it and added to its clock. Both are judged on the same 
 of bars, each forecast alone as stock's forward does it, which is checked; the clock stands while they are. The runs go
 two at a time, a core and a thread each, as two folds of the workflow do.
 --data: a folder of one-minute candle files; without it the simulated market. --pace: steps a second alone and side by
-side, with one thread and two, and no more.
+side, with one thread and two, and no more; on a GPU, by windows a step.
+--device gpu: both on the GPU, one run at a time; its memory is what is told. Collating is left out there, for a stock
+user would have other cores do it.
 
 Writes train-<case>.csv (a row per look) and train-<case>.png, and prints the table.
 """
@@ -23,7 +26,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +58,13 @@ CASES: dict[str, dict[str, Any]] = {
     "a": {"symbols": 2, "lookback": 168, "horizon": 24, "hidden": 16},
     "b": {"symbols": 10, "lookback": 720, "horizon": 60, "hidden": 16},
     "c": {"symbols": 2, "lookback": 168, "horizon": 24, "hidden": 64},
+    "d": {"symbols": 2, "lookback": 168, "horizon": 24, "hidden": 128},
 }
 BARS, BLOCK, FEATURES, WINDOWS = 30_000, 1500, 12, 64
 RATES = [0.001, 0.003, 0.01]
+ENDLESS = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
 LOOKED_AT, LOOKS, COLLATED = 2048, 5, 20
+GPU_BATCHES = {"stock": [64, 1024], "ours": [128, 1024, 4096]}
 
 
 def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.DataFrame]:
@@ -114,19 +122,35 @@ def collating(frames: list[pd.DataFrame], lookback: int, horizon: int) -> float:
     return (time.perf_counter() - begun) / COLLATED
 
 
+def on_gpu(panel: Panel) -> bool:
+    """Is it there that the models compute?"""
+    return panel.device == "cuda"
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """All products in full: on a GPU some are in TF32 else."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.backends.cudnn.allow_tf32 = before[0]
+    torch.set_float32_matmul_precision(before[1])
+
+
 class RandomWindows(Dataset):
     """Stock's batches: random windows, as pytorch-forecasting's forward reads them, and their targets."""
 
-    def __init__(self, panel: Panel, origins: np.ndarray, steps: int, seed: int) -> None:
-        self.panel, self.origins, self.steps = panel, origins, steps
+    def __init__(self, panel: Panel, origins: np.ndarray, steps: int, size: int, seed: int) -> None:
+        self.panel, self.origins, self.steps, self.size = panel, origins, steps, size
         self.draw = np.random.default_rng(seed)
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        picked = self.draw.choice(self.origins, WINDOWS)
-        return self.panel.windows(picked), torch.from_numpy(self.panel.targets(picked))
+        picked = self.draw.choice(self.origins, self.size)
+        return self.panel.windows(picked), torch.from_numpy(self.panel.targets(picked)).to(self.panel.device)
 
 
 class Stock(tft.QuantileTFT):
@@ -139,8 +163,10 @@ class Stock(tft.QuantileTFT):
     def mean_loss(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss of tft.QuantileTFT.losses: said [n, horizon, levels], target [n, horizon]."""
         error = target.unsqueeze(-1) - said
-        levels, root_h = torch.tensor(self.loss.quantiles), torch.arange(1, error.shape[1] + 1).sqrt()
-        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
+        levels, steps = (
+            torch.tensor(list(x), device=error.device) for x in (self.loss.quantiles, range(error.shape[1]))
+        )
+        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * (steps + 1).sqrt()).mean()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: Clock looks."""
@@ -165,11 +191,12 @@ class Clock(Callback):
     def look(self, network: torch.nn.Module, step: int) -> None:
         """One row."""
         self.judge.load_state_dict(network.state_dict())
-        said = tft.predict(self.judge, self.panel, self.origins, forks=1)
-        if not self.rows:
-            with torch.no_grad():
-                stock = self.judge(self.panel.windows(self.origins[:WINDOWS]))["prediction"]
-            torch.testing.assert_close(said[:WINDOWS], stock, rtol=0, atol=1e-5)
+        with in_float32():
+            said = tft.predict(self.judge, self.panel, self.origins, forks=1, chunks=512 if on_gpu(self.panel) else 32)
+            if not self.rows:
+                with torch.no_grad():
+                    stock = self.judge(self.panel.windows(self.origins[:WINDOWS]))["prediction"].cpu()
+                torch.testing.assert_close(said[:WINDOWS], stock, rtol=0, atol=1e-5)
         loss, even, odd = (float(self.judge.mean_loss(said[some], self.target[some])) for some in self.parts)
         self.rows.append({"seconds": self.spent, "step": step, "loss": loss, "even": even, "odd": odd})
 
@@ -182,6 +209,8 @@ class Clock(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Stop it before anything is looked at."""
         if trainer.is_last_batch:
+            if on_gpu(self.panel):
+                torch.cuda.synchronize()
             self.spent += time.perf_counter() - self.started + self.collating * trainer.num_training_batches
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -193,29 +222,33 @@ class Clock(Callback):
 def one(job: dict[str, Any]) -> None:
     """Train once, in this process; write its rows and figures to job["out"]."""
     torch.set_num_threads(job.get("threads", 1))
-    if hasattr(os, "sched_setaffinity") and job.get("threads", 1) == 1:
+    if hasattr(os, "sched_setaffinity") and job.get("threads", 1) == 1 and job["device"] == "cpu":
         os.sched_setaffinity(0, {job["core"]})
     case, model = CASES[job["case"]], CONFIG["model"] | {"hidden_size": CASES[job["case"]]["hidden"]} | job["model"]
     lookback, horizon, levels = case["lookback"], case["horizon"], CONFIG["quantiles"]
     frames = frames_of(case["symbols"], job["data"], job["symbols"])
     model["stride"] = model["stride"] or min(horizon, lookback)
     parts = spread(frames, lookback, horizon)
-    panel = Panel(frames, fit_scaler(frames), MINUTE, lookback, horizon)
+    panel = Panel(frames, fit_scaler(frames), MINUTE, lookback, horizon, training.device(job["device"]))
+    if on_gpu(panel):
+        torch.set_float32_matmul_precision("high")
+        torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(job["seed"])
     hyper = tft.hyperparameters(feature_columns(frames[0]), len(levels), model, lookback)
     start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), levels)
     judge, network = (build(hyper, levels) for build in (stock, stock if job["method"] == "stock" else tft.build))
     tft.start_at(network, start)
-    waits = collating(frames, lookback, horizon) if job["method"] == "stock" else 0.0
-    clock = Clock(judge.eval(), panel, parts.validation, job["minutes"] * 60, waits)
+    waits = collating(frames, lookback, horizon) if job["method"] == "stock" and not on_gpu(panel) else 0.0
+    clock = Clock(judge.eval().to(panel.device), panel, parts.validation, job["minutes"] * 60, waits)
     with tempfile.TemporaryDirectory() as scratch:
         fit = fit_stock if job["method"] == "stock" else fit_ours
         fit(network, panel, parts, model, job, clock, Path(scratch))
     rows = pd.DataFrame(clock.rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows.assign(method=job["method"], rate=job["model"]["learning_rate"], seed=job["seed"], peak_mib=peak).to_csv(
-        job["out"], index=False
-    )
+    if on_gpu(panel):
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    told = {"method": job["method"], "rate": job["model"]["learning_rate"], "seed": job["seed"], "peak_mib": peak}
+    rows.assign(**told, batch=model["batch_size"]).to_csv(job["out"], index=False)
 
 
 def stock(hyper: dict[str, Any], levels: list[float]) -> Stock:
@@ -229,9 +262,10 @@ def fit_stock(
     network: Stock, panel: Panel, parts: Split, model: dict[str, Any], job: dict[str, Any], clock: Clock, scratch: Path
 ) -> None:
     """Train with stock's forward until the time is up."""
-    windows = DataLoader(RandomWindows(panel, parts.fit, model["steps_per_epoch"], job["seed"]), batch_size=None)
+    drawn = RandomWindows(panel, parts.fit, model["steps_per_epoch"], model["batch_size"], job["seed"])
+    windows = DataLoader(drawn, batch_size=None)
     trainer = lightning.Trainer(
-        accelerator="cpu", max_epochs=10**6, gradient_clip_val=model["gradient_clip"], callbacks=[clock],
+        accelerator=panel.device, max_epochs=10**6, gradient_clip_val=model["gradient_clip"], callbacks=[clock],
         num_sanity_val_steps=0, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
@@ -249,7 +283,7 @@ def fit_ours(
 def run_all(jobs: list[dict[str, Any]], quiet: bool = False) -> pd.DataFrame:
     """Each job in a process of its own, as many at once as there are cores; all their rows."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
-    free = list(cores[:2])
+    free = list(cores[: 2 if jobs[0]["device"] == "cpu" else 1])
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(free)) as pool:
 
         def run(job: dict[str, Any]) -> pd.DataFrame:
@@ -295,7 +329,7 @@ def report(rows: pd.DataFrame) -> pd.DataFrame:
         for (name, level), looked_at in zip(losses(stock).items(), ("loss", "mean", "both"), strict=True):
             line[f"s_to_{name}"] = own.loc[own[looked_at] <= level, "seconds"].min()
         pace = own["step"].max() / own["seconds"].max()
-        windows = pace * (WINDOWS if method == "stock" else CONFIG["model"]["batch_size"])
+        windows = pace * own["batch"].max()
         told.append(line | {"steps_s": pace, "windows_s": windows, "peak_mib": own["peak_mib"].max()})
     return pd.DataFrame(told)
 
@@ -305,11 +339,23 @@ def pace(common: dict[str, Any]) -> None:
     print("method  jobs x threads  steps/s")
     for method in ("stock", "ours"):
         for jobs, threads in ((1, 1), (1, 2), (2, 1)):
-            model = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
+            model = ENDLESS | {"batch_size": WINDOWS} if method == "stock" else ENDLESS
             job = {"method": method, **common, "minutes": 0.25, "threads": threads, "model": model}
             rows = run_all([job | {"seed": seed} for seed in range(jobs)], quiet=True)
             total = sum(own["step"].max() / own["seconds"].max() for _, own in rows.groupby("seed"))
             print(f"{method:6s}  {jobs} x {threads}{total:18.1f}", flush=True)
+
+
+def pace_by_batch(common: dict[str, Any]) -> None:
+    """Print steps and windows a second, and memory, by windows a step: in this process, one after the other."""
+    print("method  windows a step   steps/s  windows/s  MiB")
+    for method, size in ((method, size) for method, sizes in GPU_BATCHES.items() for size in sizes):
+        with tempfile.TemporaryDirectory() as folder:
+            job = {"method": method, **common, "minutes": 0.1, "seed": 1, "out": f"{folder}/rows.csv"}
+            one(job | {"model": ENDLESS | {"batch_size": size, "steps_per_epoch": 20 if method == "stock" else 100}})
+            rows = pd.read_csv(job["out"])
+            steps = rows["step"].max() / rows["seconds"].max()
+            print(f"{method:6s}{size:16d}{steps:10.1f}{steps * size:11.0f}{rows['peak_mib'].max():5.0f}", flush=True)
 
 
 def draw(rows: pd.DataFrame, path: Path, case: str) -> None:
@@ -320,11 +366,12 @@ def draw(rows: pd.DataFrame, path: Path, case: str) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    soonest = rows.loc[rows["seconds"] > 0, "seconds"].min() / 2
     looks = {"stock": ("tab:red", "stock pytorch-forecasting"), "ours": ("tab:blue", "this workflow")}
     for method, (colour, label) in looks.items():
         for number, (_, own) in enumerate(rows[rows["method"] == method].groupby("seed")):
             name = None if number else label
-            axes.plot(own["seconds"].clip(lower=1), own["loss"], color=colour, label=name, lw=1.2)
+            axes.plot(own["seconds"].clip(lower=soonest), own["loss"], color=colour, label=name, lw=1.2)
     axes.axhline(rows.loc[rows["method"] == "stock", "loss"].min(), color="grey", lw=0.8, ls="--", label="stock's best")
     best, first = rows["loss"].min(), rows.loc[rows["step"] == 0, "loss"].max()
     axes.set(xscale="log", xlabel="seconds of training", ylabel="validation loss", title=f"Case {case}: {CASES[case]}")
@@ -345,6 +392,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6, help="of training, stock; a third of it for this workflow")
     parser.add_argument("--model", default="{}", help='settings of the model, ours alone: {"stride": 12}')
     parser.add_argument("--pace", action="store_true", help="steps a second, alone and side by side")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--only", choices=["stock", "ours"])
     parser.add_argument("--out", type=Path, default=Path("."))
     given = parser.parse_args()
@@ -354,21 +402,24 @@ def main() -> None:
         except UserError as error:
             raise SystemExit(str(error)) from None
     common = {"case": given.case, "data": given.data and str(Path(given.data).resolve()), "minutes": given.minutes}
-    common["symbols"] = given.symbols
+    common |= {"symbols": given.symbols, "device": given.device}
     wanted = CASES[given.case]["symbols"]
     if given.data and len(given.symbols) < wanted:
         print(f"case {given.case} is of {wanted} symbols, here of {len(given.symbols)}: name more by --symbols")
     if given.pace:
-        return pace(common)
+        return pace(common) if given.device == "cpu" else pace_by_batch(common)
     found = []
     if given.only != "stock":
-        model = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
-        ours = {"method": "ours", **common, "minutes": given.minutes / 3, "model": model | json.loads(given.model)}
+        model = ENDLESS | json.loads(given.model)
+        ours = {"method": "ours", **common, "minutes": given.minutes / 3, "model": model}
         found.append(run_all([ours | {"seed": seed} for seed in given.seeds]))
     if given.only != "ours":
         stock_job = {"method": "stock", **common}
-        tried = run_all([stock_job | {"model": {"learning_rate": rate}, "seed": given.choosing} for rate in RATES])
-        best = {"learning_rate": float(tried["rate"].iloc[tried["loss"].argmin()])}
+        model = {"batch_size": WINDOWS}
+        tried = run_all(
+            [stock_job | {"model": model | {"learning_rate": rate}, "seed": given.choosing} for rate in RATES]
+        )
+        best = model | {"learning_rate": float(tried["rate"].iloc[tried["loss"].argmin()])}
         found.append(run_all([stock_job | {"model": best, "seed": seed} for seed in given.seeds]))
     rows = pd.concat(found, ignore_index=True)
     given.out.mkdir(parents=True, exist_ok=True)
