@@ -18,7 +18,7 @@ run: $(VENV)/.runtime ## set up .venv, then everything on the simulated market (
 	$(SNAKEMAKE) -j$(CORES) $(ARGS)
 
 test: $(VENV)/.dev ## set up .venv, then the tests (ARGS='-k costs')
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(CORES) --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-containers: $(VENV)/.dev ## Docker, Compose, Apptainer and Slurm, each really run (ARGS='-k slurm')
 	$(VENV)/bin/python -m pytest tests/containers $(ARGS)
