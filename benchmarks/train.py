@@ -397,10 +397,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("."))
     given = parser.parse_args()
     if given.one:
-        try:
-            return one(json.loads(given.one))
-        except UserError as error:
-            raise SystemExit(str(error)) from None
+        return one(json.loads(given.one))
     common = {"case": given.case, "data": given.data and str(Path(given.data).resolve()), "minutes": given.minutes}
     common |= {"symbols": given.symbols, "device": given.device}
     wanted = CASES[given.case]["symbols"]
@@ -430,4 +427,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from None
