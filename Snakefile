@@ -1,6 +1,7 @@
 # Forecasts crypto prices, decides whether to trade on them, and audits the decision. See README.md.
 import os
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -8,10 +9,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from common.errors import UserError
-from dag import pods, slurm
+from dag import failures, pods, slurm
 from dag.image import ImageError, check_image, open_to_containers
 from dag.settings import resolve_all
 
+STARTED = time.time()
 pods.mend()
 slurm.mend()
 if not os.access(".snakemake" if Path(".snakemake").exists() else ".", os.W_OK):
@@ -55,3 +57,7 @@ rule all:
     """Everything that the run makes."""
     input:
         EVERYTHING,
+
+
+onerror:
+    failures.outdate(workflow, STARTED)

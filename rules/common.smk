@@ -1,5 +1,5 @@
 # What the rules' files share: where inputs are, and which modules a script is made of. Outputs are flagged update(): scripts
-# write them whole or not at all, so a failed job leaves what an earlier run made.
+# write them whole or not at all, so a failed job leaves what an earlier run made, dated so that the next run makes it anew.
 
 
 def code(rule_name):

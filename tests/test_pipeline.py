@@ -1,6 +1,7 @@
 """The real workflow end to end, on a tiny config: all artifacts, the same bytes twice, and no look-ahead."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -148,6 +149,7 @@ def test_what_the_model_looks_at_is_told_to_those_who_ask(done: Path, tmp_path: 
 def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: Path) -> None:
     features = done / "data" / "features" / "train" / "BTCUSDT.parquet"
     whole, before = features.read_bytes(), artifacts(done)
+    times = features.stat().st_atime, features.stat().st_mtime
     features.write_bytes(whole[:1000])
     try:
         failed = snakemake(done, *TINY, "--rerun-triggers", "code", "-R", "predict_baselines", check=False)
@@ -159,6 +161,11 @@ def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: 
         assert artifacts(done) == before | damaged
     finally:
         features.write_bytes(whole)
+        os.utime(features, times)
+    # what a failed job was to make is still to be made, though there is an earlier one
+    planned = snakemake(done, "-n", *TINY).stdout
+    assert re.search(r"^predict_baselines +\d+$", planned, re.MULTILINE)
+    assert not re.search(r"^train_tft ", planned, re.MULTILINE)
 
 
 def tape(folder: Path, poison_from: int | None) -> None:
