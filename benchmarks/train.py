@@ -130,12 +130,11 @@ def on_gpu(panel: Panel) -> bool:
 @contextmanager
 def in_float32() -> Iterator[None]:
     """All products in full: on a GPU some are in TF32 else."""
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
+    before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
-    yield
-    torch.backends.cudnn.allow_tf32 = before[0]
-    torch.set_float32_matmul_precision(before[1])
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+    torch.set_float32_matmul_precision(before)
 
 
 class RandomWindows(Dataset):
@@ -163,10 +162,9 @@ class Stock(tft.QuantileTFT):
     def mean_loss(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss of tft.QuantileTFT.losses: said [n, horizon, levels], target [n, horizon]."""
         error = target.unsqueeze(-1) - said
-        levels, steps = (
-            torch.tensor(list(x), device=error.device) for x in (self.loss.quantiles, range(error.shape[1]))
-        )
-        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * (steps + 1).sqrt()).mean()
+        levels = torch.tensor(self.loss.quantiles, device=error.device)
+        root_h = torch.arange(1, error.shape[1] + 1, device=error.device).sqrt()
+        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: Clock looks."""

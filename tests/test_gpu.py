@@ -1,5 +1,6 @@
 """Training on a GPU is the training on the CPU: the same forecasts, gradients and rules, from a captured step."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,11 @@ def frames() -> list[pd.DataFrame]:
 
 
 @pytest.fixture(autouse=True)
-def full_precision() -> Any:
-    """Compared with the CPU, so all of it in float32; as it was, afterwards."""
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
+def full_precision() -> Iterator[None]:
+    """Compared with the CPU, so all of it in float32."""
     torch.set_float32_matmul_precision("highest")
-    yield
-    torch.backends.cudnn.allow_tf32 = before[0]
-    torch.set_float32_matmul_precision(before[1])
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 def panel_on(device: str, frames: list[pd.DataFrame]) -> Panel:
@@ -67,7 +65,7 @@ def without_dropout(network: tft.QuantileTFT) -> tft.QuantileTFT:
 def test_a_captured_step_gives_each_batch_its_own_loss_and_gradients(frames: list[pd.DataFrame]) -> None:
     network, reference = (without_dropout(network_for(frames)) for _ in range(2))
     batches = batches_of(panel_on("cuda", frames), frames)
-    step = CapturedStep(network, batches[0])
+    step = CapturedStep(network.loss_of, network.parameters(), batches[0])
     for number in (1, 2):
         loss = step.forward(batches[number]).item()
         network.zero_grad()
@@ -82,7 +80,7 @@ def test_a_captured_step_gives_each_batch_its_own_loss_and_gradients(frames: lis
 
 def test_dropout_draws_anew_at_each_replay_and_the_same_from_a_seed(frames: list[pd.DataFrame]) -> None:
     network, batches = network_for(frames).cuda().train(), batches_of(panel_on("cuda", frames), frames)
-    step = CapturedStep(network, batches[0])
+    step = CapturedStep(network.loss_of, network.parameters(), batches[0])
 
     def two(seed: int) -> list[float]:
         torch.manual_seed(seed)

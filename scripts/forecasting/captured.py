@@ -4,8 +4,8 @@ A step of a small network is more than a thousand kernels, which take longer to 
 launches them all at once.
 """
 
-from collections.abc import Iterator
-from typing import Protocol, cast
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 
@@ -14,40 +14,31 @@ from forecasting.windows import Chunks
 WARM_UPS = 3
 
 
-class Network(Protocol):
-    """What a step is captured of."""
-
-    def loss_of(self, chunks: Chunks) -> torch.Tensor:
-        """A batch's loss."""
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All weights."""
-
-
 class CapturedStep:
-    """A network's loss of a batch and its gradients, recorded once and replayed for each batch.
+    """The loss of a batch and its gradients, recorded once and replayed for each batch.
 
     All batches have the shape of the one that it is captured with. Dropout draws anew at each replay.
     """
 
-    def __init__(self, network: Network, batch: Chunks) -> None:
-        """network: on a GPU. batch: is held, and written over by what is replayed."""
+    def __init__(
+        self, loss_of: Callable[[Chunks], torch.Tensor], weights: Iterable[torch.nn.Parameter], batch: Chunks
+    ) -> None:
+        """weights: those of `loss_of`, on a GPU. batch: is held, and written over by what is replayed."""
+        weights = list(weights)
         self.batch, self.graph = batch, torch.cuda.CUDAGraph()
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             for _ in range(WARM_UPS):
-                network.loss_of(batch).backward()
+                loss_of(batch).backward()
         here.wait_stream(aside)
         # gradients that are not there yet are written by the graph, not added to
-        network.zero_grad(set_to_none=True)
+        for weight in weights:
+            weight.grad = None
         with torch.cuda.graph(self.graph):
-            self.loss = network.loss_of(batch)
+            self.loss = loss_of(batch)
             self.loss.backward()
-        self.gradients = [(weight, weight.grad) for weight in network.parameters() if weight.grad is not None]
+        self.gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
 
     def forward(self, batch: Chunks) -> torch.Tensor:
         """The batch's loss; its gradients are computed too."""

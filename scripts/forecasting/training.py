@@ -123,7 +123,7 @@ class Captures(Callback):
         """Capture."""
         if pl_module.device.type == "cuda":
             network = cast(QuantileTFT, pl_module)
-            network.captured = CapturedStep(network, self.windows[0])
+            network.captured = CapturedStep(network.loss_of, network.parameters(), self.windows[0])
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Give its memory back."""
