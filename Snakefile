@@ -9,12 +9,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from common.errors import UserError
-from dag import failures, pods, slurm
+from dag.patches import failures, kubernetes, slurm
 from dag.image import ImageError, check_image, open_to_containers
 from dag.settings import resolve_all
 
 STARTED = time.time()
-pods.mend()
+kubernetes.mend()
 slurm.mend()
 if not os.access(".snakemake" if Path(".snakemake").exists() else ".", os.W_OK):
     sys.exit(f"config: {Path.cwd()}: cannot be written; make it writable, or give another folder: --directory")

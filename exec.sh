@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Flags for those who know the stages and not snakemake: `./exec.sh --help`. scripts/dag/flags.py checks them, sees to the
+# Flags for those who know the stages and not snakemake: `./exec.sh --help`. scripts/dag/cli.py checks them, sees to the
 # environment, prints the one snakemake call that they mean, and becomes it.
 set -euo pipefail
 
@@ -9,4 +9,4 @@ command -v "$python" >/dev/null || {
   echo "exec.sh: there is no $python; install Python 3.11 or later, or name yours: PYTHON=python3.12 ./exec.sh …" >&2
   exit 2
 }
-exec "$python" scripts/dag/flags.py "$@"
+exec "$python" scripts/dag/cli.py "$@"

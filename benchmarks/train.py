@@ -45,9 +45,11 @@ from pytorch_forecasting import TimeSeriesDataSet  # noqa: E402
 from torch.utils.data import DataLoader, Dataset, TensorDataset  # noqa: E402
 
 from common.errors import UserError  # noqa: E402
-from forecasting import tft, training  # noqa: E402
 from forecasting.folds import training_origins  # noqa: E402
-from forecasting.windows import Panel, Split, feature_columns, fit_scaler  # noqa: E402
+from forecasting.tft import network as tft  # noqa: E402
+from forecasting.tft import training  # noqa: E402
+from forecasting.tft.datasets import Split  # noqa: E402
+from forecasting.tft.panel import Panel, feature_columns, fit_scaler  # noqa: E402
 from market import indicators  # noqa: E402
 from market.intervals import MINUTE, parse_time  # noqa: E402
 from market.replay import Replay  # noqa: E402

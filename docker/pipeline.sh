@@ -33,7 +33,7 @@ done
 
 # a wrong flag starts no container; on a host without Python, the first container says so
 if command -v "$python" >/dev/null; then
-  "$python" scripts/dag/flags.py --check --fetch "$@" >/dev/null
+  "$python" scripts/dag/cli.py --check --fetch "$@" >/dev/null
 fi
 docker info >/dev/null 2>&1 || fail 2 "no Docker engine answers; install or start one, and be in the group that may use it"
 docker compose version >/dev/null 2>&1 || fail 2 "docker has no compose; install its plugin (docker-compose-plugin)"

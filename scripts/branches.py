@@ -5,7 +5,7 @@ from typing import Any
 
 from common.files import read_json, write_text
 from common.job import job
-from summary import percent, share
+from common.text import percent, share
 from trading.settlement import result
 
 

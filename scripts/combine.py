@@ -10,11 +10,12 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_json, write_parquet
 from common.job import job, say
-from forecasting import calibration, combination
+from forecasting.ensemble import conformal as calibration
+from forecasting.ensemble import weights as combination
+from forecasting.losses import pinball
 from forecasting.members import RANDOM_WALK
-from forecasting.outcomes import log_closes, outcomes
 from forecasting.quantiles import Forecasts, forecast_table, read_forecasts
-from forecasting.scoring import pinball
+from forecasting.realised import log_closes, outcomes
 from market.intervals import step_ms
 
 

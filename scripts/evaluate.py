@@ -12,12 +12,23 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, write_csv, write_json
 from common.job import job, say
-from forecasting.comparison import hac_lags, make_panel
+from forecasting.evaluation.scores import (
+    CELL,
+    FIGURES,
+    Market,
+    by_fold,
+    naive_scale,
+    pit_shares,
+    pool,
+    score_runs,
+    scored,
+)
+from forecasting.evaluation.significance import make_panel
+from forecasting.evaluation.verdict import compare
 from forecasting.folds import Fold, make_fold
+from forecasting.hac import hac_lags
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
-from forecasting.outcomes import log_closes
-from forecasting.scores import CELL, FIGURES, Market, by_fold, naive_scale, pit_shares, pool, score_runs, scored
-from forecasting.verdict import compare
+from forecasting.realised import log_closes
 from market.intervals import iso, step_ms
 
 

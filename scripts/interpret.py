@@ -6,12 +6,12 @@ import torch
 
 from common.files import read_json, read_parquet, write_csv
 from common.job import job, say
-from forecasting import checkpoint, correction
+from forecasting.bars import first_bar, read_bars
 from forecasting.folds import fold_origins, make_fold, validation_fold
 from forecasting.regimes import REGIMES, regimes
-from forecasting.tft import QuantileTFT
-from forecasting.volatility import first_bar, read_bars
-from forecasting.windows import Panel, feature_columns
+from forecasting.tft import checkpoint, correction
+from forecasting.tft.network import QuantileTFT
+from forecasting.tft.panel import Panel, feature_columns
 from market.intervals import step_ms
 
 MOST = 600  # windows that are looked at, all symbols together

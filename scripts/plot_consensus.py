@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.figures import BLACK, GREEN, GREY, ORANGE, VERMILLION, fan, moments, new_figure, save, utc_axis
 from common.files import read_csv, read_json
 from common.job import job
 from market.candles import read_candles
 from market.intervals import MINUTE, parse_time, step_ms
+from plotting.style import BLACK, GREEN, GREY, ORANGE, VERMILLION, fan, moments, new_figure, save, utc_axis
 from trading.decision import BUY
 from trading.settlement import closes_from, result
 

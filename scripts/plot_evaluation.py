@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from common.figures import GREY, INK, legend_below, member_line, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
 from forecasting.members import MODELS, ORACLE, RANDOM_WALK, called
+from plotting.style import GREY, INK, legend_below, member_line, new_figure, save
 
 NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 

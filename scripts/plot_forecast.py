@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.figures import BLACK, GREY, VERMILLION, fan, moments, new_figure, save, utc_axis
 from common.files import read_json, read_parquet
 from common.job import job
 from market.candles import read_candles
 from market.intervals import iso, step_ms
+from plotting.style import BLACK, GREY, VERMILLION, fan, moments, new_figure, save, utc_axis
 from trading.settlement import closes_from
 
 MOST = 6  # panels that a page holds

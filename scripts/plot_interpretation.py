@@ -5,11 +5,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from common.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, legend_below, new_figure, save
 from common.files import read_csv, read_json
 from common.job import job
 from forecasting.regimes import REGIMES
 from market.intervals import iso
+from plotting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, legend_below, new_figure, save
 
 COLORS = dict(zip(REGIMES, (SKY, BLUE, VERMILLION), strict=True))
 SYMBOL_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)

@@ -9,12 +9,12 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
-from forecasting import baselines
-from forecasting.baselines import Member, Settings, Track
+from forecasting.bars import Bars, TooShortError, first_bar, read_bars
+from forecasting.baselines import simple as baselines
+from forecasting.baselines.interface import Member, Settings, Track
 from forecasting.folds import fold_origins, make_fold, validation_fold
 from forecasting.members import RANDOM_WALK
 from forecasting.quantiles import forecast_table, no_forecasts
-from forecasting.volatility import Bars, TooShortError, first_bar, read_bars
 from market.intervals import iso, season_bars, step_ms
 
 # forecasts [origins, horizon, levels] of each symbol
@@ -128,8 +128,8 @@ def forecast(
 def members() -> dict[str, Panel]:
     """Every baseline by name."""
     # their libraries take a second each to import
-    from forecasting.boosting import lightgbm_quantiles
-    from forecasting.garch import garch_fhs
+    from forecasting.baselines.boosting import lightgbm_quantiles
+    from forecasting.baselines.garch import garch_fhs
 
     alone: list[Member] = [
         baselines.random_walk,

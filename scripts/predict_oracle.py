@@ -13,10 +13,11 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
-from forecasting.baselines import relative_quantiles
+from forecasting.bars import Bars
+from forecasting.baselines.fhs import relative_quantiles
+from forecasting.baselines.har import FLOOR
 from forecasting.folds import make_fold
 from forecasting.quantiles import forecast_table
-from forecasting.volatility import FLOOR, Bars
 from market.candles import read_candles
 from market.intervals import parse_time, step_ms
 from market.simulated import Simulated

@@ -9,12 +9,13 @@ import torch
 from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
-from forecasting import checkpoint, correction, tft
-from forecasting.checkpoint import Trained
+from forecasting.bars import TooShortError, first_bar, read_bars
 from forecasting.folds import fold_origins, make_fold, validation_fold
 from forecasting.quantiles import average, forecast_table, no_forecasts, read_forecasts
-from forecasting.volatility import TooShortError, first_bar, read_bars
-from forecasting.windows import Panel, feature_columns
+from forecasting.tft import checkpoint, correction
+from forecasting.tft import network as tft
+from forecasting.tft.checkpoint import Trained
+from forecasting.tft.panel import Panel, feature_columns
 from market.intervals import step_ms
 
 

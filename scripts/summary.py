@@ -5,6 +5,7 @@ from typing import Any
 
 from common.files import read_json, write_text
 from common.job import job
+from common.text import percent, share
 from forecasting.members import ORACLE, RANDOM_WALK
 from trading.settlement import result
 
@@ -63,16 +64,6 @@ def hit(audit: Mapping[str, Any]) -> str:
     inside = f"{share(audit['inside_90'])} of the closes in the 90 % interval"
     error = audit["forecast_error_pct"]
     return inside if error is None else f"{inside}; median {error:+.3f} % off at the sale"
-
-
-def percent(value: float | None) -> str:
-    """A share of one as signed percent."""
-    return "unknown" if value is None else f"{100 * value:+.2f} %"
-
-
-def share(value: float | None) -> str:
-    """A share of one as percent."""
-    return "unknown" if value is None else f"{100 * value:.1f} %"
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import torch
 
 from common.files import digest, read_json, write_csv
 from common.job import job, say
-from forecasting import checkpoint, training
+from forecasting.bars import TooShortError
 from forecasting.folds import make_fold
-from forecasting.training_set import training_set, untrained
-from forecasting.volatility import TooShortError
+from forecasting.tft import checkpoint, training
+from forecasting.tft.training_set import training_set, untrained
 from market.intervals import iso, step_ms
 
 

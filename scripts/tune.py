@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial
 from common.errors import UserError
 from common.files import digest, read_json, write_csv, write_text
 from common.job import job, say
-from forecasting import search, training
 from forecasting.folds import make_fold
 from forecasting.members import TFT
-from forecasting.training_set import TrainingSet, training_set, untrained
+from forecasting.tft import training
+from forecasting.tft import tuning as search
+from forecasting.tft.training_set import TrainingSet, training_set, untrained
 from market.intervals import iso, step_ms
 
 

@@ -14,7 +14,8 @@ from snakemake.utils import update_config
 from common.errors import UserError
 from common.secrets import secret_in
 from dag.image import ROOT, sif_name
-from forecasting.members import BASE, HAR_WINDOWS, RANDOM_WALK, TFT
+from forecasting.baselines.har import HAR_WINDOWS
+from forecasting.members import BASE, RANDOM_WALK, TFT
 from market.intervals import DAY, MINUTE, parse_time, season_bars, step_ms
 from market.symbols import slug
 from market.warmup import warm_up

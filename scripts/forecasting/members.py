@@ -10,8 +10,6 @@ ORACLE = "oracle"
 RANDOM_WALK = "random_walk"
 HAR = "har_fhs"
 BASE = "lhar_fhs"
-# windows without overlap that a HAR is fitted on, at least
-HAR_WINDOWS = 20
 BASELINES = (
     RANDOM_WALK,
     "ewma",

@@ -417,6 +417,6 @@ def _aggregate(bars: Array) -> Array:
 
 
 def _refuse(kind: str, message: str) -> NoReturn:
-    from ccxt.base import errors  # slow to import, and needed for errors alone
+    from ccxt.base import errors
 
     raise getattr(errors, kind)(message)

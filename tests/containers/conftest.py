@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import TINY, call, copy_project, lacking
-from workflow import ROOT, snakemake
+from support.engines import TINY, call, copy_project, lacking
+from support.workflow import ROOT, snakemake
 
 
 @pytest.fixture(scope="session")

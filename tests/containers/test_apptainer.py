@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import TINY, call, copy_project
-from workflow import ROOT, artifacts, differing, snakemake
+from support.engines import TINY, call, copy_project
+from support.workflow import ROOT, artifacts, differing, snakemake
 
 MARK = """
 import os, pathlib

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engines import call, copy_project
-from workflow import ROOT, artifacts, differing
+from support.engines import call, copy_project
+from support.workflow import ROOT, artifacts, differing
 
 STAGES = ["stage_fetch", "stage_process", "stage_predict", "stage_evaluate", "stage_consensus"]
 SERVICES = [*STAGES, "fetch", "features", "train", "eval", "full", "consensus_live", "consensus_eval", "pipeline"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engines import call
-from workflow import ROOT
+from support.engines import call
+from support.workflow import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dag.image import INPUTS, ImageError, check_image, sif_name
-from engines import call, copy_project
-from workflow import ROOT
+from support.engines import call, copy_project
+from support.workflow import ROOT
 
 
 def inspect(image: str) -> dict:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import lacking
-from workflow import ROOT, artifacts, differing, snakemake
+from support.engines import lacking
+from support.workflow import ROOT, artifacts, differing, snakemake
 
 TINY = ["--configfile", str(ROOT / "config" / "tiny.yaml")]
 SLURM = ["--profile", str(ROOT / "profiles" / "slurm")]

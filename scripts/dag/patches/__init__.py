@@ -1,0 +1,1 @@
+"""What Snakemake and its plugins get wrong, patched until they mend it."""

@@ -1,0 +1,1 @@
+"""The baselines: each member's mathematics over plain arrays."""

@@ -1,0 +1,1 @@
+"""How members become the ensemble: their weights and its calibration."""

@@ -1,0 +1,1 @@
+"""What forecasts are worth: scores, significance, verdict."""

@@ -1,0 +1,1 @@
+"""The Temporal Fusion Transformer: its windows, network, training and checkpoints."""

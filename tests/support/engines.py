@@ -1,0 +1,59 @@
+"""Calls as a user makes them, and the project's files in a folder of their own, as a clone would hold them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.workflow import ROOT
+
+TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
+
+
+def lacking(what: str) -> None:
+    """Skip, or fail where everything must run."""
+    if os.environ.get("FORECAST_REQUIRE_ENGINES"):
+        pytest.fail(f"{what}; FORECAST_REQUIRE_ENGINES is set")
+    pytest.skip(f"NOT RUN: {what}")
+
+
+def call(command: list[str], folder: Path = ROOT, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, in `folder`, with this Python's own programs found first, and no .venv set up."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # what a `make` around the tests hands down is not the user's
+    own = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
+    environment = {**own, "PATH": path, "SKIP_VENV": "1", **env}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    return done
+
+
+def copy_project(folder: Path, tiny: bool) -> Path:
+    """The project's files, as a clone holds them; `tiny` edits config/config.yaml to the size of config/tiny.yaml.
+
+    A wheel that the user has put in wheels/ comes along: what is built of the copy is what is built here.
+    """
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for wheel in (ROOT / "wheels").glob("*.whl"):
+        shutil.copy2(wheel, folder / "wheels" / wheel.name)
+    if tiny:
+        config = folder / "config" / "config.yaml"
+        merged = merge(yaml.safe_load(config.read_text()), yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
+        config.write_text(yaml.safe_dump(merged))
+    return folder
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, sections merged, as Snakemake merges config files."""
+    nested = {key: merge(below[key], value) for key, value in above.items() if isinstance(value, dict)}
+    return {**below, **above, **nested}

@@ -1,0 +1,201 @@
+"""Season and HAR on markets whose volatility is known; no look-ahead; long intervals, frozen and short histories."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.bars import Bars, TooShortError
+from forecasting.baselines import simple as baselines
+from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_har, fit_season
+from forecasting.baselines.interface import Member, Settings
+from forecasting.losses import covered, pinball
+from market.intervals import DAY, MINUTE, season_bars, step_ms
+from support.markets import START, Market, poisoned
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+HORIZON = 12
+FIVE = 5 * MINUTE
+LEVERAGE = pytest.mark.parametrize("leverage", [False, True])
+
+
+def settings(step: int, horizon: int = HORIZON) -> Settings:
+    return Settings(horizon, LEVELS, season_bars(step), ewma_halflife=20, drift_halflife=60)
+
+
+def test_a_bar_s_variance_is_the_mean_of_squared_return_and_parkinson() -> None:
+    frame = Market().candles(50, seed=1).drop(index=20)
+    bars = Bars.of(frame, MINUTE)
+    high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
+    ranged = np.log(high / low) ** 2 / (4 * np.log(2))
+    moved = np.diff(np.log(close), prepend=np.nan) ** 2
+    expected = (moved + ranged) / 2
+    # there is no return where a run begins
+    expected[[0, 20]] = ranged[[0, 20]]
+    np.testing.assert_allclose(bars.variance, expected)
+    assert np.unique(bars.segment).tolist() == [0, 1]
+
+
+def test_season_by_hand() -> None:
+    season = Season(slots=np.array([0.5, 1.5]), days=np.ones(7))
+    quarter = DAY // 4
+    assert season.at(quarter * np.arange(5)).tolist() == [0.5, 0.5, 1.5, 1.5, 0.5]
+    # the bars that open at 6, 12, 18 and 24 o'clock
+    assert season.ahead(np.array([0]), quarter, 4).tolist() == [[0.5, 2.0, 3.5, 4.0]]
+    days = Season(slots=np.ones(1), days=np.arange(7.0))
+    # START is a Monday
+    assert days.at(START + DAY * np.arange(8)).tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+
+
+def test_the_season_is_found() -> None:
+    market = Market(memory=0.97, noise=0.05, swing=0.6, weekend=0.5, step=FIVE)
+    season = fit_season(Bars.of(market.candles(90 * 288, seed=2), FIVE))
+    assert len(season.slots) == 96
+    slots = 1 + 0.6 * np.sin(2 * np.pi * (np.arange(96) + 0.5) / 96)
+    np.testing.assert_allclose(season.slots, slots, atol=0.15)
+    assert np.corrcoef(season.slots, slots)[0, 1] > 0.98
+    assert season.days[5] / season.days[0] == pytest.approx(0.5, rel=0.25)
+    assert season.slots.mean() == pytest.approx(1)
+    assert season.days.mean() == pytest.approx(1)
+
+
+def test_no_season_is_found_where_there_is_none() -> None:
+    season = fit_season(Bars.of(Market(memory=0.0, noise=0.0, step=FIVE).candles(90 * 288, seed=3), FIVE))
+    np.testing.assert_allclose(season.slots, 1, atol=0.15)
+    np.testing.assert_allclose(season.days, 1, atol=0.05)
+
+
+def test_one_wild_day_makes_no_season() -> None:
+    frame = Market(memory=0.0, noise=0.0, step=FIVE).candles(60 * 288, seed=4)
+    bars = Bars.of(frame, FIVE)
+    wild = bars.variance.copy()
+    wild[2 * 288 : 2 * 288 + 72] *= 10_000  # a morning
+    spoilt = fit_season(replace(bars, variance=wild))
+    assert np.abs(spoilt.slots[:24] - fit_season(bars).slots[:24]).max() < 0.15
+
+
+def test_weekends_need_two_of_them() -> None:
+    market = Market(memory=0.0, noise=0.0, weekend=0.2, step=60 * MINUTE)
+    one, two = (fit_season(Bars.of(market.candles(24 * days, seed=5), market.step)).days for days in (7, 14))
+    assert one.tolist() == [1.0] * 7
+    assert two[5] / two[0] == pytest.approx(0.2, rel=0.3)
+
+
+MARKET = Market(memory=0.985, noise=0.25, swing=0.6, weekend=0.6, step=FIVE)
+KNOWN, TESTED = 70 * 288, 25 * 288
+
+
+@pytest.fixture(scope="module")
+def market_bars() -> Bars:
+    return Bars.of(MARKET.candles(KNOWN + TESTED, seed=6), FIVE)
+
+
+@LEVERAGE
+def test_har_recovers_a_log_autoregression_with_a_season(market_bars: Bars, leverage: bool) -> None:
+    har = fit_har(market_bars.before(int(market_bars.timestamp[KNOWN])), HORIZON, leverage)
+    rows = np.arange(KNOWN, KNOWN + TESTED - HORIZON)
+    said = np.log(har.scale(har.regressors(market_bars)[rows], market_bars.timestamp[rows], FIVE))
+    truth = np.log(MARKET.expected(rows, MARKET.log_variance(KNOWN + TESTED, seed=6), HORIZON))
+    # the bars show their variance with noise, so not all of R² can be had
+    for step in (0, HORIZON - 1):
+        gap = said[:, step] - truth[:, step]
+        assert 1 - gap.var() / truth[:, step].var() > 0.85
+    # deviations are proportional to the truth: the season's amplitude, too, is right
+    slope = np.polyfit(said[:, -1], truth[:, -1], 1)[0]
+    assert slope == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("member", [baselines.har_fhs, baselines.lhar_fhs])
+def test_har_beats_ewma_and_covers_what_it_says(market_bars: Bars, member: Member) -> None:
+    history = market_bars.before(int(market_bars.timestamp[KNOWN]))
+    origins = np.arange(KNOWN, KNOWN + TESTED - HORIZON, 3)
+    came = market_bars.paths(origins, HORIZON)
+    har, ewma = (own(history, market_bars, origins, settings(FIVE)) for own in (member, baselines.ewma_fhs))
+    losses = [pinball(came, forecast, LEVELS).mean() for forecast in (har, ewma)]
+    assert losses[0] < 0.99 * losses[1]
+    assert covered(came, har[..., 0], har[..., 4]).mean() == pytest.approx(0.9, abs=0.02)
+    assert covered(came, har[..., 1], har[..., 3]).mean() == pytest.approx(0.5, abs=0.03)
+
+
+@LEVERAGE
+def test_a_row_s_regressors_are_blind_to_later_bars(leverage: bool) -> None:
+    frame = MARKET.candles(2000, seed=7).drop(index=range(900, 930))
+    bars, row = Bars.of(frame, FIVE), 1500
+    har = fit_har(bars.before(int(bars.timestamp[1000])), HORIZON, leverage)
+    other = Bars.of(poisoned(frame, int(bars.timestamp[row])), FIVE)
+    before, after = har.regressors(bars), har.regressors(other)
+    assert before[: row + 1].tobytes() == after[: row + 1].tobytes()
+    assert (before[row + 1 :] != after[row + 1 :]).any(axis=1).all()
+
+
+@LEVERAGE
+def test_the_har_is_fitted_on_nothing_but_the_bars_it_is_given(leverage: bool) -> None:
+    frame = MARKET.candles(2000, seed=8)
+    end = int(frame["timestamp"][1200])
+    one, two = (fit_har(Bars.of(own, FIVE).before(end), HORIZON, leverage) for own in (frame, poisoned(frame, end - 1)))
+    assert one.coefficients.tobytes() == two.coefficients.tobytes()
+
+
+def test_scales_reach_no_further_than_a_quarter_of_the_history() -> None:
+    bars = Bars.of(MARKET.candles(4 * 24 * HORIZON, seed=9), FIVE)
+    assert fit_har(bars, HORIZON, leverage=False).scales == tuple(k * HORIZON for k in SCALES[:5])
+    assert len(fit_har(bars, HORIZON, leverage=True).centre) == 5 + 3
+
+
+@pytest.mark.parametrize("interval, slots", [("4h", 6), ("1d", 1), ("3d", 1), ("7d", 1)])
+@LEVERAGE
+def test_long_intervals(interval: str, slots: int, leverage: bool) -> None:
+    step, rows = step_ms(interval), 1600
+    market = Market(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, step=step)
+    bars = Bars.of(market.candles(rows, seed=10), step)
+    history = bars.before(int(bars.timestamp[rows * 3 // 4]))
+    season = fit_season(history)
+    assert len(season.slots) == slots
+    if step <= DAY:
+        assert season.days[5] / season.days[0] == pytest.approx(0.3, rel=0.3)
+    else:
+        assert season.days.tolist() == [1.0] * 7
+    origins = np.arange(rows * 3 // 4, rows - 5)
+    member = baselines.lhar_fhs if leverage else baselines.har_fhs
+    forecast = member(history, bars, origins, settings(step, horizon=5))
+    inside = covered(bars.paths(origins, 5), forecast[..., 0], forecast[..., 4]).mean()
+    assert inside == pytest.approx(0.9, abs=0.07)
+
+
+@LEVERAGE
+def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
+    frame = MARKET.candles(3000, seed=11)
+    still = slice(1000, 1600)
+    frame.loc[1000:1599, ["open", "high", "low", "close"]] = frame["close"][999]
+    frame.loc[1000:1599, "volume"] = 0.0
+    bars = Bars.of(frame, FIVE)
+    assert (bars.variance[still] == 0).all()
+    har = fit_har(bars, HORIZON, leverage)
+    regressors = har.regressors(bars)
+    assert np.isfinite(regressors).all()
+    scale = har.scale(regressors, bars.timestamp, FIVE)
+    assert np.isfinite(scale).all()
+    # a frozen market is calm, and its deviation no less than the floor's
+    assert 0 < scale[1599, -1] < 0.5 * np.median(scale[:, -1])
+    assert har.floor == pytest.approx(FLOOR * (bars.variance / har.season.at(bars.timestamp)).mean())
+
+
+@LEVERAGE
+def test_a_short_history_is_told(leverage: bool) -> None:
+    frame = MARKET.candles(HAR_WINDOWS * HORIZON + HORIZON, seed=12)
+    assert fit_har(Bars.of(frame, FIVE), HORIZON, leverage).coefficients.shape[1] == HORIZON
+    short = Bars.of(frame.iloc[: HAR_WINDOWS * HORIZON - 1], FIVE)
+    with pytest.raises(TooShortError, match="^18 windows of 12 bars, of 20 needed$"):
+        fit_har(short, HORIZON, leverage)
+    broken = Bars.of(pd.concat([frame.iloc[k : k + 12] for k in range(0, 200, 14)]), FIVE)
+    with pytest.raises(TooShortError, match="^0 windows of 12 bars"):
+        fit_har(broken, HORIZON, leverage)
+
+
+@LEVERAGE
+def test_a_history_without_a_move_is_told(leverage: bool) -> None:
+    frame = MARKET.candles(1000, seed=13)
+    frame[["open", "high", "low", "close"]] = 100.0
+    with pytest.raises(TooShortError, match="^the price never moves$"):
+        fit_har(Bars.of(frame, FIVE), HORIZON, leverage)

@@ -1,0 +1,251 @@
+"""Who is heard and with what weight, by validation alone; a consensus calibrated by what had come, and by no more."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from combine import combine
+from common.errors import UserError
+from common.files import read_parquet, write_parquet
+from forecasting.ensemble import conformal as calibration
+from forecasting.ensemble import weights as combination
+from forecasting.losses import pinball
+from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts
+from forecasting.realised import log_closes, outcomes
+from market.intervals import MINUTE
+from support.markets import START, candles, poisoned
+
+LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
+HORIZON, ROWS = 4, 2400
+# a bar's deviation, of each symbol
+DEVIATION = {"A": 1e-3, "B": 2e-2}
+SETTINGS = {"weights": "equal", "tolerance": 0.002, "window": 300, "strength": 0.5}
+
+
+def test_heard_is_who_exceeds_the_smallest_loss_by_the_tolerance_at_most() -> None:
+    losses = {"walk": 1.0, "b": 0.5, "a": 0.501, "c": 0.5011}
+    assert combination.heard(losses, 0.002) == ["a", "b"]
+    assert combination.heard(losses, 0.0) == ["b"]
+    assert combination.heard(losses, 1.0) == ["a", "b", "c", "walk"]
+    assert combination.equal_weights(["a", "b", "c", "d"]) == dict.fromkeys("abcd", 0.25)
+
+
+def spread(scale: float, rows: int) -> np.ndarray:
+    """Gaussian quantiles [rows, horizon, levels] of deviation `scale` · √h."""
+    return np.tile(scale * np.sqrt(np.arange(1, HORIZON + 1))[:, None] * NORMAL, (rows, 1, 1))
+
+
+def test_simplex_weights_meet_the_known_optimum() -> None:
+    """Of a forecast half as wide and one half as wide again, equal shares are right; of others, what adds up to 1."""
+    rows = 20_000
+    actual = np.random.default_rng(1).standard_normal((rows, HORIZON)) * np.sqrt(np.arange(1, HORIZON + 1))
+    for narrow, wide in ((0.5, 1.5), (0.5, 3.0), (0.9, 1.9)):
+        told = {"narrow": spread(narrow, rows), "wide": spread(wide, rows)}
+        weights = combination.simplex_weights(told, actual, np.ones(rows), LEVELS)
+        assert weights["wide"] == pytest.approx((1 - narrow) / (wide - narrow), abs=0.05)
+        assert sum(weights.values()) == pytest.approx(1)
+    # where all are too wide the narrowest is alone
+    told = {"a": spread(3.0, rows), "b": spread(2.0, rows)}
+    assert combination.simplex_weights(told, actual, np.ones(rows), LEVELS) == {"b": 1.0}
+
+
+def test_simplex_weights_do_not_depend_on_a_symbol_s_unit() -> None:
+    actual = np.random.default_rng(2).standard_normal((500, HORIZON))
+    told = {"a": spread(0.4, 500), "b": spread(1.2, 500)}
+    unit = np.where(np.arange(500) % 2, 1.0, 100.0)
+    scaled = {name: own * unit[:, None, None] for name, own in told.items()}
+    one = combination.simplex_weights(told, actual, np.ones(500), LEVELS)
+    two = combination.simplex_weights(scaled, actual * unit[:, None], unit, LEVELS)
+    assert one == pytest.approx(two, abs=2e-3)
+
+
+def test_simplex_weights_are_no_worse_than_any_others() -> None:
+    random = np.random.default_rng(3)
+    actual = random.standard_normal((800, HORIZON))
+    told = {
+        name: np.sort(spread(s, 800) + 0.3 * random.standard_normal((800, 1, 1)))
+        for name, s in zip("abc", (0.3, 0.6, 1.5), strict=True)
+    }
+    weights = combination.simplex_weights(told, actual, np.ones(800), LEVELS)
+
+    def loss(own: Mapping[str, float]) -> float:
+        return float(pinball(actual, combination.weighted(told, own), LEVELS).mean())
+
+    others = [dict(zip("abc", own, strict=True)) for own in random.dirichlet(np.ones(3), 200)]
+    assert loss(weights) <= min(map(loss, others)) + 1e-6
+
+
+@dataclass(frozen=True)
+class Run:
+    """Members' forecasts on disk, each Gaussian, `members` times as wide as the market."""
+
+    folder: Path
+
+    def write(
+        self,
+        members: Mapping[str, float | None],
+        frames: Mapping[str, pd.DataFrame],
+        late: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """Arguments of the rule. A member of None sits out; late: the widths after validation, where they differ."""
+        given: dict[str, Any] = {"forecasts": [], "validation": []}
+        times = START + MINUTE * np.arange(ROWS)
+        # validation, a gap, then the test
+        spans = {"validation": times[200:1400:2], "forecasts": times[1500 : ROWS - HORIZON - 20 : 2]}
+        for kind, origin in spans.items():
+            for name, width in ({**members, **(late or {})} if kind == "forecasts" else members).items():
+                path = self.folder / kind / f"{name}.parquet"
+                own = origin[:0] if width is None else origin
+                told = [spread(deviation * (width or 1), len(own)) for deviation in DEVIATION.values()]
+                write_parquet(path, forecast_table(list(DEVIATION), [own] * 2, told, LEVELS))
+                given[kind].append(str(path))
+        given["candles"] = [str(self.folder / "candles" / f"{name}.parquet") for name in frames]
+        for path, frame in zip(given["candles"], frames.values(), strict=True):
+            write_parquet(path, frame)
+        return given | {
+            "output": str(self.folder / "consensus.parquet"),
+            "weights": str(self.folder / "weights.json"),
+            "live_candles": [],
+            "interval": "1m",
+            "horizon": HORIZON,
+            "levels": LEVELS,
+            "settings": SETTINGS,
+        }
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    times = START + MINUTE * np.arange(ROWS)
+    return {name: candles(times, np.full(ROWS, d), seed) for seed, (name, d) in enumerate(DEVIATION.items())}
+
+
+def read_weights(given: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(Path(given["weights"]).read_text())
+
+
+def consensus(given: Mapping[str, Any]) -> np.ndarray:
+    return read_forecasts(given["output"], HORIZON, LEVELS).quantiles
+
+
+def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
+    frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    widths = {"random_walk": 2.0, "ewma": 0.98, "har_fhs": 1.02, "tft": 0.3}
+    given = Run(tmp_path).write(widths, frames)
+    combine(**given)
+    said = read_weights(given)
+    assert said["weights"] == {"ewma": 0.5, "har_fhs": 0.5}
+    assert said["settings"] == SETTINGS
+    # losses by hand: of each forecast, in units of the walk's mean at its symbol
+    closes, relative = log_closes(given["candles"]), []
+    for symbol, deviation in DEVIATION.items():
+        origin = START + MINUTE * np.arange(200, 1400, 2)
+        came = outcomes(closes[symbol], origin, MINUTE, HORIZON)
+        loss = {name: pinball(came, spread(deviation * w, 600), LEVELS).mean() for name, w in widths.items()}
+        relative.append({name: value / loss["random_walk"] for name, value in loss.items()})
+    assert said["validation_loss"] == pytest.approx(pd.DataFrame(relative).mean().to_dict())
+    # calibration goes on from validation to test
+    told = read_forecasts(given["output"], HORIZON, LEVELS)
+    for symbol, rows in told.rows().items():
+        past, now = START + MINUTE * np.arange(200, 1400, 2), told.origin[rows]
+        origin = np.concatenate([past, now])
+        came = outcomes(closes[symbol], origin, MINUTE, HORIZON)
+        plain = spread(DEVIATION[symbol], len(origin))
+        whole = calibration.rolling(plain, came, origin, MINUTE, LEVELS, 300, 0.5)
+        np.testing.assert_allclose(told.quantiles[rows], whole[len(past) :], rtol=1e-12, atol=1e-10)
+        assert not np.allclose(told.quantiles[rows], plain[len(past) :], rtol=1e-3)
+
+
+def test_a_consensus_too_wide_is_narrowed_by_half(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    given = Run(tmp_path).write({"random_walk": 2.0}, frames)
+    for strength, factor in ((0.0, 1.0), (0.5, np.sqrt(0.5)), (1.0, 0.5)):
+        combine(**given | {"settings": SETTINGS | {"strength": strength}})
+        plain = np.concatenate([spread(2 * d, len(consensus(given)) // 2) for d in DEVIATION.values()])
+        ratio = consensus(given)[..., [0, 4]] / plain[..., [0, 4]]
+        assert np.median(ratio) == pytest.approx(factor, rel=0.08)
+
+
+def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """Whoever is good only when it is tested is not heard."""
+    given = Run(tmp_path).write({"random_walk": 2.0, "ewma": 1.0, "tft": 4.0}, frames, late={"ewma": 9.0, "tft": 1.0})
+    combine(**given)
+    assert read_weights(given)["weights"] == {"ewma": 1.0}
+
+
+def test_simplex_weights_of_the_rule(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    given = Run(tmp_path).write({"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}, frames)
+    combine(**given | {"settings": SETTINGS | {"weights": "simplex", "tolerance": 9.0}})
+    weights = read_weights(given)["weights"]
+    assert sum(weights.values()) == pytest.approx(1)
+    widths = {"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}
+    assert sum(widths[name] * weight for name, weight in weights.items()) == pytest.approx(1, abs=0.07)
+
+
+def test_what_had_not_come_by_an_origin_changes_no_byte(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    # half-way through the test: the forecasts up to there know nothing of what follows
+    last = START + MINUTE * 1900
+    files = []
+    for name, own in (("clean", frames), ("spoilt", {s: poisoned(f, last) for s, f in frames.items()})):
+        given = Run(tmp_path / name).write({"random_walk": 2.0, "ewma": 1.3}, own)
+        combine(**given)
+        files.append(given)
+    clean, spoilt = (read_parquet(given["output"]) for given in files)
+    early = clean["origin"] <= last
+    pd.testing.assert_frame_equal(clean[early], spoilt[early], check_exact=True)
+    assert not clean[~early].equals(spoilt[~early])
+    assert Path(files[0]["weights"]).read_bytes() == Path(files[1]["weights"]).read_bytes()
+
+
+def test_live_candles_go_on_with_those_of_training(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    whole = Run(tmp_path / "whole").write({"random_walk": 1.5}, frames)
+    parts = Run(tmp_path / "parts").write({"random_walk": 1.5}, {s: f.iloc[:1800] for s, f in frames.items()})
+    parts["live_candles"] = [str(tmp_path / "live" / f"{s}.parquet") for s in frames]
+    for path, frame in zip(parts["live_candles"], frames.values(), strict=True):
+        write_parquet(path, frame.iloc[1700:])
+    for given in (whole, parts):
+        combine(**given)
+    assert Path(whole["output"]).read_bytes() == Path(parts["output"]).read_bytes()
+
+
+@pytest.mark.parametrize("late", [{}, {"har_fhs": 1.0}, {"ewma": None}])
+def test_who_sits_out_is_not_heard(late: dict[str, Any], frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """In validation, in the test or in both: the others are."""
+    members: dict[str, float | None] = {"random_walk": 1.1, "har_fhs": None, "ewma": 1.0, "tft": 1.01}
+    given = Run(tmp_path).write(members, frames, late)
+    combine(**given)
+    said = read_weights(given)
+    expected = ["tft"] if "ewma" in late else ["ewma", "tft"]
+    assert said["weights"] == dict.fromkeys(expected, 1 / len(expected))
+    assert sorted(said["validation_loss"]) == sorted([*expected, "random_walk"])
+
+
+@pytest.mark.parametrize("kind", ["forecasts", "validation"])
+def test_members_of_other_origins_are_refused(kind: str, frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames)
+    path = tmp_path / kind / "ewma.parquet"
+    write_parquet(path, read_parquet(path).iloc[HORIZON:])
+    said = r"^combine: ewma has other origins than random_walk; delete the forecasts and run again$"
+    with pytest.raises(UserError, match=said):
+        combine(**given)
+    assert not Path(given["output"]).exists()
+
+
+def test_a_price_that_never_moved_is_told(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """There is no loss to measure others' in, where no change was forecast for sure, and came."""
+    still = frames["B"].assign(**dict.fromkeys(["open", "high", "low", "close"], 100.0))
+    given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames | {"B": still})
+    for path in given["validation"]:
+        table = read_parquet(path)
+        table.loc[table["symbol"] == "B", quantile_columns(LEVELS)] = 0.0
+        write_parquet(path, table)
+    with pytest.raises(UserError, match=r"^combine: the price of B stands still until the test; drop it from symbols$"):
+        combine(**given)
+    assert not Path(given["output"]).exists()

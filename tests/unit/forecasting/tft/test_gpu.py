@@ -1,0 +1,145 @@
+"""Training on a GPU is the training on the CPU: the same forecasts, gradients and rules, from a captured step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from common.errors import UserError
+from forecasting.tft import network as tft
+from forecasting.tft import training
+from forecasting.tft.cuda_graph import CapturedStep
+from forecasting.tft.panel import Chunks, Panel, fit_scaler
+from market import indicators
+from market.intervals import MINUTE
+from support.candles import candles, others
+from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, Spoil, cut, learnable, network_for
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO GPU: what trains on one is not tested here")
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[pd.DataFrame]:
+    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+
+
+@pytest.fixture(autouse=True)
+def full_precision() -> Iterator[None]:
+    """Compared with the CPU, so all of it in float32."""
+    torch.set_float32_matmul_precision("highest")
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
+def panel_on(device: str, frames: list[pd.DataFrame]) -> Panel:
+    return Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON, device)
+
+
+def batches_of(panel: Panel, frames: list[pd.DataFrame]) -> training.RandomChunks:
+    return training.RandomChunks(panel, cut(frames, int(frames[0]["timestamp"].iloc[-1])).fit, MODEL, 1)
+
+
+def gradients(network: tft.QuantileTFT) -> torch.Tensor:
+    return torch.cat([p.grad.flatten().cpu() for p in network.parameters() if p.grad is not None])
+
+
+def test_forecasts_are_those_of_the_cpu(frames: list[pd.DataFrame]) -> None:
+    network, origins = network_for(frames), np.arange(100, 400, 3)
+    here = tft.predict(network, panel_on("cpu", frames), origins)
+    there = tft.predict(network.cuda(), panel_on("cuda", frames), origins)
+    torch.testing.assert_close(there, here, rtol=0, atol=1e-5)
+
+
+def without_dropout(network: tft.QuantileTFT) -> tft.QuantileTFT:
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "dropout", None), float):
+            module.dropout = 0.0
+    return network.cuda().train()
+
+
+def test_a_captured_step_gives_each_batch_its_own_loss_and_gradients(frames: list[pd.DataFrame]) -> None:
+    network, reference = (without_dropout(network_for(frames)) for _ in range(2))
+    batches = batches_of(panel_on("cuda", frames), frames)
+    step = CapturedStep(network.loss_of, network.parameters(), batches[0])
+    for number in (1, 2):
+        loss = step.forward(batches[number]).item()
+        network.zero_grad()
+        step.backward()
+        found = gradients(network)
+        reference.zero_grad()
+        expected = reference.loss_of(batches[number])
+        expected.backward()
+        assert loss == pytest.approx(expected.item(), rel=1e-5)
+        torch.testing.assert_close(found, gradients(reference), rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_draws_anew_at_each_replay_and_the_same_from_a_seed(frames: list[pd.DataFrame]) -> None:
+    network, batches = network_for(frames).cuda().train(), batches_of(panel_on("cuda", frames), frames)
+    step = CapturedStep(network.loss_of, network.parameters(), batches[0])
+
+    def two(seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        return [step.forward(batches[1]).item() for _ in range(2)]
+
+    assert two(5) == two(5)
+    assert len({*two(5), *two(6)}) == 4
+
+
+class Watch(training.Callback):
+    """Which training steps were captured."""
+
+    def __init__(self) -> None:
+        self.captured: list[bool] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Chunks, batch_idx: int) -> None:
+        self.captured.append(pl_module.captured is not None)
+
+
+def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
+    frames, watch = learnable(), Watch()
+    panel, parts = panel_on("cuda", frames), cut(frames, int(frames[0]["timestamp"].iloc[-1]))
+    network = network_for(frames)
+    tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "averaging": 0.98}
+    assert training.fit(network, panel, parts, model, 1, "test", tmp_path, [watch]).gain > 0.1
+    assert set(watch.captured) == {True}
+    assert network.captured is None
+    assert {weight.device.type for weight in network.parameters()} == {"cpu"}
+
+
+class Die(training.Callback):
+    """Ends a training in its third epoch."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 2:
+            raise UserError("died")
+
+
+def test_a_resumed_training_ends_in_the_same_weights(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    parts, panel = cut(frames, int(frames[0]["timestamp"].iloc[-1])), panel_on("cuda", frames)
+    model = MODEL | {"epochs": 4, "patience": 4}
+    whole, resumed = network_for(frames), network_for(frames)
+    training.fit(whole, panel, parts, model, 1, "test", tmp_path / "whole")
+    with pytest.raises(UserError, match="died"):
+        training.fit(network_for(frames), panel, parts, model, 1, "test", tmp_path / "resumed", [Die()])
+    training.fit(resumed, panel, parts, model, 1, "test", tmp_path / "resumed")
+    for weight, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(weight, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
+    frames: list[pd.DataFrame], tmp_path: Path
+) -> None:
+    parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
+    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower model.learning_rate"
+    with pytest.raises(UserError, match=said):
+        training.fit(network_for(frames), panel_on("cuda", frames), parts, MODEL, 1, "title", tmp_path, [Spoil()])
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert kept["epoch"] == 0
+    assert all(weight.isfinite().all() for weight in kept["state_dict"].values())

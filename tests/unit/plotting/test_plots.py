@@ -1,0 +1,144 @@
+"""The figures: real files, the same bytes twice, and every awkward run they must cope with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit import audit
+from common.files import read_json
+from consensus import consensus
+from forecasting.members import BASELINES, MODELS, ORACLE
+from plot_consensus import plot_consensus
+from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
+from plot_forecast import plot_forecast
+from plotting.style import member_line
+from support.pictures import has_badge
+from support.worlds import AS_OF, World, write_candles
+
+AWKWARD: dict[str, dict[str, Any]] = {
+    "nothing came, no skill known": {"settled": 0, "skill": None, "symbols": ["BTCUSDT"], "folds": 1},
+    "real, seven symbols, a window that ends early": {
+        "settled": 3,
+        "skill": -0.02,
+        "simulated": False,
+        "symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))],
+    },
+    "one step of a day": {"horizon": 1, "settled": 1, "interval": "1d"},
+}
+
+
+def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
+    """Decide, audit and draw all three figures into `out`; their paths."""
+    folder = world.folder
+    consensus(**world.consensus_inputs())
+    audit(**world.audit_inputs())
+    files = {name: {"png": str(out / f"{name}.png"), "pdf": str(out / f"{name}.pdf")} for name in ("ev", "fc", "co")}
+    plot_evaluation(
+        **files["ev"],
+        table=str(folder / "evaluation.csv"),
+        steps=str(folder / "evaluation_steps.csv"),
+        summary=str(world.evaluation),
+    )
+    draw_forecast(world, files["fc"], world.symbols, timefmt)
+    plot_consensus(
+        **files["co"],
+        trade=str(folder / "mock_trade.json"),
+        audit=str(folder / "mock_eval.json"),
+        path=str(folder / "forecast_path.csv"),
+        candles=str(world.candles("BTCUSDT")),
+        settle=str(world.settle("BTCUSDT")),
+        interval=world.interval,
+        timefmt=timefmt,
+        pad_min=60,
+    )
+    return [Path(path) for kinds in files.values() for path in kinds.values()]
+
+
+def draw_forecast(world: World, files: dict[str, str], symbols: Sequence[str], timefmt: str = "%H:%M") -> None:
+    plot_forecast(
+        **files,
+        forecasts=str(world.forecast("tft")),
+        candles=[str(world.candles(symbol)) for symbol in world.symbols],
+        settle=[str(world.settle(symbol)) for symbol in world.symbols],
+        pin=str(world.pin),
+        symbols=symbols,
+        interval=world.interval,
+        timefmt=timefmt,
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", AWKWARD)
+def test_all_figures_of_an_awkward_run(tmp_path: Path, name: str) -> None:
+    world = World(tmp_path, **AWKWARD[name])
+    for path in draw(world, tmp_path / "plots"):
+        assert path.stat().st_size > 10_000
+        if path.suffix == ".png":
+            assert has_badge(path) == world.simulated, path.name
+        else:
+            assert path.read_bytes().startswith(b"%PDF-")
+    action = read_json(tmp_path / "mock_trade.json")["decision"]["action"]
+    assert action == ("HOLD" if world.skill is None or world.skill < 0 else "BUY")
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    one, two = (draw(World(tmp_path / name), tmp_path / name / "plots") for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+    world = World(tmp_path / "other")
+    write_candles(world.settle("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
+    for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
+        evaluation = first.stem == "ev"  # what came after the decision is none of its business
+        assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
+
+
+def test_the_forecast_shows_the_first_six_symbols_in_the_order_given(tmp_path: Path) -> None:
+    symbols = [f"COIN{k}USDT" for k in range(7)]
+    world = World(tmp_path, symbols=symbols)
+    files = {kind: str(tmp_path / f"forecast.{kind}") for kind in ("png", "pdf")}
+    world.candles(symbols[2]).unlink()  # the seventh of the new orders is not read
+    drawn = []
+    for order in ([6, 0, 1, 3, 4, 5, 2], [5, 0, 1, 3, 4, 6, 2]):
+        draw_forecast(world, files, [symbols[k] for k in order])
+        drawn.append(Path(files["png"]).read_bytes())
+    assert drawn[0] != drawn[1]
+
+
+def test_the_mean_weighs_origins_and_leaves_out_what_is_unknown() -> None:
+    table = pd.DataFrame({"fold": [0, 0, 0, 1], "origins": [1, 3, 9, 2], "value": [4.0, 8, np.nan, np.nan]})
+    mean = weighted_mean(table, ["fold"], "value")
+    assert mean[0] == 7
+    assert np.isnan(mean[1])
+
+
+def test_symbols_of_any_volatility_count_alike() -> None:
+    # the TFT is 20 % better than the random walk at a quiet symbol, 10 % at one a hundred times as wild
+    table = pd.DataFrame(
+        {
+            "fold": 0,
+            "symbol": ["CALM", "CALM", "WILD", "WILD"],
+            "member": ["random_walk", "tft"] * 2,
+            "origins": 5,
+            "pinball": [1.0, 0.8, 100, 90],
+        }
+    )
+    losses = relative_loss(table, "fold")
+    assert losses.loc[0].to_dict() == pytest.approx({"random_walk": 1, "tft": 0.85})
+
+
+def test_every_member_has_a_style_of_its_own() -> None:
+    styles = [member_line(name) for name in (*MODELS, *BASELINES, ORACLE)]
+    assert len({(style["color"], style["linestyle"]) for style in styles}) == len(styles)
+    assert all(style["linestyle"] != ":" for style in styles)
+
+
+def test_a_far_worse_member_does_not_flatten_the_others() -> None:
+    skills = pd.DataFrame({"tft": [0.03, 0.04], "ewma": [0.02, -0.01], "oracle": [0.06, 0.05], "naive": [-0.4, -0.3]})
+    assert shown_range(skills, "tft") == (-0.12, -0.01, 0.06)
+    assert shown_range(skills.assign(ewma=[0.02, -0.5]), "tft") == (-0.12, -0.12, 0.06)  # cut where it leaves
+    assert shown_range(skills.assign(tft=-0.6), "tft") == (-0.6, -0.6, 0.06)
+    assert shown_range(skills * np.nan, "tft") == (-0.03, 0, 0)

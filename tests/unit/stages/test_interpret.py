@@ -1,0 +1,163 @@
+"""What the model looks at: known weights are told as they are, by symbol and regime, and drawn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from common.errors import UserError
+from common.files import write_csv, write_json
+from forecasting.regimes import regimes
+from forecasting.tft import checkpoint
+from forecasting.tft import network as tft
+from forecasting.tft.panel import Panel, feature_columns, fit_scaler
+from interpret import interpret, look, thinned
+from market import indicators
+from market.intervals import MINUTE
+from plot_interpretation import by_regime, by_symbol, plot_interpretation
+from support.candles import candles, others
+from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, network_for, train_files
+from support.pictures import has_badge
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[pd.DataFrame]:
+    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+
+
+def run(folder: Path, frames: list[pd.DataFrame], networks: list[tft.QuantileTFT]) -> list[pd.DataFrame]:
+    """Interpret these networks, as those of fold 0, on the frames: importance and attention."""
+    given = train_files(folder, frames)
+    names, models = feature_columns(frames[0]), []
+    hyper = tft.hyperparameters(names, len(LEVELS), MODEL, LOOKBACK)
+    for number, network in enumerate(networks):
+        models.append(str(folder / f"{number}.ckpt"))
+        checkpoint.save(models[-1], checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
+    shared = {
+        key: given[key]
+        for key in ("features", "candles", "pin", "fold", "interval", "lookback", "horizon", "folds", "threads")
+    }
+    importance, attention = (str(folder / f"{name}.csv") for name in ("importance", "attention"))
+    interpret(importance, attention, models, symbols=["ONE", "TWO"], stride=10, share=0.2, **shared)
+    return [pd.read_csv(path) for path in (importance, attention)]
+
+
+def favouring(frames: list[pd.DataFrame], past: str, ahead: str) -> tft.QuantileTFT:
+    """A network whose selections take one variable alone, and whose attention looks everywhere alike."""
+    network = network_for(frames)
+    with torch.no_grad():
+        for selection, name in (
+            (network.encoder_variable_selection, past),
+            (network.decoder_variable_selection, ahead),
+        ):
+            selection.flattened_grn.gate_norm.add_norm.norm.bias[list(selection.single_variable_grns).index(name)] = 50
+        for layer in network.multihead_attn.q_layers:
+            layer.weight.zero_()
+            layer.bias.zero_()
+    return network
+
+
+def test_known_weights_are_told_and_seeds_are_averaged(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    networks = [favouring(frames, past, ahead) for past, ahead in (("rsi", "position"), ("volume_1", "position"))]
+    importance, attention = run(tmp_path, frames, networks)
+    shares = importance.set_index(["kind", "variable"])["importance"].sort_index()
+    for variable, share in {("encoder", "rsi"): 0.5, ("encoder", "volume_1"): 0.5, ("decoder", "position"): 1}.items():
+        np.testing.assert_allclose(shares.loc[variable], share, rtol=1e-4)
+    assert set(importance["variable"]) == {*feature_columns(frames[0]), "position"}
+    assert attention["lag"].unique().tolist() == list(range(LOOKBACK - 1, -1, -1))
+    np.testing.assert_allclose(attention["attention"], 1 / LOOKBACK, rtol=1e-4)
+
+
+def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    """Test origins are wilder than all of training, but for two of the second symbol that are calmer."""
+    shaped = [frame.copy() for frame in frames]
+    for frame in shaped:
+        frame.loc[frame.index[:-200], "scale"] = np.linspace(1e-3, 2e-3, len(frame) - 200)
+        frame.loc[frame.index[-200:], "scale"] = 5e-3
+    shaped[1].loc[shaped[1].index[[-200, -190]], "scale"] = 1e-4
+    importance, attention = run(tmp_path, shaped, [network_for(frames)])
+    for table in (importance, attention):
+        counted = table[["symbol", "regime", "origins"]].drop_duplicates()
+        assert counted.to_numpy().tolist() == [["ONE", "wild", 20], ["TWO", "calm", 2], ["TWO", "wild", 18]]
+
+
+def test_attention_is_the_library_s_own_at_the_last_bar_first(frames: list[pd.DataFrame]) -> None:
+    network = network_for(frames, seed=5)
+    panel, at = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON), np.arange(100, 300, 2)
+    told = look(network, panel, at)
+    with torch.no_grad():
+        raw = network(panel.windows(at))["encoder_attention"][:, 0].mean(dim=1).double().numpy()
+    np.testing.assert_allclose(told["attention"][0], raw[:, -1] / raw.sum(axis=1), rtol=1e-4)
+    assert "static" not in told
+
+
+def test_other_features_are_refused(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    run(tmp_path, frames, [network_for(frames)])
+    with pytest.raises(UserError, match=r"0\.ckpt: trained on other features"):
+        checkpoint.load_for(str(tmp_path / "0.ckpt"), ["rsi"])
+
+
+def test_regimes_are_terciles_of_training() -> None:
+    training = np.arange(1.0, 8)  # terciles at 3 and 5
+    assert (
+        regimes(np.array([0.0, 3, 3.1, 5, 5.1, 99]), training).tolist() == ["calm"] * 2 + ["usual"] * 2 + ["wild"] * 2
+    )
+
+
+def test_thinned_is_even() -> None:
+    assert thinned(np.arange(10), 4).tolist() == [0, 3, 6, 9]
+    assert thinned(np.arange(4), 4).tolist() == [0, 1, 2, 3]
+    assert thinned(np.arange(0), 4).tolist() == []
+
+
+def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> dict[str, Any]:
+    """Made-up tables of rule interpret, and a pin: arguments of the plot."""
+    random, importance, attention = np.random.default_rng(1), [], []
+    for symbol in range(symbols):
+        for regime in told:
+            key = {"symbol": f"COIN{symbol}USDT", "regime": regime, "origins": 5 + symbol}
+            for kind, count in (("encoder", variables), ("decoder", 3)):
+                shares = random.dirichlet(np.ones(count))
+                importance += [key | {"kind": kind, "variable": f"v{k}", "importance": s} for k, s in enumerate(shares)]
+            shares = random.dirichlet(np.ones(lookback))
+            attention += [key | {"lag": lag, "attention": share} for lag, share in enumerate(shares)]
+    write_csv(folder / "importance.csv", pd.DataFrame(importance))
+    write_csv(folder / "attention.csv", pd.DataFrame(attention))
+    write_json(folder / "pin.json", {"as_of": 1_717_200_000_000, "exchange": "binance", "simulated": symbols > 1})
+    files = {"importance": "importance.csv", "attention": "attention.csv", "pin": "pin.json"}
+    return {name: str(folder / file) for name, file in files.items()} | {"interval": "1m"}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "symbols, variables, lookback, told", [(7, 30, 48, ["calm", "usual", "wild"]), (1, 4, 1, ["wild"])]
+)
+def test_the_picture(tmp_path: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> None:
+    given = tables(tmp_path, symbols, variables, lookback, told)
+    drawn = []
+    for name in ("one", "two"):
+        plot_interpretation(str(tmp_path / f"{name}.png"), str(tmp_path / f"{name}.pdf"), **given)
+        drawn.append((tmp_path / f"{name}.png").read_bytes() + (tmp_path / f"{name}.pdf").read_bytes())
+    assert drawn[0] == drawn[1]
+    assert has_badge(tmp_path / "one.png") == (symbols > 1)
+
+
+def test_symbols_count_alike_by_regime_and_windows_by_symbol() -> None:
+    table = pd.DataFrame(
+        {
+            "symbol": ["A", "B", "A"],
+            "regime": ["wild", "wild", "calm"],
+            "origins": [1, 9, 3],
+            "lag": 0,
+            "attention": [0.2, 0.4, 0.6],
+        }
+    )
+    assert {name: float(own[0]) for name, own in by_regime(table, "lag", "attention").items()} == pytest.approx(
+        {"calm": 0.6, "wild": 0.3}
+    )
+    assert {name: float(own[0]) for name, own in by_symbol(table, "lag", "attention").items()} == pytest.approx(
+        {"A": 0.5, "B": 0.4}
+    )

@@ -1,0 +1,498 @@
+"""The trading room: money, decision, seal, settlement, and the rules built on them."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit import audit
+from common.errors import UserError
+from common.files import read_csv, read_json, read_parquet, write_json, write_parquet
+from consensus import consensus
+from forecasting.ensemble.weights import equal_weights, weighted
+from summary import summary
+from support.worlds import AS_OF, LEVELS, SETTINGS, World, write_candles
+from trading.costs import Costs
+from trading.decision import Market, decide, seal, steps_ahead, verify
+from trading.settlement import closes_from, result, settle
+
+HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
+MINUTE = 60_000
+
+
+# --- money ---
+
+
+def test_a_round_trip_by_hand() -> None:
+    # 10 units at 100 · 1.01 = 101: 1010, commission 10.10 + 2 → 1022.10 in cash
+    # sold at 110 · 0.99 = 108.90: 1089, commission 10.89 + 2 → 1076.11 back
+    trip = HARSH.round_trip(cash=1022.10, entry_close=100, sell_close=110)
+    assert asdict(trip) == pytest.approx(
+        {
+            "units": 10,
+            "entry_fill": 101,
+            "sell_fill": 108.90,
+            "commission": 24.99,
+            "pnl": 54.01,
+            "return_pct": 100 * 54.01 / 1022.10,
+        },
+        rel=1e-12,
+    )
+
+
+def test_without_costs_the_return_is_the_price_change() -> None:
+    trip = Costs(0, 0, 0).round_trip(cash=500, entry_close=80, sell_close=84)
+    assert (trip.units, trip.commission, trip.pnl, trip.return_pct) == (6.25, 0, 25, 5)
+
+
+def test_a_sale_at_breakeven_gives_the_cash_back() -> None:
+    # proceeds 10 · 0.99 · 0.99 · p − 2 = 1022.10 → p = 1024.10 / 9.801
+    close = HARSH.breakeven_close(cash=1022.10, entry_close=100)
+    assert close == pytest.approx(1024.10 / 9.801, rel=1e-12)
+    assert HARSH.round_trip(1022.10, 100, close).pnl == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("dearer", [{"commission_pct": 1.1}, {"commission_flat": 2.1}, {"slippage_pct": 1.1}])
+def test_higher_costs_leave_less(dearer: dict[str, float]) -> None:
+    more = Costs(**(asdict(HARSH) | dearer))
+    assert more.round_trip(1000, 100, 110).pnl < HARSH.round_trip(1000, 100, 110).pnl
+    assert more.breakeven_close(1000, 100) > HARSH.breakeven_close(1000, 100)
+
+
+def test_a_higher_sale_leaves_more() -> None:
+    returns = [HARSH.round_trip(1000, 100, close).return_pct for close in np.linspace(1, 200, 50)]
+    assert (np.diff(returns) > 0).all()
+
+
+@pytest.mark.parametrize("cash", [0, 2])
+def test_cash_that_the_flat_commission_eats_is_refused(cash: float) -> None:
+    with pytest.raises(UserError, match=r"consensus\.cash"):
+        HARSH.units(cash, 100)
+
+
+# --- decision ---
+
+TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
+MARKET = Market("2024-06-01T00:00:00Z", 100.0, TIMES)
+FREE: dict[str, Any] = {
+    "cash": 1000,
+    "commission_pct": 0,
+    "commission_flat": 0,
+    "slippage_pct": 0,
+    "min_edge_pct": 0.5,
+    "require_skill": True,
+}
+
+
+def path_to(*prices: float) -> np.ndarray:
+    """Quantiles [steps, levels] around a median path of prices from 100."""
+    return np.log(np.array(prices) / 100)[:, None] + np.array([-0.02, -0.01, 0, 0.01, 0.02])
+
+
+def equally(
+    paths: dict[str, np.ndarray], evaluation: dict[str, Any], settings: dict[str, Any]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """What is decided where all members weigh alike, and their consensus."""
+    weights = equal_weights(list(paths))
+    path = weighted(paths, weights)
+    return decide(path, paths, weights, LEVELS, evaluation, MARKET, settings), path
+
+
+def scores(skill: float | None = 0.02, significant: bool = True, **pinball: float | None) -> dict[str, Any]:
+    losses = {"random_walk": 1.0, "tft": 0.9} | pinball
+    members = {name: {"pinball": loss} for name, loss in losses.items()}
+    return {
+        "members": members,
+        "subject": "tft",
+        "best_baseline": "random_walk",
+        "skill_vs_best_baseline": skill,
+        "difference": {"significant": significant},
+    }
+
+
+def test_buy_sells_at_the_best_step_of_the_average() -> None:
+    paths = {"tft": path_to(101, 104.04, 103), "random_walk": path_to(100, 100, 100)}
+    decided, path = equally(paths, scores(), FREE)
+    decision = decided["decision"]
+    assert decision["action"] == "BUY"
+    assert decision["target_time"] == TIMES[1]
+    assert decision["target_price"] == pytest.approx(102)  # √(100 · 104.04): the mean of log returns
+    assert decision["expected_return_pct"] == pytest.approx(2)
+    assert decision["expected_pnl_usd"] == pytest.approx(20)
+    assert decided["forecast"]["model_name"] == "random_walk+tft"
+    assert decided["forecast"]["price_forecast"] == pytest.approx((100 * np.exp(path[:, 2])).tolist())
+    assert decided["votes"]["tft"] == pytest.approx(
+        {
+            "action": "BUY",
+            "target_time": TIMES[1],
+            "target_price": 104.04,
+            "expected_return_pct": 4.04,
+            "weight": 0.5,
+            "pinball": 0.9,
+        }
+    )
+    assert decided["votes"]["random_walk"]["action"] == "HOLD"
+    assert "+2.000 %" in decision["reason"] and "+2.00 %" in decision["reason"]
+
+
+def test_hold_without_skill_even_when_the_edge_is_large() -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
+    decided, _ = equally(paths, scores(skill=-0.01), FREE)
+    assert decided["decision"]["action"] == "HOLD"
+    assert decided["decision"]["reason"] == (
+        "The TFT does not beat the best baseline (random_walk): its skill is -1.00 %."
+    )
+    assert [(gate["name"], gate["passed"]) for gate in decided["gates"]] == [("skill", False), ("edge", True)]
+
+
+@pytest.mark.parametrize("skill", [0, None])
+def test_no_skill_and_unknown_skill_both_hold(skill: float | None) -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
+    assert equally(paths, scores(skill), FREE)[0]["decision"]["action"] == "HOLD"
+
+
+def test_without_a_model_that_was_judged_there_is_no_skill() -> None:
+    decided, _ = equally({"random_walk": path_to(110, 110, 110)}, scores(None) | {"subject": None}, FREE)
+    assert decided["decision"]["reason"] == "No model forecast every fold: there is no skill to go by."
+
+
+def test_skill_that_is_not_significant_is_told_and_passes() -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
+    for significant, told in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
+        decided, _ = equally(paths, scores(0.0042, significant), FREE)
+        assert decided["gates"][0] == {
+            "name": "skill",
+            "passed": True,
+            "detail": f"the TFT beats the best baseline (random_walk): its skill is {told}",
+        }
+
+
+def test_skill_is_only_asked_when_required() -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
+    decided, _ = equally(paths, scores(skill=-0.01), FREE | {"require_skill": False})
+    assert decided["decision"]["action"] == "BUY"
+    assert [gate["name"] for gate in decided["gates"]] == ["edge"]
+
+
+def test_hold_below_the_edge_and_buy_at_it() -> None:
+    paths = {"random_walk": path_to(100, 100, 100)}
+    below, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0.001})
+    at, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0})
+    assert (below["decision"]["action"], at["decision"]["action"]) == ("HOLD", "BUY")
+    assert "less than the 0.001 % of min_edge_pct" in below["decision"]["reason"]
+    assert below["decision"]["target_time"] == TIMES[0]  # the earliest of equals
+
+
+def test_the_reason_names_the_first_gate_that_failed() -> None:
+    paths = {"random_walk": path_to(100, 100, 100)}
+    decided, _ = equally(paths, scores(skill=-0.01), FREE)
+    assert [gate["passed"] for gate in decided["gates"]] == [False, False]
+    assert "skill" in decided["decision"]["reason"] and "min_edge_pct" not in decided["decision"]["reason"]
+
+
+def test_costs_can_turn_a_buy_into_a_hold() -> None:
+    paths = {"tft": path_to(101, 101, 101), "random_walk": path_to(101, 101, 101)}
+    cheap, _ = equally(paths, scores(), FREE)
+    dear, _ = equally(paths, scores(), FREE | {"commission_pct": 0.4})
+    assert (cheap["decision"]["action"], dear["decision"]["action"]) == ("BUY", "HOLD")
+
+
+def test_steps_ahead() -> None:
+    assert steps_ahead(60, horizon=12, step=5 * MINUTE) == 12
+    assert steps_ahead(5, horizon=12, step=5 * MINUTE) == 1
+    for minutes in (0, 7, 65):
+        with pytest.raises(UserError, match=f"consensus.horizon_m: {minutes} .* multiple of 5 from 5 to 60"):
+            steps_ahead(minutes, horizon=12, step=5 * MINUTE)
+
+
+def test_judge_tells_all_gates_of_a_buy() -> None:
+    paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(110, 110, 110)}
+    decided, _ = equally(paths, scores(), FREE)
+    assert decided["decision"]["reason"].startswith("The TFT beats the best baseline (random_walk): ")
+    assert "; the consensus expects +10.000 %" in decided["decision"]["reason"]
+
+
+def test_a_seal_holds_and_breaks() -> None:
+    document = {"b": [1.5, None, "ü"], "a": {"x": True}}
+    sealed = document | {"seal": seal(document)}
+    canonical = b'{"a":{"x":true},"b":[1.5,null,"\\u00fc"]}'
+    assert sealed["seal"] == hashlib.sha256(canonical).hexdigest()
+    verify(json.loads(json.dumps(sealed, indent=2)), "trade")
+    forgeries: list[Any] = [sealed | {"b": [1.6, None, "ü"]}, sealed | {"c": 1}, document, []]
+    for forged in forgeries:
+        with pytest.raises(UserError, match="trade: the decision was changed"):
+            verify(forged, "trade")
+
+
+# --- settlement ---
+
+
+def sealed_trade(action: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A trade of three 5-minute steps, entered at 100, planned to be sold at the second; costs as in HARSH."""
+    trade = {
+        "config": {**asdict(HARSH), "cash": 1022.10, "symbol": "BTCUSDT", "interval": "5m"},
+        "forecast": {"t0_iso": "2024-06-01T00:00:00Z", "times": TIMES},
+        "decision": {
+            "action": action,
+            "entry_time": "2024-06-01T00:00:00Z",
+            "entry_price": 100.0,
+            "target_time": TIMES[1],
+        },
+        "simulated": False,
+        "seal": "s",
+    }
+    path = pd.DataFrame({"price_fc": [105.0, 121, 115], "q0.05": [95.0, 111, 90], "q0.95": [115.0, 130, 118]})
+    return trade, path
+
+
+def test_a_buy_that_came_whole() -> None:
+    settled = settle(*sealed_trade("BUY"), np.array([90.0, 110, 117]))
+    assert settled == pytest.approx(
+        {
+            "status": "complete",
+            "evaluated_at": TIMES[2],
+            "symbol": "BTCUSDT",
+            "interval": "5m",
+            "action": "BUY",
+            "entry_time": "2024-06-01T00:00:00Z",
+            "entry_fill": 101,
+            "sell_time": TIMES[1],
+            "sell_fill": 108.90,
+            "units_bought": 10,
+            "commission_total_usd": 24.99,
+            "realized_pnl_usd": 54.01,
+            "realized_return_pct": 100 * 54.01 / 1022.10,
+            "was_partial_window": False,
+            "forecast_error_pct": 10,  # 121 forecast, 110 came
+            "inside_90": 1 / 3,  # 90 < 95, 110 < 111, 90 ≤ 117 ≤ 118
+            "missed": None,
+            "simulated": False,
+            "seal": "s",
+        }
+    )
+    assert result(settled) == "It earned 54.01 USD (+5.284 %) after costs."
+
+
+def test_a_buy_without_the_target_is_sold_before_it() -> None:
+    settled = settle(*sealed_trade("BUY"), np.array([110.0, np.nan, 150]))
+    assert (settled["status"], settled["was_partial_window"]) == ("partial", True)
+    assert (settled["sell_time"], settled["realized_pnl_usd"]) == (TIMES[0], pytest.approx(54.01))
+    assert settled["evaluated_at"] == TIMES[2]
+    assert "missing" in result(settled)
+
+
+@pytest.mark.parametrize("closes", [[np.nan] * 3, [np.nan, np.nan, 150]])
+def test_a_buy_is_pending_until_a_close_comes(closes: list[float]) -> None:
+    settled = settle(*sealed_trade("BUY"), np.array(closes))
+    assert (settled["status"], settled["was_partial_window"]) == ("pending", True)
+    assert (settled["entry_fill"], settled["units_bought"]) == (101, pytest.approx(10))
+    for name in ("sell_time", "sell_fill", "commission_total_usd", "realized_pnl_usd", "realized_return_pct"):
+        assert settled[name] is None
+    assert settled["forecast_error_pct"] is None
+    assert "nothing is settled" in result(settled)
+
+
+def test_nothing_came_at_all() -> None:
+    for action in ("BUY", "HOLD"):
+        settled = settle(*sealed_trade(action), np.full(3, np.nan))
+        assert settled["evaluated_at"] == settled["entry_time"]
+        assert (settled["inside_90"], settled["missed"]) == (None, None)
+        json.dumps(settled, allow_nan=False)
+
+
+def test_a_hold_realises_nothing_and_says_what_it_missed() -> None:
+    settled = settle(*sealed_trade("HOLD"), np.array([90.0, 110, 117]))
+    assert (settled["realized_pnl_usd"], settled["realized_return_pct"], settled["units_bought"]) == (0, 0, 0)
+    assert (settled["entry_fill"], settled["sell_time"], settled["sell_fill"]) == (None, None, None)
+    assert settled["missed"] == pytest.approx(
+        {
+            "sell_time": TIMES[1],
+            "sell_fill": 108.90,
+            "pnl_usd": 54.01,
+            "return_pct": 100 * 54.01 / 1022.10,
+            "hold_was_right": False,
+        }
+    )
+    assert result(settled) == "Holding missed out: the same plan would have earned 54.01 USD (+5.284 %) after costs."
+
+
+def test_a_hold_that_was_right() -> None:
+    settled = settle(*sealed_trade("HOLD"), np.array([90.0, 90, 90]))
+    assert settled["missed"]["hold_was_right"] is True
+    # 10 · 90 · 0.99 · 0.99 − 2 = 880.09 back of 1022.10
+    assert settled["missed"]["pnl_usd"] == pytest.approx(-142.01)
+    assert result(settled).startswith("Holding was right: the same plan would have lost 142.01 USD")
+
+
+def test_closes_are_found_by_their_time() -> None:
+    bars = pd.DataFrame({"timestamp": [0, 2, 3], "close": [1.0, 3, 4]})
+    np.testing.assert_array_equal(closes_from(bars, 1, 1, 4), [np.nan, 3, 4, np.nan])
+
+
+# --- the rules ---
+
+
+def run(world: World, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    consensus(**world.consensus_inputs(**settings))
+    audit(**world.audit_inputs())
+    return read_json(world.folder / "mock_trade.json"), read_json(world.folder / "mock_eval.json")
+
+
+def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    trade, audited = run(world)
+    verify(trade, "trade")
+    assert trade["decision"]["action"] == "BUY"
+    assert trade["config"] == SETTINGS | {"symbol": "BTCUSDT", "interval": "5m", "horizon": 12}
+    assert trade["simulated"] is True and audited["simulated"] is True
+    assert (trade["forecast"]["t0_iso"], trade["forecast"]["horizon_m"]) == ("2024-06-01T00:00:00Z", 60)
+    assert (trade["forecast"]["times"][0], trade["forecast"]["times"][-1]) == (TIMES[0], "2024-06-01T01:00:00Z")
+    assert trade["forecast"]["model_name"] == "ewma+ewma_drift+random_walk+tft"
+    assert trade["votes"]["seasonal_naive"]["weight"] == 0
+
+    entry = float(read_parquet(world.candles("BTCUSDT"))["close"].iloc[-1])
+    target = entry * np.exp((0.012 + 0.004) / 4)  # four members are heard; two of them expect no move
+    assert trade["decision"]["entry_price"] == entry
+    assert trade["decision"]["target_price"] == pytest.approx(target, rel=1e-12)
+    path = read_csv(tmp_path / "forecast_path.csv")
+    assert list(path) == ["time", "price_fc", "q0.05", "q0.25", "q0.5", "q0.75", "q0.95"]
+    assert path["price_fc"].to_numpy() == pytest.approx(trade["forecast"]["price_forecast"], rel=1e-9)
+
+    came = float(read_parquet(world.settle("BTCUSDT"))["close"].iloc[-1])
+    earned = Costs(0.1, 0, 0.02).round_trip(1000, entry, came)
+    assert audited["realized_pnl_usd"] == earned.pnl
+    assert (audited["sell_time"], audited["status"]) == ("2024-06-01T01:00:00Z", "complete")
+    assert audited["seal"] == trade["seal"]
+
+
+def test_a_shorter_trade_sees_only_its_own_steps(tmp_path: Path) -> None:
+    trade, audited = run(World(tmp_path), horizon_m=20)
+    assert len(trade["forecast"]["times"]) == len(read_csv(tmp_path / "forecast_path.csv")) == 4
+    assert trade["decision"]["target_time"] <= "2024-06-01T00:20:00Z"
+    assert audited["evaluated_at"] == "2024-06-01T00:20:00Z"
+
+
+@pytest.mark.parametrize(("settled", "status"), [(0, "pending"), (7, "partial"), (12, "complete")])
+@pytest.mark.parametrize("drift", [{"tft": 0.02}, {}])
+def test_audit_of_windows_that_end_early(tmp_path: Path, settled: int, status: str, drift: dict[str, float]) -> None:
+    _, audited = run(World(tmp_path, settled=settled, drift=drift), horizon_m=60)
+    if not drift:  # a flat forecast plans to sell at the first step, so any candle completes it
+        status = "pending" if settled == 0 else "complete"
+    assert (audited["status"], audited["was_partial_window"]) == (status, status != "complete")
+    assert audited["evaluated_at"] == f"2024-06-01T0{settled // 12}:{5 * settled % 60:02}:00Z"
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    names = ["mock_trade.json", "forecast_path.csv", "mock_eval.json"]
+    for folder in ("one", "two"):
+        run(World(tmp_path / folder))
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_what_comes_later_changes_no_decision(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    before, _ = run(world)
+    write_candles(world.settle("BTCUSDT"), AS_OF + world.step * np.arange(12), np.full(12, 1.0))
+    after, audited = run(world)
+    assert after == before
+    assert audited["realized_return_pct"] < -99
+
+
+def test_a_changed_decision_is_not_audited(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    trade, _ = run(world)
+    earlier = (tmp_path / "mock_eval.json").read_bytes()
+    trade["decision"]["entry_price"] *= 0.9
+    write_json(tmp_path / "mock_trade.json", trade)
+    with pytest.raises(UserError, match=r"mock_trade.json: the decision was changed after it was sealed"):
+        audit(**world.audit_inputs())
+    assert (tmp_path / "mock_eval.json").read_bytes() == earlier
+
+
+def test_a_changed_forecast_is_not_audited(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    file = tmp_path / "forecast_path.csv"
+    file.write_text(file.read_text().replace("2024", "2025", 1))
+    with pytest.raises(UserError, match=r"forecast_path.csv: the decision was changed after it was sealed"):
+        audit(**world.audit_inputs())
+
+
+def test_a_decision_is_tied_to_its_forecasts(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    before, _ = run(world)
+    table = read_parquet(world.forecast("seasonal_naive"))
+    table["q0.95"] += 0.001  # not heard, but told
+    write_parquet(world.forecast("seasonal_naive"), table)
+    after, _ = run(world)
+    assert after["decision"] == before["decision"]
+    assert after["seal"] != before["seal"]
+
+
+def test_a_member_that_sits_out_has_no_vote(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    before, _ = run(world)
+    write_parquet(world.forecast("garch_fhs"), read_parquet(world.forecast("garch_fhs")).iloc[:0])
+    after, _ = run(world)
+    assert set(before["votes"]) - set(after["votes"]) == {"garch_fhs"}
+    assert (after["decision"], after["forecast"]) == (before["decision"], before["forecast"])
+
+
+def test_candles_of_another_moment_are_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    write_candles(world.candles("BTCUSDT"), AS_OF + world.step * np.arange(-9, -1), np.full(8, 100.0))
+    with pytest.raises(UserError, match=r"BTCUSDT.parquet: its last bar opens at 2024-05-31T23:50:00Z, not at .*23:55"):
+        consensus(**world.consensus_inputs())
+
+
+def test_forecasts_of_another_moment_are_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    table = read_parquet(world.forecast("tft"))
+    table["origin"] -= world.step
+    write_parquet(world.forecast("tft"), table)
+    with pytest.raises(UserError, match=r"tft.parquet: holds no forecast of BTCUSDT from 2024-05-31T23:55:00Z"):
+        consensus(**world.consensus_inputs())
+
+
+def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    earlier = {name: (tmp_path / name).read_bytes() for name in ("mock_trade.json", "forecast_path.csv")}
+    for wrong in ({"horizon_m": 7}, {"commission_flat": 1000}):
+        with pytest.raises(UserError, match=r"consensus\."):
+            consensus(**world.consensus_inputs(**wrong))
+    assert earlier == {name: (tmp_path / name).read_bytes() for name in earlier}
+
+
+def test_the_summary_gives_the_tft_a_line_where_another_is_judged(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    judged = {"verdict": "The consensus does not beat it.", "verdict_tft": "The TFT may or may not beat it."}
+    write_json(world.evaluation, read_json(world.evaluation) | judged)
+    text = tmp_path / "summary.txt"
+    summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))
+    lines = text.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("verdict "))
+    assert [line.split("  ")[-1].strip() for line in lines[place : place + 2]] == list(judged.values())
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+@pytest.mark.parametrize("skill", [0.013, None])
+def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: bool, skill: float | None) -> None:
+    world = World(tmp_path, simulated=simulated, skill=skill)
+    run(world)
+    text = tmp_path / "summary.txt"
+    summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))
+    lines = text.read_text().splitlines()
+    assert capsys.readouterr().out == text.read_text()
+    assert 10 <= len(lines) <= 13
+    assert ("SIMULATED" in lines[0]) == simulated
+    labels = [line.split("  ")[0] for line in lines]
+    assert ("oracle" in labels) == simulated
+    assert f"{'BUY' if skill else 'HOLD'} BTCUSDT" in text.read_text()
