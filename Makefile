@@ -42,7 +42,7 @@ refresh: one-run $(VENV)/.runtime ## decide anew on fresh candles, with the last
 	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R $(DATA)/as_of/live.json $(ARGS)
 
 audit: one-run $(VENV)/.runtime ## settle and audit the last run's decision again, when more candles have come
-	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R settle --allowed-rules all settle audit summary \
+	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R fetch_outcome --allowed-rules all fetch_outcome audit summary \
 	  plot_forecast plot_consensus plot_evaluation $(ARGS)
 
 plots: ## the pictures of the last run, drawn here (ARGS='--timefmt "%Y-%m-%d %H:%M"', flags of ./exec.sh)

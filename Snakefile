@@ -14,8 +14,8 @@ from dag.image import ImageError, check_image, open_to_containers
 from dag.settings import resolve_all
 
 STARTED = time.time()
-kubernetes.mend()
-slurm.mend()
+kubernetes.patch()
+slurm.patch()
 if not os.access(".snakemake" if Path(".snakemake").exists() else ".", os.W_OK):
     sys.exit(f"config: {Path.cwd()}: cannot be written; make it writable, or give another folder: --directory")
 
@@ -60,4 +60,4 @@ rule all:
 
 
 onerror:
-    failures.outdate(workflow, STARTED)
+    failures.invalidate(workflow, STARTED)

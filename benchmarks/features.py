@@ -25,7 +25,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # macOS has none
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    end = parse_time(config["exchange"]["tape_end"])
+    end = parse_time(config["exchange"]["data_end"])
     rows = Simulated(config["exchange"]["seed"], end).fetch_ohlcv("BTC/USDT", "1m", end - 365 * DAY, 365 * 1440)
     candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"]).astype(
         {"timestamp": int}

@@ -34,7 +34,7 @@ LONGEST, EPOCHS = 1_000_000, 4
 
 def write_features(folder: Path, rows: int) -> list[str]:
     """Feature files of `rows` rows in all; their paths."""
-    market = Simulated(7, parse_time(CONFIG["exchange"]["tape_end"]))
+    market = Simulated(7, parse_time(CONFIG["exchange"]["data_end"]))
     count = -(-rows // LONGEST)
     paths = []
     for coin in COINS[:count]:
@@ -47,7 +47,7 @@ def write_features(folder: Path, rows: int) -> list[str]:
         write_parquet(paths[-1], frame)
         write_parquet(folder / "candles" / f"{coin.base}USDT.parquet", candles)
     end = market.milliseconds()
-    write_json(folder / "pin.json", {"as_of": end, "as_of_iso": iso(end)})
+    write_json(folder / "cutoff.json", {"as_of": end, "as_of_iso": iso(end)})
     return paths
 
 
@@ -55,7 +55,7 @@ def train(folder: Path, member: str, features: list[str]) -> None:
     """Train as the rule does, in this process."""
     from train_tft import train_tft
 
-    model = CONFIG["model"] | {
+    model = CONFIG["tft"] | {
         "epochs": EPOCHS,
         "patience": EPOCHS,
         "stride": min(CONFIG["lookback"], CONFIG["horizon"]),
@@ -63,10 +63,10 @@ def train(folder: Path, member: str, features: list[str]) -> None:
     train_tft(
         output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
         candles=[str(folder / "candles" / Path(path).name) for path in features],
-        pin=str(folder / "pin.json"), member=member, fold="0", seed=1, interval="1m",
+        cutoff=str(folder / "cutoff.json"), member=member, fold="0", seed=1, interval="1m",
         lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
-        levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
-        model=model, threads=1,
+        quantile_levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
+        model=model, validation_fraction=CONFIG["folds"]["validation_fraction"], threads=1,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from forecasting.members import CONSENSUS, HAR, ORACLE, TFT  # noqa: E402
+from forecasting.members import ENSEMBLE, HAR, ORACLE, TFT  # noqa: E402
 from market.intervals import DAY, iso, step_ms  # noqa: E402
 
 TEST = 0.3
@@ -74,7 +74,7 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
         "interval": given.interval,
         "horizon": given.horizon,
         "lookback": given.lookback,
-        "model": {"seeds": given.seeds},
+        "tft": {"seeds": given.seeds},
     }
     if given.data:
         files = sorted(given.data.rglob("*.parquet"))
@@ -103,14 +103,14 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def figures(found: dict[str, Any]) -> str:
-    """The figures that are asked of the consensus, a line each."""
-    members, against = found["members"], found["comparisons"][CONSENSUS]
-    own = members[CONSENSUS]
-    lines = ["figure                                   consensus         asked"]
+    """The figures that are asked of the ensemble, a line each."""
+    members, against = found["members"], found["comparisons"][ENSEMBLE]
+    own = members[ENSEMBLE]
+    lines = ["figure                                    ensemble         asked"]
     asked = {"ewma_fhs": "+0.8 % (1m), +1.8 % (1h), p < 0.05", HAR: "no worse than -0.05 %"}
     for rival, words in asked.items():
         versus = against[rival]
-        low, high = versus["band"] or (float("nan"), float("nan"))
+        low, high = versus["confidence_interval"] or (float("nan"), float("nan"))
         told = f"{100 * versus['skill']:+.2f} % ({100 * low:+.2f} … {100 * high:+.2f}), p = {versus['p']:.3g}"
         lines.append(f"skill over {rival:<12} {told:>36}   {words}")
     for level, bound in (("90", 1.5), ("50", 2.5)):

@@ -64,7 +64,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 BARS, BLOCK, FEATURES, WINDOWS = 30_000, 1500, 12, 64
 RATES = [0.001, 0.003, 0.01]
-ENDLESS = {"learning_rate": CONFIG["model"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
+ENDLESS = {"learning_rate": CONFIG["tft"]["learning_rate"], "patience": 10**6, "epochs": 10**6}
 LOOKED_AT, LOOKS, COLLATED = 2048, 5, 20
 GPU_BATCHES = {"stock": [64, 1024], "ours": [128, 1024, 4096]}
 
@@ -72,7 +72,7 @@ GPU_BATCHES = {"stock": [64, 1024], "ours": [128, 1024, 4096]}
 def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.DataFrame]:
     """FEATURES features of the last BARS one-minute candles of a folder's symbols, or of `count` simulated ones."""
     names = symbols[:count] if folder else [f"{coin.base}/USDT" for coin in COINS[:count]]
-    market: Any = Simulated(7, parse_time(CONFIG["exchange"]["tape_end"]))
+    market: Any = Simulated(7, parse_time(CONFIG["exchange"]["data_end"]))
     if folder:
         market = Replay(folder, names, "1m")
     end = market.milliseconds()
@@ -164,9 +164,9 @@ class Stock(tft.QuantileTFT):
     def mean_loss(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss of tft.QuantileTFT.losses: said [n, horizon, levels], target [n, horizon]."""
         error = target.unsqueeze(-1) - said
-        levels = torch.tensor(self.loss.quantiles, device=error.device)
+        quantile_levels = torch.tensor(self.loss.quantiles, device=error.device)
         root_h = torch.arange(1, error.shape[1] + 1, device=error.device).sqrt()
-        return (torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * root_h).mean()
+        return (torch.maximum(quantile_levels * error, (quantile_levels - 1) * error).mean(dim=-1) * root_h).mean()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: Clock looks."""
@@ -224,8 +224,8 @@ def one(job: dict[str, Any]) -> None:
     torch.set_num_threads(job.get("threads", 1))
     if hasattr(os, "sched_setaffinity") and job.get("threads", 1) == 1 and job["device"] == "cpu":
         os.sched_setaffinity(0, {job["core"]})
-    case, model = CASES[job["case"]], CONFIG["model"] | {"hidden_size": CASES[job["case"]]["hidden"]} | job["model"]
-    lookback, horizon, levels = case["lookback"], case["horizon"], CONFIG["quantiles"]
+    case, model = CASES[job["case"]], CONFIG["tft"] | {"hidden_size": CASES[job["case"]]["hidden"]} | job["model"]
+    lookback, horizon, quantile_levels = case["lookback"], case["horizon"], CONFIG["quantiles"]
     frames = frames_of(case["symbols"], job["data"], job["symbols"])
     model["stride"] = model["stride"] or min(horizon, lookback)
     parts = spread(frames, lookback, horizon)
@@ -234,10 +234,12 @@ def one(job: dict[str, Any]) -> None:
         torch.set_float32_matmul_precision("high")
         torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(job["seed"])
-    hyper = tft.hyperparameters(feature_columns(frames[0]), len(levels), model, lookback)
-    start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), levels)
-    judge, network = (build(hyper, levels) for build in (stock, stock if job["method"] == "stock" else tft.build))
-    tft.start_at(network, start)
+    hyper = tft.hyperparameters(feature_columns(frames[0]), len(quantile_levels), model, lookback)
+    start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), quantile_levels)
+    judge, network = (
+        build(hyper, quantile_levels) for build in (stock, stock if job["method"] == "stock" else tft.build)
+    )
+    tft.init_output_bias(network, start)
     waits = collating(frames, lookback, horizon) if job["method"] == "stock" and not on_gpu(panel) else 0.0
     clock = Clock(judge.eval().to(panel.device), panel, parts.validation, job["minutes"] * 60, waits)
     with tempfile.TemporaryDirectory() as scratch:
@@ -251,9 +253,9 @@ def one(job: dict[str, Any]) -> None:
     rows.assign(**told, batch=model["batch_size"]).to_csv(job["out"], index=False)
 
 
-def stock(hyper: dict[str, Any], levels: list[float]) -> Stock:
+def stock(hyper: dict[str, Any], quantile_levels: list[float]) -> Stock:
     """The library's model."""
-    network = tft.build(hyper, levels)
+    network = tft.build(hyper, quantile_levels)
     network.__class__ = Stock
     return network
 

@@ -10,19 +10,19 @@ def code(rule_name):
     return [str(Path(path).relative_to(home)) for path in paths] if home == Path.cwd() else paths
 
 
-def pin_of(wildcards):
-    """The pin that a fold's forecasts stand on."""
+def cutoff_of(wildcards):
+    """The cutoff that a fold's forecasts stand on."""
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
 
 
-def features_of(pin):
+def features_of(cutoff):
     """Features of all symbols, in the order of the config."""
-    return [f"{DATA}/features/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
+    return [f"{DATA}/features/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
-def candles_of(pin):
+def candles_of(cutoff):
     """Candles of all symbols, in the order of the config."""
-    return [f"{DATA}/candles/{pin}/{symbol}.parquet" for symbol in SYMBOLS]
+    return [f"{DATA}/candles/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
 def tape():

@@ -4,12 +4,12 @@
 rule consensus:
     """Decide BUY or HOLD after costs, and seal it."""
     input:
-        forecast=f"{ARTIFACTS}/forecasts/live/{CONSENSUS}.parquet",
+        forecast=f"{ARTIFACTS}/forecasts/live/{ENSEMBLE}.parquet",
         weights=f"{ARTIFACTS}/forecasts/live/weights.json",
         forecasts=expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
         evaluation=f"{ARTIFACTS}/evaluation.json",
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
-        pin=f"{DATA}/as_of/live.json",
+        cutoff=f"{DATA}/as_of/live.json",
         code=code("consensus"),
     output:
         trade=update(f"{ARTIFACTS}/mock_trade.json"),
@@ -38,20 +38,20 @@ rule consensus:
         "../scripts/consensus.py"
 
 
-rule settle:
+rule fetch_outcome:
     """What came after the decision, once that is sealed. Nothing before the audit reads it."""
     input:
-        pin=f"{DATA}/as_of/live.json",
+        cutoff=f"{DATA}/as_of/live.json",
         sealed=f"{ARTIFACTS}/mock_trade.json",
         tape=tape(),
-        code=code("settle"),
+        code=code("fetch_outcome"),
     output:
-        candles=update(f"{DATA}/settle/{{symbol}}.parquet"),
-        quality=update(f"{DATA}/settle/{{symbol}}.quality.json"),
+        candles=update(f"{DATA}/outcome/{{symbol}}.parquet"),
+        quality=update(f"{DATA}/outcome/{{symbol}}.quality.json"),
     log:
-        f"{ARTIFACTS}/logs/settle/{{symbol}}.log",
+        f"{ARTIFACTS}/logs/fetch_outcome/{{symbol}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/settle/{{symbol}}.tsv"
+        f"{ARTIFACTS}/logs/fetch_outcome/{{symbol}}.tsv"
     retries: 0
     localrule: True
     container:
@@ -69,7 +69,7 @@ rule settle:
     message:
         "Fetching what came after the decision ({wildcards.symbol})"
     script:
-        "../scripts/settle.py"
+        "../scripts/fetch_outcome.py"
 
 
 rule audit:
@@ -77,7 +77,7 @@ rule audit:
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
-        candles=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
+        candles=f"{DATA}/outcome/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("audit"),
     output:
         audit=update(f"{ARTIFACTS}/mock_eval.json"),

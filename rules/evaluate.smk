@@ -11,12 +11,12 @@ rule evaluate:
             member=MEASURED,
         ),
         candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("evaluate"),
     output:
         table=update(f"{ARTIFACTS}/evaluation.csv"),
         steps=update(f"{ARTIFACTS}/evaluation_steps.csv"),
-        standing=update(f"{ARTIFACTS}/evaluation_pooled.csv"),
+        leaderboard=update(f"{ARTIFACTS}/evaluation_pooled.csv"),
         summary=update(f"{ARTIFACTS}/evaluation.json"),
     log:
         f"{ARTIFACTS}/logs/evaluate/all.log",
@@ -28,7 +28,7 @@ rule evaluate:
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 10 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 15,
-        lanes=1,
+        slots=1,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
@@ -37,7 +37,7 @@ rule evaluate:
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
         exchange=SETTINGS["exchange"]["id"],
-        tried=SETTINGS["tuned"]["trials"],
+        tried=SETTINGS["tuning"]["previous_trials"],
     message:
         "Scoring the forecasts"
     script:

@@ -4,28 +4,28 @@
 rule make_features:
     """Causal features of one symbol, with the other symbols' latest return."""
     input:
-        candles=f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
+        candles=f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet",
         others=lambda wildcards: [
-            f"{DATA}/candles/{wildcards.pin}/{symbol}.parquet" for symbol in SYMBOLS if symbol != wildcards.symbol
+            f"{DATA}/candles/{wildcards.cutoff}/{symbol}.parquet" for symbol in SYMBOLS if symbol != wildcards.symbol
         ],
         code=code("make_features"),
     output:
-        features=update(f"{DATA}/features/{{pin}}/{{symbol}}.parquet"),
+        features=update(f"{DATA}/features/{{cutoff}}/{{symbol}}.parquet"),
     log:
-        f"{ARTIFACTS}/logs/make_features/{{pin}}-{{symbol}}.log",
+        f"{ARTIFACTS}/logs/make_features/{{cutoff}}-{{symbol}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/make_features/{{pin}}-{{symbol}}.tsv"
+        f"{ARTIFACTS}/logs/make_features/{{cutoff}}-{{symbol}}.tsv"
     container:
         SETTINGS["image"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 5 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 5,
-        lanes=1,
+        slots=1,
     params:
         spans=SETTINGS["features"]["spans"],
         interval=SETTINGS["interval"],
     message:
-        "Making features of {wildcards.symbol} ({wildcards.pin})"
+        "Making features of {wildcards.symbol} ({wildcards.cutoff})"
     script:
         "../scripts/make_features.py"

@@ -1,4 +1,4 @@
-# Needs the exchange; gives the pins data/as_of/*.json and the candles up to them, data/candles/*/*.parquet.
+# Needs the exchange; gives the cutoffs data/as_of/*.json and the candles up to them, data/candles/*/*.parquet.
 
 
 rule run_config:
@@ -27,17 +27,17 @@ rule run_config:
 
 
 rule as_of:
-    """Pin the moment after which nothing is known. The decision's pin is never before the training's."""
+    """Pin the moment after which nothing is known. The decision's cutoff is never before the training's."""
     input:
-        not_before=lambda wildcards: ([] if wildcards.pin == "train" else f"{DATA}/as_of/train.json"),
+        not_before=lambda wildcards: ([] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"),
         tape=tape(),
         code=code("as_of"),
     output:
-        pin=update(f"{DATA}/as_of/{{pin}}.json"),
+        cutoff=update(f"{DATA}/as_of/{{cutoff}}.json"),
     log:
-        f"{ARTIFACTS}/logs/as_of/{{pin}}.log",
+        f"{ARTIFACTS}/logs/as_of/{{cutoff}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/as_of/{{pin}}.tsv"
+        f"{ARTIFACTS}/logs/as_of/{{cutoff}}.tsv"
     retries: 0
     localrule: True
     container:
@@ -53,24 +53,24 @@ rule as_of:
         horizon=SETTINGS["horizon"],
         as_of=SETTINGS["as_of"],
     message:
-        "Asking the exchange for its clock ({wildcards.pin})"
+        "Asking the exchange for its clock ({wildcards.cutoff})"
     script:
         "../scripts/as_of.py"
 
 
 rule fetch_candles:
-    """Candles of one symbol up to a pin, cleaned, and what was found wrong with them."""
+    """Candles of one symbol up to a cutoff, cleaned, and what was found wrong with them."""
     input:
-        pin=f"{DATA}/as_of/{{pin}}.json",
+        cutoff=f"{DATA}/as_of/{{cutoff}}.json",
         tape=tape(),
         code=code("fetch_candles"),
     output:
-        candles=update(f"{DATA}/candles/{{pin}}/{{symbol}}.parquet"),
-        quality=update(f"{DATA}/candles/{{pin}}/{{symbol}}.quality.json"),
+        candles=update(f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet"),
+        quality=update(f"{DATA}/candles/{{cutoff}}/{{symbol}}.quality.json"),
     log:
-        f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.log",
+        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}-{{symbol}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/fetch_candles/{{pin}}-{{symbol}}.tsv"
+        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}-{{symbol}}.tsv"
     retries: 0
     localrule: True
     container:
@@ -83,11 +83,11 @@ rule fetch_candles:
         exchange=SETTINGS["exchange"],
         symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
         interval=SETTINGS["interval"],
-        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[wildcards.pin],
+        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[wildcards.cutoff],
         fill=SETTINGS["candles"]["fill"],
         max_missing=SETTINGS["candles"]["max_missing"],
         max_conflicting=SETTINGS["candles"]["max_conflicting"],
     message:
-        "Fetching {wildcards.symbol} ({wildcards.pin})"
+        "Fetching {wildcards.symbol} ({wildcards.cutoff})"
     script:
         "../scripts/fetch_candles.py"

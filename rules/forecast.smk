@@ -1,9 +1,9 @@
-# Needs the config; gives one whole forecast, from the pins to the summary: the run, or one of its branches.
+# Needs the config; gives one whole forecast, from the cutoffs to the summary: the run, or one of its branches.
 from pathlib import Path
 
 from dag.settings import as_config, history_bars, resolve
 from dag.sources import sources
-from forecasting.members import BASE, CONSENSUS, ORACLE, TFT, TFT_RAW
+from forecasting.members import BASE, ENSEMBLE, ORACLE, TFT, TFT_RAW
 from market.intervals import step_ms
 
 SETTINGS = resolve(config)
@@ -17,13 +17,13 @@ MEMBERS = SETTINGS["members"]
 TFTS = [name for name in MEMBERS if name in (TFT, TFT_RAW)]
 ASKED = [name for name in MEMBERS if name not in TFTS]
 # the oracle knows what no forecast can: it is measured against, and never part of a decision
-MEASURED = [CONSENSUS, *MEMBERS, ORACLE]
+MEASURED = [ENSEMBLE, *MEMBERS, ORACLE]
 # the summary needs the evaluation, the audited decision and the plots
 EVERYTHING = [f"{ARTIFACTS}/run.yaml", f"{ARTIFACTS}/summary.txt"]
 
 
 wildcard_constraints:
-    pin="train|live",
+    cutoff="train|live",
     symbol=r"[A-Z0-9-]+",
     fold=r"\d+|live",
     seed=r"\d+",
@@ -36,7 +36,7 @@ include: "fetch.smk"
 include: "features.smk"
 include: "train.smk"
 include: "predict.smk"
-include: "combine.smk"
+include: "ensemble.smk"
 include: "evaluate.smk"
 include: "consensus.smk"
 include: "interpret.smk"

@@ -1,4 +1,4 @@
-# Needs the last fold's models and the training pin's features; gives artifacts/interpretation.csv and
+# Needs the last fold's models and the training cutoff's features; gives artifacts/interpretation.csv and
 # interpretation_attention.csv. No part of `all`: ask for it, or for its plot.
 
 
@@ -7,11 +7,11 @@ rule interpret:
     input:
         models=expand(
             f"{ARTIFACTS}/models/{FOLDS[-1]}/{TFT}-seed{{seed}}.ckpt",
-            seed=SETTINGS["model"]["seeds"],
+            seed=SETTINGS["tft"]["seeds"],
         ),
         features=features_of("train"),
         candles=candles_of("train"),
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("interpret"),
     output:
         importance=update(f"{ARTIFACTS}/interpretation.csv"),
@@ -26,7 +26,7 @@ rule interpret:
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 15,
-        lanes=1,
+        slots=1,
     params:
         fold=FOLDS[-1],
         symbols=SYMBOLS,
@@ -35,7 +35,7 @@ rule interpret:
         horizon=SETTINGS["horizon"],
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
-        validation=SETTINGS["model"]["validation"],
+        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
         "Looking at what the TFT looks at"
     script:

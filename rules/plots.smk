@@ -34,10 +34,10 @@ rule plot_evaluation:
 rule plot_forecast:
     """The live forecast of each symbol: history, quantile fan, what came."""
     input:
-        forecasts=f"{ARTIFACTS}/forecasts/live/{CONSENSUS}.parquet",
+        forecasts=f"{ARTIFACTS}/forecasts/live/{ENSEMBLE}.parquet",
         candles=[f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS],
-        settle=[f"{DATA}/settle/{symbol}.parquet" for symbol in SYMBOLS],
-        pin=f"{DATA}/as_of/live.json",
+        realised=[f"{DATA}/outcome/{symbol}.parquet" for symbol in SYMBOLS],
+        cutoff=f"{DATA}/as_of/live.json",
         code=code("plot_forecast"),
     output:
         png=update(f"{ARTIFACTS}/plots/forecast.png"),
@@ -73,7 +73,7 @@ rule plot_consensus:
         audit=f"{ARTIFACTS}/mock_eval.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
-        settle=f"{DATA}/settle/{SETTINGS['consensus']['symbol']}.parquet",
+        realised=f"{DATA}/outcome/{SETTINGS['consensus']['symbol']}.parquet",
         code=code("plot_consensus"),
     output:
         png=update(f"{ARTIFACTS}/plots/consensus.png"),
@@ -95,7 +95,7 @@ rule plot_consensus:
         interval=SETTINGS["interval"],
         # a function: Snakemake takes the braces of a text for wildcards
         timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
-        pad_min=SETTINGS["plots"]["pad_min"],
+        pad_minutes=SETTINGS["plots"]["pad_minutes"],
     message:
         "Plotting the trade"
     script:
@@ -107,7 +107,7 @@ rule plot_interpretation:
     input:
         importance=f"{ARTIFACTS}/interpretation.csv",
         attention=f"{ARTIFACTS}/interpretation_attention.csv",
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("plot_interpretation"),
     output:
         png=update(f"{ARTIFACTS}/plots/interpretation.png"),

@@ -7,7 +7,7 @@ rule predict_tft:
     input:
         models=expand(
             f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt",
-            seed=SETTINGS["model"]["seeds"],
+            seed=SETTINGS["tft"]["seeds"],
             allow_missing=True,
         ),
         features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
@@ -20,8 +20,8 @@ rule predict_tft:
             for part in ("", "validation/")
             if wildcards.tft == TFT
         ],
-        pin=pin_of,
-        train_pin=f"{DATA}/as_of/train.json",
+        cutoff=cutoff_of,
+        train_cutoff=f"{DATA}/as_of/train.json",
         code=code("predict_tft"),
     output:
         forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/{{tft}}.parquet"),
@@ -36,7 +36,7 @@ rule predict_tft:
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 15,
-        lanes=1,
+        slots=1,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
@@ -45,7 +45,7 @@ rule predict_tft:
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
-        validation=SETTINGS["model"]["validation"],
+        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
         "Predicting fold {wildcards.fold} with {wildcards.tft}"
     script:
@@ -59,8 +59,8 @@ rule predict_baselines:
         train_features=features_of("train"),
         candles=candles_of("train"),
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
-        pin=pin_of,
-        train_pin=f"{DATA}/as_of/train.json",
+        cutoff=cutoff_of,
+        train_cutoff=f"{DATA}/as_of/train.json",
         code=code("predict_baselines"),
     output:
         **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in ASKED},
@@ -79,7 +79,7 @@ rule predict_baselines:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 2 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 10,
         # one after the other, on one core beside the trainings
-        lanes=2,
+        slots=2,
     params:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
@@ -90,7 +90,7 @@ rule predict_baselines:
         stride=SETTINGS["folds"]["stride"],
         members=ASKED,
         baselines=SETTINGS["baselines"],
-        validation=SETTINGS["model"]["validation"],
+        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
         "Predicting fold {wildcards.fold} with the baselines"
     script:
@@ -102,7 +102,7 @@ rule predict_oracle:
     input:
         reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
         candles=candles_of("train"),
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("predict_oracle"),
     output:
         forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/oracle.parquet"),
@@ -116,7 +116,7 @@ rule predict_oracle:
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 2 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 15,
-        lanes=2,
+        slots=2,
     params:
         symbols=SYMBOLS,
         exchange=SETTINGS["exchange"],

@@ -13,8 +13,8 @@ rule fetch:
     """All candles up to each as_of."""
     input:
         expand(
-            f"{DATA}/candles/{{pin}}/{{symbol}}.parquet",
-            pin=["train", "live"],
+            f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet",
+            cutoff=["train", "live"],
             symbol=SYMBOLS,
         ),
 
@@ -33,7 +33,7 @@ rule train:
             f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt",
             fold=[*FOLDS, "live"],
             tft=TFTS,
-            seed=SETTINGS["model"]["seeds"],
+            seed=SETTINGS["tft"]["seeds"],
         ),
 
 
@@ -45,7 +45,7 @@ rule predict:
             fold=FOLDS,
             member=MEASURED,
         ),
-        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[CONSENSUS, *MEMBERS]),
+        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *MEMBERS]),
 
 
 rule plots:

@@ -1,4 +1,4 @@
-# Needs the training pin's features; gives artifacts/models/<fold>/<tft>-seed<seed>.ckpt and the training curves.
+# Needs the training cutoff's features; gives artifacts/models/<fold>/<tft>-seed<seed>.ckpt and the training curves.
 
 
 rule train_tft:
@@ -6,7 +6,7 @@ rule train_tft:
     input:
         features=features_of("train"),
         candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("train_tft"),
     output:
         model=update(f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt"),
@@ -17,13 +17,13 @@ rule train_tft:
         f"{ARTIFACTS}/logs/train_tft/{{fold}}-{{tft}}-seed{{seed}}.tsv"
     container:
         SETTINGS["image"]
-    threads: SETTINGS["model"]["threads"]
+    threads: SETTINGS["tft"]["threads"]
     resources:
-        **({"gpu": 1} if SETTINGS["model"]["device"] == "gpu" else {}),
+        **({"gpu": 1} if SETTINGS["tft"]["device"] == "gpu" else {}),
         mem_mb=lambda wildcards, input, attempt: attempt * int(2000 + 5 * input.size_mb),
         # a second a step
         runtime=lambda wildcards, attempt: (
-            attempt * (30 + SETTINGS["model"]["epochs"] * SETTINGS["model"]["steps_per_epoch"] // 60)
+            attempt * (30 + SETTINGS["tft"]["epochs"] * SETTINGS["tft"]["steps_per_epoch"] // 60)
         ),
     params:
         interval=SETTINGS["interval"],
@@ -31,8 +31,9 @@ rule train_tft:
         horizon=SETTINGS["horizon"],
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
+        validation_fraction=SETTINGS["folds"]["validation_fraction"],
         # another seed or another core is no reason to train the others again
-        model={key: value for key, value in SETTINGS["model"].items() if key not in ("seeds", "threads")},
+        tft={key: value for key, value in SETTINGS["tft"].items() if key not in ("seeds", "threads")},
     message:
         "Training {wildcards.tft}, fold {wildcards.fold}, seed {wildcards.seed}"
     script:

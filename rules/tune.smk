@@ -1,4 +1,4 @@
-# Needs the training pin's features and candles; gives artifacts/tuned.yaml and tuning.csv. No part of `all`: ask for it, and
+# Needs the training cutoff's features and candles; gives artifacts/tuned.yaml and tuning.csv. No part of `all`: ask for it, and
 # then run with `--configfile artifacts/tuned.yaml`.
 
 
@@ -7,7 +7,7 @@ rule tune:
     input:
         features=features_of("train"),
         candles=candles_of("train"),
-        pin=f"{DATA}/as_of/train.json",
+        cutoff=f"{DATA}/as_of/train.json",
         code=code("tune"),
     output:
         config=update(f"{ARTIFACTS}/tuned.yaml"),
@@ -18,9 +18,9 @@ rule tune:
         f"{ARTIFACTS}/logs/tune/all.tsv"
     container:
         SETTINGS["image"]
-    threads: SETTINGS["model"]["threads"]
+    threads: SETTINGS["tft"]["threads"]
     resources:
-        **({"gpu": 1} if SETTINGS["model"]["device"] == "gpu" else {}),
+        **({"gpu": 1} if SETTINGS["tft"]["device"] == "gpu" else {}),
         # all early folds' bars at once
         mem_mb=lambda wildcards, input, attempt: attempt * int(2000 + 5 * input.size_mb * max(1, len(FOLDS) // 2)),
         # a second a step, as in train_tft
@@ -30,23 +30,24 @@ rule tune:
                 30
                 + SETTINGS["tuning"]["trials"]
                 * max(1, len(FOLDS) // 2)
-                * SETTINGS["model"]["epochs"]
-                * SETTINGS["model"]["steps_per_epoch"]
+                * SETTINGS["tft"]["epochs"]
+                * SETTINGS["tft"]["steps_per_epoch"]
                 // 60
             )
         ),
     params:
         # one seed is trained; it is the search's too
-        seed=SETTINGS["model"]["seeds"][0],
+        seed=SETTINGS["tft"]["seeds"][0],
         interval=SETTINGS["interval"],
         lookback=SETTINGS["lookback"],
         horizon=SETTINGS["horizon"],
         quantiles=SETTINGS["quantiles"],
         folds=SPLIT,
-        model={key: value for key, value in SETTINGS["model"].items() if key not in ("seeds", "threads")},
+        validation_fraction=SETTINGS["folds"]["validation_fraction"],
+        tft={key: value for key, value in SETTINGS["tft"].items() if key not in ("seeds", "threads")},
         space=SETTINGS["tuning"]["space"],
         trials=SETTINGS["tuning"]["trials"],
-        before=SETTINGS["tuned"]["trials"],
+        before=SETTINGS["tuning"]["previous_trials"],
     message:
         "Tuning the TFT on early folds"
     script:

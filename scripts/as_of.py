@@ -1,4 +1,4 @@
-"""Rule as_of: pin the moment after which nothing is known, and check symbols and interval against the exchange."""
+"""Rule as_of: cutoff the moment after which nothing is known, and check symbols and interval against the exchange."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +19,10 @@ def as_of(
     wanted: str,
     not_before: str | None,
 ) -> None:
-    """Write the pin: `as_of` (ms, on the interval's grid), `as_of_iso`, `exchange`, `simulated`, `symbols`.
+    """Write the cutoff: `as_of` (ms, on the interval's grid), `as_of_iso`, `exchange`, `simulated`, `symbols`.
 
     exchange: the config's section. symbols: as the user writes them. wanted: `latest` or an ISO time.
-    not_before: another pin, which this one is never earlier than, or None.
+    not_before: another cutoff, which this one is never earlier than, or None.
     Raises UserError when the exchange lacks a symbol or the interval, or `wanted` lies in its future.
     """
     step_ms(interval)
@@ -32,15 +32,15 @@ def as_of(
     moment = _moment(market, step_ms(interval), horizon, wanted)
     if not_before:
         moment = max(moment, read_json(not_before)["as_of"])
-    pin = {
+    cutoff = {
         "as_of": moment,
         "as_of_iso": iso(moment),
         "exchange": market.id,
         "simulated": market.id == "simulated",
         "symbols": names,
     }
-    write_json(output, pin)
-    say(f"as_of: {pin['as_of_iso']} on {market.id}, {', '.join(names.values())}")
+    write_json(output, cutoff)
+    say(f"as_of: {cutoff['as_of_iso']} on {market.id}, {', '.join(names.values())}")
 
 
 def _moment(market: Exchange, step: int, horizon: int, wanted: str) -> int:
@@ -57,7 +57,7 @@ def _moment(market: Exchange, step: int, horizon: int, wanted: str) -> int:
 if __name__ == "__main__":
     with job() as snakemake:
         as_of(
-            output=snakemake.output.pin,
+            output=snakemake.output.cutoff,
             exchange=snakemake.params.exchange,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,

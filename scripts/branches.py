@@ -20,7 +20,7 @@ def branches(text: str, names: list[str], evaluations: list[str], trades: list[s
 def row(name: str, evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
     """What a branch's line says."""
     decision, best = trade["decision"], evaluation["best_baseline"]
-    judged = evaluation["subject"] or best
+    judged = evaluation["evaluated_model"] or best
     scores = evaluation["members"][judged]
     return [
         name + (" (SIMULATED)" if trade["simulated"] else ""),

@@ -24,22 +24,22 @@ def consensus(
     forecasts: Sequence[str],
     evaluation: str,
     candles: str,
-    pin: str,
+    cutoff: str,
     symbol: str,
     interval: str,
     horizon: int,
     quantiles: Sequence[float],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the sealed decision `trade` (JSON) and the consensus forecast `path` (CSV, prices).
+    """Write the sealed decision `trade` (JSON) and the ensemble forecast `path` (CSV, prices).
 
-    forecast: the live consensus forecast; weights: who it is made of. forecasts: a live file a member, named by it.
-    candles: the symbol's bars up to the pin, whose last close is the entry. symbol: its slug. settings: the config's
-    `consensus` section. Raises UserError on an impossible horizon_m or cash, and when forecasts, candles and pin are
-    not of the same moment.
+    forecast: the live ensemble forecast; weights: who it is made of. forecasts: a live file a member, named by it.
+    candles: the symbol's bars up to the cutoff, whose last close is the entry. symbol: its slug. settings: the config's
+    `consensus` section. Raises UserError on an impossible horizon_minutes or cash, and when forecasts, candles and
+    cutoff are not of the same moment.
     """
-    now, step = read_json(pin), step_ms(interval)
-    steps = steps_ahead(settings["horizon_m"], horizon, step)
+    now, step = read_json(cutoff), step_ms(interval)
+    steps = steps_ahead(settings["horizon_minutes"], horizon, step)
     origin = now["as_of"] - step
     market = Market(
         entry_time=iso(now["as_of"]),
@@ -62,7 +62,7 @@ def consensus(
         "config": dict(settings) | {"symbol": symbol, "interval": interval, "horizon": horizon},
         "simulated": now["simulated"],
         "evaluation_sha256": digest(evaluation),
-        "consensus_sha256": digest(forecast),
+        "ensemble_sha256": digest(forecast),
         **decided,
     }
     write_json(trade, document | {"seal": seal(document)})
@@ -70,9 +70,9 @@ def consensus(
     say(f"consensus: {decision['action']} {symbol} at {decision['entry_time']}. {decision['reason']}")
 
 
-def path_table(path: np.ndarray, levels: Sequence[float], market: Market) -> pd.DataFrame:
+def path_table(path: np.ndarray, quantile_levels: Sequence[float], market: Market) -> pd.DataFrame:
     """`time, price_fc, q0.05 …`: the path's quantiles [steps, levels] as prices; `price_fc` is the median."""
-    prices = pd.DataFrame(market.entry_close * np.exp(path), columns=quantile_columns(levels))
+    prices = pd.DataFrame(market.entry_close * np.exp(path), columns=quantile_columns(quantile_levels))
     prices.insert(0, "time", list(market.times))
     prices.insert(1, "price_fc", prices["q0.5"])
     return prices
@@ -83,7 +83,7 @@ def _entry_close(candles: str, interval: str, origin: int) -> float:
     last = int(bars["timestamp"].iloc[-1])
     if last != origin:
         raise UserError(
-            f"{candles}: its last bar opens at {iso(last)}, not at {iso(origin)} as the pin says; "
+            f"{candles}: its last bar opens at {iso(last)}, not at {iso(origin)} as the cutoff says; "
             "fetch again, or take another as_of"
         )
     return float(bars["close"].iloc[-1])
@@ -109,7 +109,7 @@ if __name__ == "__main__":
             forecasts=list(snakemake.input.forecasts),
             evaluation=snakemake.input.evaluation,
             candles=snakemake.input.candles,
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,

@@ -35,16 +35,16 @@ from market.intervals import iso, step_ms
 def evaluate(
     table: str,
     steps: str,
-    standing: str,
+    leaderboard: str,
     summary: str,
     forecasts: list[str],
     candles: list[str],
-    pin: str,
+    cutoff: str,
     exchange: str,
     interval: str,
     symbols: list[str],
     horizon: int,
-    levels: list[float],
+    quantile_levels: list[float],
     folds: dict[str, int],
     stride: int,
     tried: int = 0,
@@ -53,14 +53,14 @@ def evaluate(
     row a member, the best first), and the `summary`.
 
     forecasts: files named <fold>/<member>.parquet; one without rows is of a member that sits the fold out. candles: one
-    <symbol>.parquet a symbol, and `pin`, both of the training pin. folds: count, test_bars, embargo. stride: bars
+    <symbol>.parquet a symbol, and `cutoff`, both of the training cutoff. folds: count, test_bars, embargo. stride: bars
     between origins. tried: configurations that the model's was chosen among. Raises UserError when members differ in
     their origins, or an outcome is missing from the candles.
     """
-    pinned, step = read_json(pin), step_ms(interval)
+    known_until, step = read_json(cutoff), step_ms(interval)
     runs = by_fold(forecasts)
-    spans = [make_fold(fold, pinned["as_of"], step, **folds) for fold in runs]
-    scores = score_runs(runs, _market(candles, spans[0].train_end, step), horizon, levels)
+    spans = [make_fold(fold, known_until["as_of"], step, **folds) for fold in runs]
+    scores = score_runs(runs, _market(candles, spans[0].train_end, step), horizon, quantile_levels)
     missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
         raise UserError(f"evaluate: no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
@@ -73,22 +73,22 @@ def evaluate(
     found = compare(panel, lags)
     ranked = rank(pooled, found, scores.sat_out)
     content = {
-        "simulated": pinned["simulated"],
+        "simulated": known_until["simulated"],
         "exchange": exchange,
         "interval": interval,
         "horizon": horizon,
         "symbols": symbols,
-        "quantiles": levels,
+        "quantiles": quantile_levels,
         "folds": [_fold(span, int((scores.losses["fold"] == int(span.name)).sum())) for span in spans],
         "members": _members(pooled, scores.crossings),
-        "oracle": None if ORACLE not in pooled.index else "law" if pinned["simulated"] else "realised volatility",
-        "pit": _pit(pooled, levels),
+        "oracle": None if ORACLE not in pooled.index else "law" if known_until["simulated"] else "realised volatility",
+        "pit": _pit(pooled, quantile_levels),
         "sat_out": scores.sat_out,
         "configurations_tried": tried,
     }
     write_csv(table, scored(scores.cells, CELL))
     write_csv(steps, scored(scores.cells, [*CELL, "step"]))
-    write_csv(standing, ranked)
+    write_csv(leaderboard, ranked)
     write_json(summary, content | found)
     say(report(ranked, found, scores.sat_out))
 
@@ -98,8 +98,8 @@ def rank(pooled: pd.DataFrame, found: Mapping[str, Any], sat_out: Mapping[str, S
     best, kept = found["best_baseline"], found["confidence_set"]
     rows = []
     for member in sorted(pooled.index, key=lambda name: (name in sat_out, pooled["pinball"][name])):
-        against = found["against_best"].get(member, {"skill": np.nan, "band": None})
-        low, high = against["band"] or (np.nan, np.nan)
+        against = found["against_best"].get(member, {"skill": np.nan, "confidence_interval": None})
+        low, high = against["confidence_interval"] or (np.nan, np.nan)
         p = found["comparisons"].get(member, {}).get(best, {}).get("p_holm")
         row = {
             "member": member,
@@ -120,9 +120,9 @@ def report(ranked: pd.DataFrame, found: Mapping[str, Any], sat_out: Mapping[str,
     for row in ranked.to_dict("records"):
         low, high, p = 100 * row["skill_low"], 100 * row["skill_high"], row["p"]
         skill = _text(100 * row["skill_vs_best_baseline"], "+.2f")
-        band = f"{low:+.2f} … {high:+.2f}" if low < high else ""
+        interval_95 = f"{low:+.2f} … {high:+.2f}" if low < high else ""
         lines.append(
-            f"{row['member']:<18}{row['pinball']:>8.4f}{skill:>9}{band:>18}"
+            f"{row['member']:<18}{row['pinball']:>8.4f}{skill:>9}{interval_95:>18}"
             f"{'<0.001' if p < 0.001 else _text(p, '.3f'):>8}{row['coverage50']:>7.1%}{row['coverage90']:>7.1%}"
             f"{row['mae']:>8.4f}{_text(row['oracle_share'], '.0%'):>8}{'yes' if row['in_confidence_set'] else '':>5}"
         )
@@ -162,10 +162,10 @@ def _members(pooled: pd.DataFrame, crossings: Mapping[str, int]) -> dict[str, An
     return told
 
 
-def _pit(pooled: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]:
+def _pit(pooled: pd.DataFrame, quantile_levels: Sequence[float]) -> dict[str, Any]:
     """Share of outcomes below, between and above the quantiles: as it should be, and by member."""
     shares = pit_shares(pooled)
-    nominal = np.diff([0, *levels, 1]).tolist()
+    nominal = np.diff([0, *quantile_levels, 1]).tolist()
     return {"nominal": nominal, "members": {str(member): row.tolist() for member, row in shares.iterrows()}}
 
 
@@ -188,16 +188,16 @@ if __name__ == "__main__":
         evaluate(
             table=snakemake.output.table,
             steps=snakemake.output.steps,
-            standing=snakemake.output.standing,
+            leaderboard=snakemake.output.leaderboard,
             summary=snakemake.output.summary,
             forecasts=list(snakemake.input.forecasts),
             candles=list(snakemake.input.candles),
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             exchange=snakemake.params.exchange,
             interval=snakemake.params.interval,
             symbols=snakemake.params.symbols,
             horizon=snakemake.params.horizon,
-            levels=snakemake.params.quantiles,
+            quantile_levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
             tried=snakemake.params.tried,

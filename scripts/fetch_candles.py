@@ -1,4 +1,4 @@
-"""Rule fetch_candles: one symbol's candles up to a pin, cleaned."""
+"""Rule fetch_candles: one symbol's candles up to a cutoff, cleaned."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from market.symbols import slug
 def fetch_candles(
     output: str,
     quality_output: str,
-    pin: str,
+    cutoff: str,
     exchange: Mapping[str, Any],
     symbol: str,
     interval: str,
@@ -23,16 +23,16 @@ def fetch_candles(
     max_missing: float,
     max_conflicting: float,
 ) -> None:
-    """Write the last `bars` candles that closed by the pin's as_of, and the record of their quality.
+    """Write the last `bars` candles that closed by the cutoff's as_of, and the record of their quality.
 
     exchange: the config's section. symbol: as the user writes it. fill, max_missing, max_conflicting: see
     `market.candles.clean`. Raises UserError when the exchange does not give them, or they are not good enough.
     """
-    pinned = read_json(pin)
-    name, end = slug(symbol), pinned["as_of"]
+    known_until = read_json(cutoff)
+    name, end = slug(symbol), known_until["as_of"]
     start = end - bars * step_ms(interval)
     market = open_exchange(exchange, [symbol], interval)
-    rows = fetch_rows(market, pinned["symbols"][name], interval, start, end)
+    rows = fetch_rows(market, known_until["symbols"][name], interval, start, end)
     candles, quality = clean(rows, name, interval, start, end, fill, max_missing, max_conflicting)
     write_candles(output, quality_output, candles, quality)
     say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; " + _faults(quality))
@@ -51,7 +51,7 @@ if __name__ == "__main__":
         fetch_candles(
             output=snakemake.output.candles,
             quality_output=snakemake.output.quality,
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             exchange=snakemake.params.exchange,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,

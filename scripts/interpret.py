@@ -24,7 +24,7 @@ def interpret(
     models: list[str],
     features: list[str],
     candles: list[str],
-    pin: str,
+    cutoff: str,
     fold: str,
     symbols: list[str],
     interval: str,
@@ -41,11 +41,11 @@ def interpret(
     weights. attention: a row a symbol, regime and lag, in bars before the origin: its share of the first step's
     attention to the lookback. Shares of a symbol and regime add up to 1; `origins` is how many windows they are of.
     models: one checkpoint a seed. features, candles: one file a symbol, in the order of `symbols`, of the training
-    `pin`. share: of the training span that validates.
+    `cutoff`. share: of the training span that validates.
     """
     torch.set_num_threads(threads)
     step = step_ms(interval)
-    part = make_fold(fold, read_json(pin)["as_of"], step, **folds)
+    part = make_fold(fold, read_json(cutoff)["as_of"], step, **folds)
     frames = [read_parquet(path) for path in features]
     found = fold_origins(frames, symbols, part, step, lookback, horizon, stride)
     rows = [thinned(own, max(1, MOST // len(symbols))) for own in found]
@@ -124,7 +124,7 @@ if __name__ == "__main__":
             models=list(snakemake.input.models),
             features=list(snakemake.input.features),
             candles=list(snakemake.input.candles),
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             fold=snakemake.params.fold,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
@@ -132,6 +132,6 @@ if __name__ == "__main__":
             horizon=snakemake.params.horizon,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
-            share=snakemake.params.validation,
+            share=snakemake.params.validation_fraction,
             threads=snakemake.threads,
         )

@@ -25,14 +25,14 @@ def plot_consensus(
     audit: str,
     path: str,
     candles: str,
-    settle: str,
+    realised: str,
     interval: str,
     timefmt: str,
-    pad_min: int,
+    pad_minutes: int,
 ) -> None:
-    """Draw a decision, its audit and its forecast; candles: history, `pad_min` minutes of which are shown."""
+    """Draw a decision, its audit and its forecast; candles: history, `pad_minutes` minutes of which are shown."""
     decided, audited, forecast = read_json(trade), read_json(audit), read_csv(path)
-    known, came = read_candles(candles, interval), read_candles(settle, interval)
+    known, came = read_candles(candles, interval), read_candles(realised, interval)
     decision, step = decided["decision"], step_ms(interval)
     title = f"Consensus on {decided['config']['symbol']} at {decision['entry_time']}: {decision['action']}"
     figure, grid = new_figure(
@@ -40,7 +40,7 @@ def plot_consensus(
     )
     axes = grid[0, 0]
     entry = parse_time(decision["entry_time"])
-    _history(axes, known, entry, step, max(pad_min * MINUTE // step, FEWEST))
+    _history(axes, known, entry, step, max(pad_minutes * MINUTE // step, FEWEST))
     _forecast(axes, forecast, came, decision["entry_price"], entry, step)
     _plan(axes, decided, audited)
     utc_axis(axes, timefmt, inches=10)
@@ -115,8 +115,8 @@ if __name__ == "__main__":
             audit=snakemake.input.audit,
             path=snakemake.input.path,
             candles=snakemake.input.candles,
-            settle=snakemake.input.settle,
+            realised=snakemake.input.realised,
             interval=snakemake.params.interval,
             timefmt=snakemake.params.timefmt,
-            pad_min=snakemake.params.pad_min,
+            pad_minutes=snakemake.params.pad_minutes,
         )

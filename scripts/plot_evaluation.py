@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from common.files import read_csv, read_json
 from common.job import job
-from forecasting.members import MODELS, ORACLE, RANDOM_WALK, called
+from forecasting.members import MODELS, ORACLE, RANDOM_WALK, display_name
 from plotting.style import GREY, INK, legend_below, member_line, new_figure, save
 
 NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
@@ -19,9 +19,9 @@ NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 def plot_evaluation(png: str, pdf: str, table: str, steps: str, summary: str) -> None:
     """Draw the evaluation `table` (a row per fold, symbol, member), `steps` (… and step) and `summary` (JSON)."""
     folds, ahead, told = read_csv(table), read_csv(steps), read_json(summary)
-    judged = told["subject"] or told["best_baseline"]
+    judged = told["evaluated_model"] or told["best_baseline"]
     lines = [_market(told), told["verdict"], *filter(None, [told["verdict_tft"]])]
-    title = f"Evaluation of {called(judged)}"
+    title = f"Evaluation of {display_name(judged)}"
     figure, axes = new_figure(2, 2, (13, 9.2), title, "\n".join(lines), bool(told["simulated"]))
     shown = [name for name in dict.fromkeys([judged, told["best_baseline"], ORACLE]) if name in told["members"]]
     _skill_by_member(axes[0, 0], folds, told, judged)
@@ -61,14 +61,14 @@ def _skill_by_member(axes: Axes, folds: pd.DataFrame, told: Mapping[str, Any], j
     order = sorted(against, key=lambda name: against[name]["skill"] or 0)
     losses = relative_loss(folds, "fold")
     by_fold = 1 - losses.div(losses[best], axis=0)
-    pooled = {name: [against[name]["skill"], *(against[name]["band"] or [])] for name in order}
+    pooled = {name: [against[name]["skill"], *(against[name]["confidence_interval"] or [])] for name in order}
     drawn = pd.concat([pd.DataFrame.from_dict(pooled, orient="index", dtype=np.float64).T, by_fold[order]])
     lowest, left, right = shown_range(drawn, judged)
     for place, name in enumerate(order):
         style = member_line(name)
         axes.plot(by_fold[name], np.full(len(by_fold), place), "|", color=style["color"], markersize=9, alpha=0.55)
-        if against[name]["band"] is not None:
-            axes.plot(against[name]["band"], [place, place], color=style["color"], linewidth=2.4)
+        if against[name]["confidence_interval"] is not None:
+            axes.plot(against[name]["confidence_interval"], [place, place], color=style["color"], linewidth=2.4)
         face = style["color"] if name in kept else "white"
         axes.plot(drawn[name].iloc[0], place, "o", color=style["color"], markerfacecolor=face, markersize=8, zorder=3)
         if drawn[name].max() < lowest:

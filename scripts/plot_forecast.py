@@ -1,4 +1,4 @@
-"""Rule plot_forecast: what was known, the consensus forecast, and what came, a panel a symbol."""
+"""Rule plot_forecast: what was known, the ensemble forecast, and what came, a panel a symbol."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,20 +22,20 @@ def plot_forecast(
     pdf: str,
     forecasts: str,
     candles: Sequence[str],
-    settle: Sequence[str],
-    pin: str,
+    realised: Sequence[str],
+    cutoff: str,
     symbols: Sequence[str],
     interval: str,
     timefmt: str,
 ) -> None:
     """Draw the live forecasts of a member, of the first six of `symbols` (slugs), in their order.
 
-    forecasts: the member's live file. candles and settle: a file a symbol, named by its slug; settle may hold few bars
-    or none. History is drawn for twice the horizon.
+    forecasts: the member's live file. candles and realised: a file a symbol, named by its slug; realised may hold few
+    bars or none. History is drawn for twice the horizon.
     """
-    now, table = read_json(pin), read_parquet(forecasts)
+    now, table = read_json(cutoff), read_parquet(forecasts)
     before = {Path(file).stem: file for file in candles}
-    after = {Path(file).stem: file for file in settle}
+    after = {Path(file).stem: file for file in realised}
     shown = symbols[:MOST]
     columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
     rows = -(-len(shown) // columns)
@@ -82,8 +82,8 @@ if __name__ == "__main__":
             pdf=snakemake.output.pdf,
             forecasts=snakemake.input.forecasts,
             candles=list(snakemake.input.candles),
-            settle=list(snakemake.input.settle),
-            pin=snakemake.input.pin,
+            realised=list(snakemake.input.realised),
+            cutoff=snakemake.input.cutoff,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             timefmt=snakemake.params.timefmt,

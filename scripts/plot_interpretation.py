@@ -17,9 +17,9 @@ MOST = 12  # variables that a panel holds
 MOST_SYMBOLS = len(SYMBOL_COLORS)
 
 
-def plot_interpretation(png: str, pdf: str, importance: str, attention: str, pin: str, interval: str) -> None:
+def plot_interpretation(png: str, pdf: str, importance: str, attention: str, cutoff: str, interval: str) -> None:
     """Draw the tables of rule interpret: importance and attention by regime, attention by symbol, of six at most."""
-    variables, lags, now = read_csv(importance), read_csv(attention), read_json(pin)
+    variables, lags, now = read_csv(importance), read_csv(attention), read_json(cutoff)
     windows = lags.drop_duplicates(["symbol", "regime"])
     told = (
         f"In {windows['origins'].sum()} test windows of the last fold, up to {iso(now['as_of'])}: "
@@ -94,6 +94,6 @@ if __name__ == "__main__":
             pdf=snakemake.output.pdf,
             importance=snakemake.input.importance,
             attention=snakemake.input.attention,
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             interval=snakemake.params.interval,
         )

@@ -28,14 +28,14 @@ def predict_baselines(
     train_features: Sequence[str],
     candles: Sequence[str],
     live_candles: Sequence[str],
-    pin: str,
-    train_pin: str,
+    cutoff: str,
+    train_cutoff: str,
     fold: str,
     symbols: Sequence[str],
     interval: str,
     lookback: int,
     horizon: int,
-    levels: Sequence[float],
+    quantile_levels: Sequence[float],
     folds: Mapping[str, int],
     stride: int,
     share: float,
@@ -44,20 +44,21 @@ def predict_baselines(
     """Write the forecasts of every baseline for one fold, to `output[member]`; and to `validation[member]` those at its
     validation origins, fitted on what lies before them. A member that sits out writes files without rows.
 
-    One file a symbol, in the order of `symbols`. features: of the fold's pin, for the origins alone, which all members
-    share; they lack the bars that warm them up, which a baseline can use. train_features, candles: of the training pin;
-    candles are what is fitted on. live_candles: of the live pin, with which `candles` go on for fold "live"; empty for
-    a test fold. pin: that of the fold. share: of the training span that validates. settings: the config's `baselines`.
+    One file a symbol, in the order of `symbols`. features: of the fold's cutoff, for the origins alone, which all
+    members share; they lack the bars that warm them up, which a baseline can use. train_features, candles: of the
+    training cutoff; candles are what is fitted on. live_candles: of the live cutoff, with which `candles` go on for
+    fold "live"; empty for a test fold. cutoff: that of the fold. share: of the training span that validates. settings:
+    the config's `baselines`.
 
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
     step = step_ms(interval)
-    test = make_fold(fold, read_json(pin)["as_of"], step, **folds)
-    trained = make_fold(fold, read_json(train_pin)["as_of"], step, **folds)
+    test = make_fold(fold, read_json(cutoff)["as_of"], step, **folds)
+    trained = make_fold(fold, read_json(train_cutoff)["as_of"], step, **folds)
     history, bars = read_bars(candles, live_candles, interval)
     inner = validation_fold(trained, first_bar(history), share, step)
     half_lives = {name: settings[name] for name in ("ewma_halflife", "drift_halflife")}
-    shared = Settings(horizon, tuple(levels), season_bars(step), **half_lives)
+    shared = Settings(horizon, tuple(quantile_levels), season_bars(step), **half_lives)
     for span, files, source, known, end, refit in (
         (inner, validation, train_features, history, inner.train_end, None),
         (test, output, features, bars, trained.train_end, settings["refit_bars"]),
@@ -88,14 +89,14 @@ def _write(
     for name, path in files.items():
         try:
             quantiles = forecast(known[name], tracks, end, refit, settings)
-            write_parquet(path, forecast_table(symbols, times, quantiles, settings.levels))
+            write_parquet(path, forecast_table(symbols, times, quantiles, settings.quantile_levels))
         except TooShortError as short:
             if name == RANDOM_WALK:
                 raise UserError(
                     f"predict_baselines: before {iso(end)} {short}; give more days, or fewer or shorter folds"
                 ) from short
             away[name] = str(short)
-            write_parquet(path, no_forecasts(symbols, settings.horizon, settings.levels))
+            write_parquet(path, no_forecasts(symbols, settings.horizon, settings.quantile_levels))
     return away
 
 
@@ -106,7 +107,7 @@ def forecast(
 
     refit: bars after which the member is fitted anew, on all that had come by then; None: never. Raises TooShortError.
     """
-    told = [np.empty((len(track.origins), settings.horizon, len(settings.levels))) for track in tracks]
+    told = [np.empty((len(track.origins), settings.horizon, len(settings.quantile_levels))) for track in tracks]
     opened = [track.bars.timestamp[track.origins] for track in tracks]
     first = min(int(own[0]) for own in opened if len(own))
     length = refit * tracks[0].bars.step if refit else 1 << 62
@@ -167,16 +168,16 @@ if __name__ == "__main__":
             train_features=list(snakemake.input.train_features),
             candles=list(snakemake.input.candles),
             live_candles=list(snakemake.input.live_candles),
-            pin=snakemake.input.pin,
-            train_pin=snakemake.input.train_pin,
+            cutoff=snakemake.input.cutoff,
+            train_cutoff=snakemake.input.train_cutoff,
             fold=snakemake.wildcards.fold,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             lookback=snakemake.params.lookback,
             horizon=snakemake.params.horizon,
-            levels=snakemake.params.quantiles,
+            quantile_levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
-            share=snakemake.params.validation,
+            share=snakemake.params.validation_fraction,
             settings=snakemake.params.baselines,
         )

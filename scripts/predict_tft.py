@@ -28,14 +28,14 @@ def predict_tft(
     candles: list[str],
     live_candles: list[str],
     base: list[str],
-    pin: str,
-    train_pin: str,
+    cutoff: str,
+    train_cutoff: str,
     fold: str,
     symbols: list[str],
     interval: str,
     lookback: int,
     horizon: int,
-    levels: list[float],
+    quantile_levels: list[float],
     folds: dict[str, int],
     stride: int,
     share: float,
@@ -44,23 +44,23 @@ def predict_tft(
     """Write the forecasts of one fold, and those at its validation origins: the mean over seeds of each quantile, then
     sorted; crossings are counted.
 
-    models: one checkpoint a seed. features: one file a symbol, in the order of `symbols`, of the training pin for a
-    test fold and of the live pin for fold "live". pin: that pin. train_features, candles: of the training pin.
-    live_candles: of the live pin, with which `candles` go on for fold "live"; empty for a test fold. base: what the TFT
-    corrects, in test and in validation; empty where it speaks for itself. share: of the training span that validates.
-    Where a symbol is too young for what is corrected the TFT sits out: files without rows.
+    models: one checkpoint a seed. features: one file a symbol, in the order of `symbols`, of the training cutoff for a
+    test fold and of the live cutoff for fold "live". cutoff: that cutoff. train_features, candles: of the training
+    cutoff. live_candles: of the live cutoff, with which `candles` go on for fold "live"; empty for a test fold. base:
+    what the TFT corrects, in test and in validation; empty where it speaks for itself. share: of the training span that
+    validates. Where a symbol is too young for what is corrected the TFT sits out: files without rows.
     """
     torch.set_num_threads(threads)
     step = step_ms(interval)
-    test = make_fold(fold, read_json(pin)["as_of"], step, **folds)
-    trained = make_fold(fold, read_json(train_pin)["as_of"], step, **folds)
+    test = make_fold(fold, read_json(cutoff)["as_of"], step, **folds)
+    trained = make_fold(fold, read_json(train_cutoff)["as_of"], step, **folds)
     history, bars = read_bars(candles, live_candles, interval)
     inner = validation_fold(trained, first_bar(history), share, step)
     try:
         hars = correction.fit_hars(symbols, history, inner.train_end, horizon) if base else []
     except TooShortError as short:
         for target in (output, validation):
-            write_parquet(target, no_forecasts(symbols, horizon, levels))
+            write_parquet(target, no_forecasts(symbols, horizon, quantile_levels))
         say(f"predict_tft: fold {fold} sits out: {short}")
         return
     for span, target, source, known, corrected in zip(
@@ -76,7 +76,7 @@ def predict_tft(
         if corrected:
             frames = correction.with_inputs(frames, known, hars)
         loaded = [checkpoint.load_for(path, feature_columns(frames[0])) for path in models]
-        table = _forecasts(loaded, frames, symbols, rows, step, lookback, horizon, levels, corrected)
+        table = _forecasts(loaded, frames, symbols, rows, step, lookback, horizon, quantile_levels, corrected)
         write_parquet(target, table)
         say(
             f"predict_tft: fold {span.name}: {sum(map(len, rows))} origins, {table.attrs['crossings']} crossings sorted"
@@ -91,7 +91,7 @@ def _forecasts(
     step: int,
     lookback: int,
     horizon: int,
-    levels: Sequence[float],
+    quantile_levels: Sequence[float],
     base: str | None,
 ) -> pd.DataFrame:
     """The table of forecasts at each symbol's rows; `base` is the file of those that are corrected."""
@@ -106,19 +106,19 @@ def _forecasts(
         quantiles = average([panels[0].returns(origins, units.numpy().astype(np.float64)) for units in said])
     else:
         quantiles = _corrected(
-            base, symbols, times, average([correction.factor(part).numpy() for part in said]), levels
+            base, symbols, times, average([correction.factor(part).numpy() for part in said]), quantile_levels
         )
-    return forecast_table(symbols, times, np.split(quantiles, counts), levels)
+    return forecast_table(symbols, times, np.split(quantiles, counts), quantile_levels)
 
 
 def _corrected(
-    base: str, symbols: Sequence[str], times: Sequence[np.ndarray], factor: np.ndarray, levels: Sequence[float]
+    base: str, symbols: Sequence[str], times: Sequence[np.ndarray], factor: np.ndarray, quantile_levels: Sequence[float]
 ) -> np.ndarray:
     """The base's quantiles times the factor [origins, horizon, levels] on them, in the order of `symbols`.
 
     Raises UserError when the base has no forecast of an origin.
     """
-    told = read_forecasts(base, factor.shape[1], levels)
+    told = read_forecasts(base, factor.shape[1], quantile_levels)
     place = pd.MultiIndex.from_arrays([told.symbol, told.origin])
     wanted = [(symbol, time) for symbol, own in zip(symbols, times, strict=True) for time in own]
     found = place.get_indexer(pd.MultiIndex.from_tuples(wanted))
@@ -138,16 +138,16 @@ if __name__ == "__main__":
             candles=list(snakemake.input.candles),
             live_candles=list(snakemake.input.live_candles),
             base=list(snakemake.input.base),
-            pin=snakemake.input.pin,
-            train_pin=snakemake.input.train_pin,
+            cutoff=snakemake.input.cutoff,
+            train_cutoff=snakemake.input.train_cutoff,
             fold=snakemake.wildcards.fold,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             lookback=snakemake.params.lookback,
             horizon=snakemake.params.horizon,
-            levels=snakemake.params.quantiles,
+            quantile_levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
             stride=snakemake.params.stride,
-            share=snakemake.params.validation,
+            share=snakemake.params.validation_fraction,
             threads=snakemake.threads,
         )

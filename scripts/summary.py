@@ -20,7 +20,7 @@ def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
 def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
     """A dozen aligned lines, each a label and what there is to say."""
     decision, best = trade["decision"], evaluation["best_baseline"]
-    judged = evaluation["subject"] or best
+    judged = evaluation["evaluated_model"] or best
     scores = evaluation["members"][judged]
     simulated = evaluation["simulated"] or trade["simulated"]
     symbols, folds = ", ".join(evaluation["symbols"]), evaluation["folds"]
@@ -58,7 +58,7 @@ def plan(trade: Mapping[str, Any]) -> str:
 
 
 def hit(audit: Mapping[str, Any]) -> str:
-    """How the consensus forecast fared against what came."""
+    """How the ensemble forecast fared against what came."""
     if audit["inside_90"] is None:
         return "nothing to compare with yet"
     inside = f"{share(audit['inside_90'])} of the closes in the 90 % interval"

@@ -18,7 +18,7 @@ from forecasting.folds import make_fold
 from forecasting.members import TFT
 from forecasting.tft import training
 from forecasting.tft import tuning as search
-from forecasting.tft.training_set import TrainingSet, training_set, untrained
+from forecasting.tft.training_set import TrainingSet, build_network, training_set
 from market.intervals import iso, step_ms
 
 
@@ -27,14 +27,15 @@ def tune(
     table: str,
     features: list[str],
     candles: list[str],
-    pin: str,
+    cutoff: str,
     seed: int,
     interval: str,
     lookback: int,
     horizon: int,
-    levels: list[float],
+    quantile_levels: list[float],
     folds: dict[str, int],
     model: dict[str, Any],
+    validation_fraction: float,
     space: dict[str, Any],
     trials: int,
     before: int,
@@ -43,19 +44,24 @@ def tune(
 ) -> None:
     """Write the settings chosen, as a config file (`output`), and all that were tried, a row each (`table`, CSV).
 
-    features, candles: one file a symbol. pin: the training pin. folds: count, test_bars, embargo. model: the config's
-    section, without its seeds and threads; it is tried first. space: tuning.space of the config. before: trials of
-    earlier studies that led to `model`.
-    The study lies in a folder beside `output` that is named by what identifies it, the modules in `code` included: a
-    killed one goes on, and more trials add to it. Raises UserError when there is no fold that may be looked at.
+    features, candles: one file a symbol. cutoff: the training cutoff. folds: count, test_bars, embargo. model: the
+    config's section, without its seeds and threads; it is tried first. space: tuning.space of the config. before:
+    trials of earlier studies that led to `model`. The study lies in a folder beside `output` that is named by what
+    identifies it, the modules in `code` included: a killed one goes on, and more trials add to it. Raises UserError
+    when there is no fold that may be looked at.
     """
     torch.set_num_threads(threads)
-    step, as_of = step_ms(interval), read_json(pin)["as_of"]
+    step, as_of = step_ms(interval), read_json(cutoff)["as_of"]
     parts = [make_fold(name, as_of, step, **folds) for name in early(folds["count"])]
     tried = search.make_space(space, model)
     _check(tried, model["attention_heads"])
-    sets = [training_set(part, features, candles, TFT, interval, lookback, horizon, levels, model) for part in parts]
-    params = (as_of, interval, lookback, horizon, levels, folds, model, space, seed)
+    sets = [
+        training_set(
+            part, features, candles, TFT, interval, lookback, horizon, quantile_levels, model, validation_fraction
+        )
+        for part in parts
+    ]
+    params = (as_of, interval, lookback, horizon, quantile_levels, folds, model, validation_fraction, space, seed)
     folder = Path(output).parent / f".tune-{digest([*features, *candles, *code], *params)}"
 
     def measure(title: str, own: dict[str, Any], fold: int) -> tuple[float, float]:
@@ -90,7 +96,7 @@ def relative_loss(
 
     Whether the correction would be kept is not asked: of two that would not, one is still better.
     """
-    network, _ = untrained(data, model, seed)
+    network, _ = build_network(data, model, seed)
     fitted = training.fit(network, data.panel, data.windows, model, seed, title, scratch)
     shutil.rmtree(scratch)
     return 1 - fitted.gain, fitted.error
@@ -108,7 +114,7 @@ def _check(space: search.Space, heads: int) -> None:
     for width in tried:
         if width % heads:
             raise UserError(
-                f"tuning.space.hidden_size: {width} is no multiple of model.attention_heads, {heads}; "
+                f"tuning.space.hidden_size: {width} is no multiple of tft.attention_heads, {heads}; "
                 "give choices that are"
             )
 
@@ -126,7 +132,7 @@ def _row(number: int, trial: FrozenTrial, chosen: bool) -> dict[str, Any]:
 
 def _config(params: Mapping[str, Any], tried: int, before: int, seen: str) -> str:
     """A config file of the settings and how many were tried."""
-    content = yaml.safe_dump({"model": dict(params), "tuned": {"trials": before + tried}}, sort_keys=True)
+    content = yaml.safe_dump({"tft": dict(params), "tuning": {"previous_trials": before + tried}}, sort_keys=True)
     return f"# The choice of `snakemake tune`, by {seen}.\n{content}"
 
 
@@ -137,14 +143,15 @@ if __name__ == "__main__":
             table=snakemake.output.table,
             features=list(snakemake.input.features),
             candles=list(snakemake.input.candles),
-            pin=snakemake.input.pin,
+            cutoff=snakemake.input.cutoff,
             seed=snakemake.params.seed,
             interval=snakemake.params.interval,
             lookback=snakemake.params.lookback,
             horizon=snakemake.params.horizon,
-            levels=snakemake.params.quantiles,
+            quantile_levels=snakemake.params.quantiles,
             folds=snakemake.params.folds,
-            model=snakemake.params.model,
+            model=snakemake.params.tft,
+            validation_fraction=snakemake.params.validation_fraction,
             space=snakemake.params.space,
             trials=snakemake.params.trials,
             before=snakemake.params.before,

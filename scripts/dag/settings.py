@@ -75,15 +75,15 @@ def resolve(config: Config) -> Config:
     written = settings["symbols"]
     settings["symbols"] = [slug(symbol) for symbol in written]
     settings["markets"] = dict(zip(settings["symbols"], written, strict=True))
-    folds, model, consensus = settings["folds"], settings["model"], settings["consensus"]
+    folds, tft, consensus = settings["folds"], settings["tft"], settings["consensus"]
     if folds["embargo"] is None:
         folds["embargo"] = settings["horizon"]
-    if model["stride"] is None:
-        model["stride"] = min(settings["horizon"], settings["lookback"])
+    if tft["stride"] is None:
+        tft["stride"] = min(settings["horizon"], settings["lookback"])
     consensus["symbol"] = slug(consensus["symbol"] or written[0])
     step = step_ms(settings["interval"])
-    if consensus["horizon_m"] is None:
-        consensus["horizon_m"] = settings["horizon"] * step // MINUTE
+    if consensus["horizon_minutes"] is None:
+        consensus["horizon_minutes"] = settings["horizon"] * step // MINUTE
     if settings["image"] is None:
         # short where the workflow runs in its own folder, as it mostly does
         settings["image"] = sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name())
@@ -109,7 +109,7 @@ def as_config(settings: Config) -> Config:
 
 
 def history_bars(settings: Config, step: int) -> dict[str, int]:
-    """Bars to fetch before each pin's as_of: the whole history for `train`, enough for one origin for `live`."""
+    """Bars to fetch before each cutoff's as_of: the whole history for `train`, enough for one origin for `live`."""
     train, warm = int(settings["days"] * DAY // step), warm_up(settings["features"]["spans"])
     # ten half-lives leave a thousandth to what came before: an EWMA of the live bars is one of the whole history
     faded = math.ceil(10 * max(settings["baselines"][name] for name in ("ewma_halflife", "drift_halflife")))
@@ -185,26 +185,25 @@ def _check_finite(settings: dict[Any, Any], prefix: str = "") -> None:
 
 def _check_values(settings: Config) -> None:
     """Checks within one section that a schema cannot say."""
-    symbols, levels, spans = settings["symbols"], settings["quantiles"], settings["features"]["spans"]
-    exchange, model = settings["exchange"], settings["model"]
+    symbols, quantile_levels, spans = settings["symbols"], settings["quantiles"], settings["features"]["spans"]
+    exchange, tft = settings["exchange"], settings["tft"]
     if len(set(symbols)) < len(symbols):
         raise UserError(f"symbols: {', '.join(symbols)} names one twice; name each once")
-    if levels != sorted(set(levels)) or not set(levels) >= NEEDED_LEVELS:
-        raise UserError(f"quantiles: {levels} must rise and hold {', '.join(map(str, sorted(NEEDED_LEVELS)))}")
+    if quantile_levels != sorted(set(quantile_levels)) or not set(quantile_levels) >= NEEDED_LEVELS:
+        raise UserError(f"quantiles: {quantile_levels} must rise and hold {', '.join(map(str, sorted(NEEDED_LEVELS)))}")
     if spans != sorted(set(spans)):
         raise UserError(f"features.spans: {spans} must rise, each once")
-    if model["hidden_size"] % model["attention_heads"]:
+    if tft["hidden_size"] % tft["attention_heads"]:
         raise UserError(
-            f"model.attention_heads: {model['attention_heads']} does not divide "
-            f"model.hidden_size {model['hidden_size']}"
+            f"tft.attention_heads: {tft['attention_heads']} does not divide tft.hidden_size {tft['hidden_size']}"
         )
-    if model["batch_size"] > model["forks"] and model["batch_size"] % model["forks"]:
+    if tft["batch_size"] > tft["forks"] and tft["batch_size"] % tft["forks"]:
         raise UserError(
-            f"model.batch_size: {model['batch_size']} windows are no whole number of chunks; "
-            f"it must be a multiple of model.forks, {model['forks']}"
+            f"tft.batch_size: {tft['batch_size']} windows are no whole number of chunks; "
+            f"it must be a multiple of tft.forks, {tft['forks']}"
         )
-    if len(set(model["seeds"])) < len(model["seeds"]):
-        raise UserError(f"model.seeds: {model['seeds']} names one twice; name each once")
+    if len(set(tft["seeds"])) < len(tft["seeds"]):
+        raise UserError(f"tft.seeds: {tft['seeds']} names one twice; name each once")
     if exchange["id"] == "replay" and not exchange["folder"]:
         raise UserError("exchange.folder: is not set; exchange.id replay needs the folder of the candle files")
     if exchange["id"] == "replay" and not Path(exchange["folder"]).is_dir():
@@ -218,14 +217,14 @@ def _check_values(settings: Config) -> None:
     secret = secret_in(exchange["options"])
     if secret:
         raise UserError(f"exchange.options.{secret}: keys do not go into a config; set them in the environment")
-    _check_time("exchange.tape_end", exchange["tape_end"])
+    _check_time("exchange.data_end", exchange["data_end"])
     if settings["as_of"] != "latest":
         _check_time("as_of", settings["as_of"])
 
 
 def _check_space(space: Config) -> None:
-    """Is what may be tried of each setting a range or a list, of what `model` admits?"""
-    admitted = yaml.safe_load(SCHEMA.read_text())["properties"]["model"]["properties"]
+    """Is what may be tried of each setting a range or a list, of what `tft` admits?"""
+    admitted = yaml.safe_load(SCHEMA.read_text())["properties"]["tft"]["properties"]
     for name, given in space.items():
         if given is None:
             continue
@@ -267,10 +266,10 @@ def _check_trade(settings: Config, step: int) -> None:
             f"consensus.cash: {consensus['cash']} does not cover consensus.commission_flat "
             f"{consensus['commission_flat']}; it must be more"
         )
-    minutes, bar, longest = consensus["horizon_m"], step // MINUTE, settings["horizon"] * step // MINUTE
+    minutes, bar, longest = consensus["horizon_minutes"], step // MINUTE, settings["horizon"] * step // MINUTE
     if minutes % bar or minutes > longest:
         raise UserError(
-            f"consensus.horizon_m: {minutes} minutes is not possible; it must be a multiple of the interval "
+            f"consensus.horizon_minutes: {minutes} minutes is not possible; it must be a multiple of the interval "
             f"({bar} minutes), at most the horizon ({longest} minutes)"
         )
 
@@ -278,7 +277,7 @@ def _check_trade(settings: Config, step: int) -> None:
 def _check_history(settings: Config, step: int) -> None:
     """Is there enough history for the first fold's windows, and a whole test window in every fold?"""
     folds, lookback, horizon = settings["folds"], settings["lookback"], settings["horizon"]
-    share, batch = settings["model"]["validation"], settings["model"]["batch_size"]
+    share, batch = folds["validation_fraction"], settings["tft"]["batch_size"]
     if folds["test_bars"] <= horizon:
         raise UserError(
             f"folds.test_bars: {folds['test_bars']} holds no whole forecast; it must be more than horizon, {horizon}"
@@ -302,11 +301,11 @@ def _check_history(settings: Config, step: int) -> None:
 
 def _check_chunk(settings: Config, bars: int) -> None:
     """Do the first fold's `bars` to fit on hold a whole chunk?"""
-    model = settings["model"]
-    forks = min(model["forks"], model["batch_size"])
-    needed = settings["lookback"] + (forks - 1) * model["stride"] + settings["horizon"]
+    tft = settings["tft"]
+    forks = min(tft["forks"], tft["batch_size"])
+    needed = settings["lookback"] + (forks - 1) * tft["stride"] + settings["horizon"]
     if bars < needed:
         raise UserError(
-            f"model.forks: a chunk of {forks} windows, {model['stride']} bars apart, takes {needed} bars, "
-            f"and the first fold has {bars} to fit on; give fewer forks, a smaller model.stride, or more days"
+            f"tft.forks: a chunk of {forks} windows, {tft['stride']} bars apart, takes {needed} bars, "
+            f"and the first fold has {bars} to fit on; give fewer forks, a smaller tft.stride, or more days"
         )

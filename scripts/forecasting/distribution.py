@@ -20,25 +20,28 @@ class Distribution:
     Raises ValueError where levels do not rise within (0, 1), or quantiles fall.
     """
 
-    def __init__(self, levels: Sequence[float] | np.ndarray, quantiles: np.ndarray) -> None:
-        self.levels, self.quantiles = np.asarray(levels, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
-        if len(self.levels) < 2 or (np.diff(self.levels, prepend=0, append=1) <= 0).any():
-            raise ValueError(f"levels must rise between 0 and 1, two at least: {self.levels.tolist()}")
+    def __init__(self, quantile_levels: Sequence[float] | np.ndarray, quantiles: np.ndarray) -> None:
+        self.quantile_levels, self.quantiles = (
+            np.asarray(quantile_levels, dtype=np.float64),
+            np.asarray(quantiles, dtype=np.float64),
+        )
+        if len(self.quantile_levels) < 2 or (np.diff(self.quantile_levels, prepend=0, append=1) <= 0).any():
+            raise ValueError(f"levels must rise between 0 and 1, two at least: {self.quantile_levels.tolist()}")
         if (np.diff(self.quantiles) < 0).any():
             raise ValueError("quantiles must not fall from level to level")
-        self._score = ndtri(self.levels)
+        self._score = ndtri(self.quantile_levels)
         self._slope = np.diff(self.quantiles) / np.diff(self._score)
-        self._mass = np.array([self.levels[0], 1 - self.levels[-1]])
+        self._mass = np.array([self.quantile_levels[0], 1 - self.quantile_levels[-1]])
         self._fall = self._slope[..., [0, -1]] * self._mass / _density(self._score[[0, -1]])
 
     def quantile(self, p: float | np.ndarray) -> np.ndarray:
         """The quantile at probability p in (0, 1)."""
         p = np.asarray(p, dtype=np.float64)
-        segment = np.clip(np.searchsorted(self.levels, p) - 1, 0, len(self.levels) - 2)
+        segment = np.clip(np.searchsorted(self.quantile_levels, p) - 1, 0, len(self.quantile_levels) - 2)
         inner = _pick(self.quantiles, segment) + _pick(self._slope, segment) * (ndtri(p) - self._score[segment])
         below = self.quantiles[..., 0] + self._fall[..., 0] * np.log(p / self._mass[0])
         above = self.quantiles[..., -1] - self._fall[..., 1] * np.log((1 - p) / self._mass[1])
-        return np.select([p < self.levels[0], p > self.levels[-1]], [below, above], inner)
+        return np.select([p < self.quantile_levels[0], p > self.quantile_levels[-1]], [below, above], inner)
 
     def cdf(self, x: float | np.ndarray) -> np.ndarray:
         """The probability of x or less."""
@@ -61,7 +64,7 @@ class Distribution:
     def _between(self, x: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The normal score of x by the line of the segment that it lies in, and the slope of that line."""
         met = (np.asarray(x)[..., None] >= self.quantiles).sum(axis=-1)
-        segment = np.clip(met - 1, 0, len(self.levels) - 2)
+        segment = np.clip(met - 1, 0, len(self.quantile_levels) - 2)
         slope = _pick(self._slope, segment)
         return self._score[segment] + _over(x - _pick(self.quantiles, segment), slope), slope
 

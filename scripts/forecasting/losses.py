@@ -9,29 +9,31 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def pinball(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
+def pinball(actual: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float] | np.ndarray) -> np.ndarray:
     """Pinball loss [..., levels] of each quantile: (q − 1{y < f}) (y − f), without the factor 2 that some use.
 
     Koenker and Bassett (1978), Econometrica 46(1).
     """
     error = actual[..., None] - quantiles
-    return (np.asarray(levels) - (error < 0)) * error
+    return (np.asarray(quantile_levels) - (error < 0)) * error
 
 
-def crps_weights(levels: Sequence[float] | np.ndarray) -> np.ndarray:
+def crps_weights(quantile_levels: Sequence[float] | np.ndarray) -> np.ndarray:
     """Weights [levels] that make CRPS of pinball losses: 2 × the trapezoid rule over [0, 1].
 
     CRPS = 2 ∫ pinball dq: Gneiting and Ranjan (2011), J. Business & Economic Statistics 29(3). At 0 and 1 the loss is
     taken as 0, its limit. With few levels the result is a little small: 3.5 % for a Gaussian and the default seven.
     """
-    padded = np.concatenate([[0.0], np.asarray(levels), [1.0]])
+    padded = np.concatenate([[0.0], np.asarray(quantile_levels), [1.0]])
     return padded[2:] - padded[:-2]
 
 
-def crps(loss: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
+def crps(loss: np.ndarray, quantile_levels: Sequence[float] | np.ndarray) -> np.ndarray:
     """CRPS [...] of pinball losses [..., levels]; see `crps_weights`."""
     # level by level: the last bits of a matrix product depend on the BLAS kernel that it finds fit
-    return sum((loss[..., k] * weight for k, weight in enumerate(crps_weights(levels))), np.zeros(loss.shape[:-1]))
+    return sum(
+        (loss[..., k] * weight for k, weight in enumerate(crps_weights(quantile_levels))), np.zeros(loss.shape[:-1])
+    )
 
 
 def covered(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-CONSENSUS = "consensus"  # of the members that did well in validation: what decisions are taken on
+ENSEMBLE = "ensemble"  # of the members that did well in validation: what decisions are taken on
 TFT = "tft"  # a correction of BASE
 TFT_RAW = "tft_raw"  # speaks for itself
-MODELS = (CONSENSUS, TFT, TFT_RAW)
+MODELS = (ENSEMBLE, TFT, TFT_RAW)
 ORACLE = "oracle"
 RANDOM_WALK = "random_walk"
 HAR = "har_fhs"
@@ -24,8 +24,8 @@ BASELINES = (
 )
 
 
-def called(member: str) -> str:
-    """The member as a sentence names it: the TFT, the consensus."""
+def display_name(member: str) -> str:
+    """The member as a sentence names it: the TFT, the ensemble."""
     return f"the {({TFT: 'TFT', TFT_RAW: 'raw TFT'}).get(member, member)}"
 
 

@@ -34,9 +34,9 @@ class Forecasts:
         return {name: slice(a, b) for name, a, b in zip(names, first, [*first, len(self.symbol)][1:], strict=True)}
 
 
-def quantile_columns(levels: Sequence[float]) -> list[str]:
+def quantile_columns(quantile_levels: Sequence[float]) -> list[str]:
     """Column names of the levels: q0.05, q0.5, …"""
-    return [f"q{level:g}" for level in levels]
+    return [f"q{level:g}" for level in quantile_levels]
 
 
 def sort_quantiles(quantiles: np.ndarray) -> tuple[np.ndarray, int]:
@@ -54,7 +54,10 @@ def average(members: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def forecast_table(
-    symbols: Sequence[str], origins: Sequence[np.ndarray], quantiles: Sequence[np.ndarray], levels: Sequence[float]
+    symbols: Sequence[str],
+    origins: Sequence[np.ndarray],
+    quantiles: Sequence[np.ndarray],
+    quantile_levels: Sequence[float],
 ) -> pd.DataFrame:
     """A member's forecasts as the rows of its file, by symbol, origin and step; quantiles sorted.
 
@@ -73,24 +76,24 @@ def forecast_table(
         }
     )
     # further digits depend on the machine, and a price has no use for them
-    table[quantile_columns(levels)] = np.round(rows.reshape(-1, len(levels)).astype(np.float64), 10)
+    table[quantile_columns(quantile_levels)] = np.round(rows.reshape(-1, len(quantile_levels)).astype(np.float64), 10)
     table.attrs["crossings"] = crossings
     return table
 
 
-def no_forecasts(symbols: Sequence[str], horizon: int, levels: Sequence[float]) -> pd.DataFrame:
+def no_forecasts(symbols: Sequence[str], horizon: int, quantile_levels: Sequence[float]) -> pd.DataFrame:
     """The file of a member that sits out: no row."""
-    none = [np.empty((0, horizon, len(levels)))] * len(symbols)
-    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), none, levels)
+    none = [np.empty((0, horizon, len(quantile_levels)))] * len(symbols)
+    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), none, quantile_levels)
 
 
-def read_forecasts(path: str | Path, horizon: int, levels: Sequence[float]) -> Forecasts:
+def read_forecasts(path: str | Path, horizon: int, quantile_levels: Sequence[float]) -> Forecasts:
     """Read a file of forecasts; one without rows is of a member that had nothing to say.
 
     Raises UserError when it is damaged, or holds other steps, quantiles or an order than asked for.
     """
     frame = read_parquet(path)
-    columns = quantile_columns(levels)
+    columns = quantile_columns(quantile_levels)
     if list(frame.columns) != ["symbol", "origin", "step", *columns] or len(frame) % horizon:
         raise _stale(path, horizon, columns)
     codes, names = pd.factorize(frame["symbol"])

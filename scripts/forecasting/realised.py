@@ -21,7 +21,7 @@ def log_closes(candles: Sequence[str], later: Sequence[str] = ()) -> dict[str, p
     return closes
 
 
-def outcomes(closes: pd.Series, origin: np.ndarray, step: int, horizon: int) -> np.ndarray:
+def realised_returns(closes: pd.Series, origin: np.ndarray, step: int, horizon: int) -> np.ndarray:
     """Realised cumulative log returns [n, horizon] after each origin [n] (ms); NaN where a bar is not there."""
     times = origin[:, None] + step * np.arange(horizon + 1)
     path = closes.reindex(times.ravel()).to_numpy().reshape(times.shape)

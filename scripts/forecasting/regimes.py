@@ -2,7 +2,7 @@
 
 import numpy as np
 
-REGIMES = ("calm", "usual", "wild")
+REGIMES = ("low", "medium", "high")
 
 
 def regimes(scale: np.ndarray, training: np.ndarray) -> np.ndarray:

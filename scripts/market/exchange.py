@@ -47,13 +47,13 @@ class Exchange(Protocol):
 def open_exchange(options: Mapping[str, Any], symbols: list[str], interval: str) -> Exchange:
     """The exchange that the config's section `exchange` names.
 
-    options: keys `id`, `folder` (replay), `options` (ccxt's constructor options), `seed` and `tape_end` (simulated).
+    options: keys `id`, `folder` (replay), `options` (ccxt's constructor options), `seed` and `data_end` (simulated).
     symbols, interval: what will be asked for; `replay` looks for their files.
     Raises UserError when there is no such exchange, its options hold a key, or `replay` lacks a file.
     """
     name = options["id"]
     if name == "simulated":
-        return Simulated(options["seed"], parse_time(options["tape_end"]))
+        return Simulated(options["seed"], parse_time(options["data_end"]))
     if name == "replay":
         return Replay(options["folder"], symbols, interval)
     return _open_ccxt(name, options["options"])

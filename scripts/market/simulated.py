@@ -98,7 +98,7 @@ class _Path(NamedTuple):
     volatility: Array
     deviation: Array  # of the Brownian motion within the bar
     returns: Array
-    levels: Array
+    quantile_levels: Array
     end: _State
 
 
@@ -115,14 +115,14 @@ def predictable_share(minutes: int) -> float:
 
 
 class Simulated:
-    """An exchange whose tape runs from 2021-01-01 to `tape_end` (ms, UTC); another `seed` (>= 0) is another market."""
+    """An exchange whose tape runs from 2021-01-01 to `data_end` (ms, UTC); another `seed` (>= 0) is another market."""
 
     id = "simulated"
     timeframes: ClassVar = {name: name for name in TIMEFRAMES}
 
-    def __init__(self, seed: int, tape_end: int) -> None:
+    def __init__(self, seed: int, data_end: int) -> None:
         self.seed = seed
-        self.tape_end = tape_end
+        self.data_end = data_end
         self._coins = {f"{coin.base}/USDT": coin for coin in COINS}
         self._states: dict[Coin, list[_State]] = {}  # at the start of each block walked so far
         self._shared_states: list[tuple[float, float]] = []
@@ -132,7 +132,7 @@ class Simulated:
 
     def milliseconds(self) -> int:
         """The exchange's clock: it stands still at the tape's end."""
-        return self.tape_end
+        return self.data_end
 
     def load_markets(self) -> dict[str, dict[str, object]]:
         """The 50 symbols, each `BASE/USDT`, with `id symbol base quote active`."""
@@ -153,7 +153,7 @@ class Simulated:
         limit = PAGE if limit is None else limit
         if limit < 1:
             _refuse("BadRequest", f"simulated: limit is {limit}; ask for at least 1 bar")
-        closed = (self.tape_end - TAPE_START) // step
+        closed = (self.data_end - TAPE_START) // step
         first = max(0, closed - limit if since is None else ceil((since - TAPE_START) / step))
         last = min(first + limit, closed)
         if last <= first:
@@ -163,7 +163,7 @@ class Simulated:
         return [list(row) for row in zip(times, *columns, strict=True)]
 
     def quantiles(
-        self, symbol: str, origins: NDArray[np.int64], interval: str, horizon: int, levels: Sequence[float],
+        self, symbol: str, origins: NDArray[np.int64], interval: str, horizon: int, quantile_levels: Sequence[float],
         paths: int = 4000,
     ) -> Array:  # fmt: skip
         """True quantiles of the cumulative log return from the close at each origin, given the law's full state there.
@@ -175,12 +175,12 @@ class Simulated:
         """
         coin, step = self._coin(symbol), self._step(interval)
         origins = np.asarray(origins, dtype=np.int64)
-        if np.any((origins < TAPE_START) | (origins + step > self.tape_end) | ((origins - TAPE_START) % step != 0)):
-            span = f"{iso(TAPE_START)} to {iso(self.tape_end)}"
+        if np.any((origins < TAPE_START) | (origins + step > self.data_end) | ((origins - TAPE_START) % step != 0)):
+            span = f"{iso(TAPE_START)} to {iso(self.data_end)}"
             _refuse("BadRequest", f"simulated: an origin is no closed {interval} bar of the tape, {span}")
         known = (origins - TAPE_START + step) // MINUTE  # minutes up to the origin's close
         chunks = np.array_split(known, ceil(len(known) / 2000) or 1)  # bounds memory: origins × paths
-        parts = [self._futures(coin, chunk, step // MINUTE, horizon, levels, paths) for chunk in chunks]
+        parts = [self._futures(coin, chunk, step // MINUTE, horizon, quantile_levels, paths) for chunk in chunks]
         return np.concatenate(parts)
 
     # --- candles ---
@@ -203,13 +203,13 @@ class Simulated:
         """
         path = self._path(coin, block)
         random = self._stream(_BARS, coin, block)
-        start, moves = path.levels[:-1], path.returns
+        start, moves = path.quantile_levels[:-1], path.returns
         above, below = (
             np.sqrt(moves**2 - 2 * path.deviation**2 * np.log1p(-random.random(BLOCK))) for _ in ("high", "low")
         )
         digits = 6 - floor(log10(coin.price))  # seven digits in the first price
-        levels = np.round(np.exp(path.levels), digits)
-        opens, closes = levels[:-1], levels[1:]
+        quantile_levels = np.round(np.exp(path.quantile_levels), digits)
+        opens, closes = quantile_levels[:-1], quantile_levels[1:]
         highs = np.maximum.reduce([np.round(np.exp(start + (moves + above) / 2), digits), opens, closes])
         lows = np.minimum.reduce([np.round(np.exp(start + (moves - below) / 2), digits), opens, closes])
         activity = FAST_SD * path.fast + SLOW_SD * path.slow
@@ -245,10 +245,10 @@ class Simulated:
         signal = _ar1(shock, MEMORY, start.signal)
         before = np.concatenate([[start.signal], signal[:-1]])
         returns = volatility * (DRIFT * before + shock + shared.jump + _jumps(random, (BLOCK,), JUMP_OWN))
-        levels = np.cumsum(np.concatenate([[start.log_price], returns]))
+        quantile_levels = np.cumsum(np.concatenate([[start.log_price], returns]))
         deviation = volatility * np.sqrt(SHOCK_SHARED * shared.mixture + (1 - SHOCK_SHARED) * mixture)
-        end = _State(float(own_fast[-1]), float(own_slow[-1]), float(signal[-1]), float(levels[-1]))
-        return _Path(fast, slow, signal, volatility, deviation, returns, levels, end)
+        end = _State(float(own_fast[-1]), float(own_slow[-1]), float(signal[-1]), float(quantile_levels[-1]))
+        return _Path(fast, slow, signal, volatility, deviation, returns, quantile_levels, end)
 
     def _make_shared(self, block: int) -> _Shared:
         """What the symbols share in one block. Blocks are asked for in order, from the first."""
@@ -267,7 +267,13 @@ class Simulated:
     # --- the oracle ---
 
     def _futures(
-        self, coin: Coin, known: NDArray[np.int64], minutes: int, horizon: int, levels: Sequence[float], paths: int
+        self,
+        coin: Coin,
+        known: NDArray[np.int64],
+        minutes: int,
+        horizon: int,
+        quantile_levels: Sequence[float],
+        paths: int,
     ) -> Array:
         """Quantiles [origins, horizon, levels] after `known` minutes of tape, in steps of `minutes`.
 
@@ -277,7 +283,7 @@ class Simulated:
         fast, slow, signal = self._latent(coin, known - 1)
         futures = _Futures(self._stream(_ORACLE, coin, 0), paths // 4)
         total = np.zeros((len(known), 4 * (paths // 4)))
-        result = np.empty((len(known), horizon, len(levels)))
+        result = np.empty((len(known), horizon, len(quantile_levels)))
         for step in range(horizon):
             ahead = np.arange(1, minutes + 1) + step * minutes
             moves, scales = futures.draw(minutes)
@@ -286,7 +292,7 @@ class Simulated:
             volatility = _unit_volatility(coin) * season * np.exp(level)
             drift = volatility * DRIFT * np.outer(signal, MEMORY ** (ahead - 1))
             total += np.hstack([volatility, drift]) @ np.vstack([moves, scales])
-            result[:, step] = _quantiles(total, levels)
+            result[:, step] = _quantiles(total, quantile_levels)
         # the last bits of a matrix product depend on the number of threads
         return np.round(result, 10)
 
@@ -398,10 +404,10 @@ def _volume_season() -> Array:
     return waves / np.mean(waves)
 
 
-def _quantiles(values: Array, levels: Sequence[float]) -> Array:
+def _quantiles(values: Array, quantile_levels: Sequence[float]) -> Array:
     """Quantiles of each row, [rows, levels], linear between order statistics; a sort beats numpy's own by far here."""
     ordered = np.sort(values, axis=1)
-    position = np.asarray(levels) * (values.shape[1] - 1)
+    position = np.asarray(quantile_levels) * (values.shape[1] - 1)
     below = np.minimum(position.astype(int), values.shape[1] - 2)
     return ordered[:, below] + (position - below) * (ordered[:, below + 1] - ordered[:, below])
 

@@ -23,7 +23,7 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 INK = "#333333"
 _MEMBERS = {
-    "consensus": (VERMILLION, "-", "consensus"),
+    "ensemble": (VERMILLION, "-", "ensemble"),
     "tft": (BLUE, "-", "TFT"),
     "tft_raw": (BLUE, "--", "TFT, raw"),
     "random_walk": (GREY, "-", "random walk"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from forecasting.members import called
+from forecasting.members import display_name
 from market.intervals import MINUTE
 from trading.costs import Costs, RoundTrip
 
@@ -44,18 +44,18 @@ class Gate:
     detail: str
 
 
-def steps_ahead(horizon_m: int, horizon: int, step: int) -> int:
-    """Steps of `step` ms within `horizon_m` minutes.
+def steps_ahead(horizon_minutes: int, horizon: int, step: int) -> int:
+    """Steps of `step` ms within `horizon_minutes` minutes.
 
     Raises UserError unless it is a positive multiple of the interval within the `horizon` steps.
     """
     minutes = step // MINUTE
-    if horizon_m % minutes or not minutes <= horizon_m <= horizon * minutes:
+    if horizon_minutes % minutes or not minutes <= horizon_minutes <= horizon * minutes:
         raise UserError(
-            f"consensus.horizon_m: {horizon_m} is not a whole number of bars within the horizon; "
+            f"consensus.horizon_minutes: {horizon_minutes} is not a whole number of bars within the horizon; "
             f"it may be a multiple of {minutes} from {minutes} to {horizon * minutes}"
         )
-    return horizon_m // minutes
+    return horizon_minutes // minutes
 
 
 def best_plan(targets: np.ndarray, entry_close: float, cash: float, costs: Costs) -> Plan:
@@ -70,7 +70,7 @@ def gates(plan: Plan, evaluation: Mapping[str, Any], min_edge_pct: float, requir
     edge = plan.trade.return_pct
     enough = edge >= min_edge_pct
     detail = (
-        f"the consensus expects {edge:+.3f} % after costs at its best step, "
+        f"the ensemble expects {edge:+.3f} % after costs at its best step, "
         f"{'at least' if enough else 'less than'} the {min_edge_pct:g} % of min_edge_pct"
     )
     asked = [_skill_gate(evaluation)] if require_skill else []
@@ -78,9 +78,13 @@ def gates(plan: Plan, evaluation: Mapping[str, Any], min_edge_pct: float, requir
 
 
 def _skill_gate(evaluation: Mapping[str, Any]) -> Gate:
-    if evaluation["subject"] is None:
+    if evaluation["evaluated_model"] is None:
         return Gate("skill", False, "no model forecast every fold: there is no skill to go by")
-    best, skill, who = evaluation["best_baseline"], evaluation["skill_vs_best_baseline"], called(evaluation["subject"])
+    best, skill, who = (
+        evaluation["best_baseline"],
+        evaluation["skill_vs_best_baseline"],
+        display_name(evaluation["evaluated_model"]),
+    )
     if skill is None:
         return Gate("skill", False, f"{who}'s skill against the best baseline ({best}) is not known")
     verb = "beats" if skill > 0 else "does not beat"
@@ -102,19 +106,19 @@ def decide(
     path: np.ndarray,
     paths: Mapping[str, np.ndarray],
     weights: Mapping[str, float],
-    levels: Sequence[float],
+    quantile_levels: Sequence[float],
     evaluation: Mapping[str, Any],
     market: Market,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """All that is decided, ready for JSON (forecast, decision, votes, gates, breakeven).
 
-    path: the consensus forecast, quantiles [steps, levels] of cumulative log returns from the entry's close; its median
+    path: the ensemble forecast, quantiles [steps, levels] of cumulative log returns from the entry's close; its median
     is what the plan expects. paths: each member's own, and `weights`: what each has in it. settings: the config's
     `consensus` section. Raises UserError on cash too small to buy.
     """
     costs = Costs(settings["commission_pct"], settings["commission_flat"], settings["slippage_pct"])
-    median = list(levels).index(0.5)
+    median = list(quantile_levels).index(0.5)
 
     def plan_of(own: np.ndarray) -> Plan:
         return best_plan(market.entry_close * np.exp(own[:, median]), market.entry_close, settings["cash"], costs)

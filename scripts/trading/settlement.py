@@ -30,7 +30,7 @@ def closes_from(candles: pd.DataFrame, start: int, step: int, count: int) -> np.
 def settle(trade: Mapping[str, Any], path: pd.DataFrame, closes: np.ndarray) -> dict[str, Any]:
     """The audit of `trade`, ready for JSON.
 
-    path: the consensus forecast in prices, a row a step, with `price_fc`, `q0.05`, `q0.95`. closes [steps]: what came,
+    path: the ensemble forecast in prices, a row a step, with `price_fc`, `q0.05`, `q0.95`. closes [steps]: what came,
     NaN where missing. A sale happens at the target's close; when that is missing, at the last close before it; when
     there is none, nothing is realised yet and what it would be is null. A HOLD realises nothing, and `missed` says what
     buying by the same plan left.

@@ -93,7 +93,7 @@ def test_each_service_ends_in_one_snakemake_call(service: str, project: Path) ->
 
 def test_flags_and_variables_after_the_service_go_through(project: Path) -> None:
     told = compose(project, "stage_process", "--env", "SKIP_VENV=1", "--epochs", "5", "--dry-run")
-    assert "model={epochs: 5}" in told.stderr
+    assert "tft={epochs: 5}" in told.stderr
     assert "train_tft" in told.stdout
     assert compose(project, "stage_fetch", "--env", "SAID=it", "sh", "-c", "echo $SAID").stdout.strip() == "it"
 

@@ -87,7 +87,7 @@ def test_a_service_with_another_command(project: Path) -> None:
 
 def test_a_stage_alone_with_its_flags(project: Path) -> None:
     run(project, "docker compose run --rm stage_process --env SKIP_VENV=1 --epochs 5")
-    assert settings(project)["model"]["epochs"] == 5
+    assert settings(project)["tft"]["epochs"] == 5
     run(project, "docker compose run --rm stage_evaluate --env SKIP_VENV=1 --folds 5")
     folds = json.loads((project / "artifacts" / "evaluation.json").read_text())["folds"]
     assert len(folds) == 5
@@ -105,7 +105,7 @@ def test_the_make_targets(project: Path) -> None:
     run(project, "make docker-predict ARGS='--epochs 5'")
     run(project, "make docker-pipeline ARGS='--symbols \"BTCUSDT ETHUSDT\" --interval 1m --epochs 5'")
     run(project, "make plots ARGS='--timefmt \"%Y-%m-%d %H:%M\"'")
-    assert settings(project)["model"]["epochs"] == 5
+    assert settings(project)["tft"]["epochs"] == 5
     assert settings(project)["plots"]["timefmt"] == "%Y-%m-%d %H:%M"
     assert (project / "artifacts" / "plots" / "evaluation.png").is_file()
 

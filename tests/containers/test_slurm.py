@@ -72,7 +72,7 @@ def test_trainings_in_an_array_are_each_trained(cluster: list[str], host_run: Pa
 
 def test_a_training_killed_by_time_goes_on_where_it_was(cluster: list[str], tmp_path: Path) -> None:
     # longer than Slurm lets a minute's job live: up to a minute and a half
-    long = ["--config", "model={epochs: 90, steps_per_epoch: 100, patience: 90}", "--", MODEL]
+    long = ["--config", "tft={epochs: 90, steps_per_epoch: 100, patience: 90}", "--", MODEL]
     first_a_minute = ["--set-resources", "train_tft:runtime=1+9*(attempt-1)"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     with ThreadPoolExecutor() as pool:
@@ -113,7 +113,7 @@ def test_a_wrong_partition_is_told_in_one_line(cluster: list[str], tmp_path: Pat
 
 def test_a_training_alone_asks_for_a_gpu_when_the_device_is_one(cluster: list[str], tmp_path: Path) -> None:
     # with no GPU here it is refused or fails: what counts is what was asked for
-    gpu = ["--config", "model={device: gpu}", "--retries", "0", "--verbose", "--", MODEL]
+    gpu = ["--config", "tft={device: gpu}", "--retries", "0", "--verbose", "--", MODEL]
     _, said = output(tmp_path, *cluster, *TINY, *gpu, check=False)
     calls = re.findall(r"sbatch call: (sbatch .*?) --wrap", said)
     assert any("rule_train_tft" in call for call in calls)

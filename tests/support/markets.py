@@ -93,6 +93,6 @@ def write_market(folder: Path, frames: Mapping[str, pd.DataFrame], step: int = M
 
 
 def write_pin(folder: Path, as_of: int) -> str:
-    """A pin file; its path."""
+    """A cutoff file; its path."""
     write_json(folder / f"{as_of}.json", {"as_of": as_of})
     return str(folder / f"{as_of}.json")

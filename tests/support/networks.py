@@ -33,8 +33,8 @@ MODEL: dict[str, Any] = {
     "batch_size": 16,
     "forks": 4,
     "stride": 8,
-    "scored_steps": 3,
-    "averaging": 0.8,
+    "loss_steps": 3,
+    "ema_decay": 0.8,
     "learning_rate": 0.01,
     "hidden_size": 8,
     "hidden_continuous_size": 4,
@@ -42,7 +42,6 @@ MODEL: dict[str, Any] = {
     "lstm_layers": 1,
     "dropout": 0.1,
     "gradient_clip": 1.0,
-    "validation": 0.2,
     "patience": 3,
     "device": "cpu",
 }
@@ -74,22 +73,23 @@ def train_files(folder: Path, frames: list[pd.DataFrame], member: str = "tft_raw
         write_parquet(folder / f"S{k}.parquet", frame)
         write_parquet(folder / "candles" / f"S{k}.parquet", bars_of(frame))
     as_of = int(frames[0]["timestamp"].iloc[-1]) + MINUTE
-    write_json(folder / "pin.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
+    write_json(folder / "cutoff.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
     return {
         "output": str(folder / "seed1.ckpt"),
         "curve": str(folder / "metrics.csv"),
         "features": [str(folder / f"S{k}.parquet") for k in range(len(frames))],
         "candles": [str(folder / "candles" / f"S{k}.parquet") for k in range(len(frames))],
         "member": member,
-        "pin": str(folder / "pin.json"),
+        "cutoff": str(folder / "cutoff.json"),
         "fold": "0",
         "seed": 1,
         "interval": "1m",
         "lookback": LOOKBACK,
         "horizon": HORIZON,
-        "levels": LEVELS,
+        "quantile_levels": LEVELS,
         "folds": {"count": 1, "test_bars": 200, "embargo": HORIZON},
         "model": MODEL,
+        "validation_fraction": 0.2,
         "threads": 1,
     }
 

@@ -39,20 +39,21 @@ def files(folder: Path, poison_from: int | None = None, **changed: Any) -> dict[
         features.append(str(folder / "features" / f"S{seed}.parquet"))
         write_parquet(tapes[-1], frame)
         write_parquet(features[-1], indicators.features(frame, None, [5, 30], MINUTE))
-    write_json(folder / "pin.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
+    write_json(folder / "cutoff.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
     return {
         "output": str(folder / "tuned.yaml"),
         "table": str(folder / "tuning.csv"),
         "features": features,
         "candles": tapes,
-        "pin": str(folder / "pin.json"),
+        "cutoff": str(folder / "cutoff.json"),
         "seed": 1,
         "interval": "1m",
         "lookback": 16,
         "horizon": 8,
-        "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
+        "quantile_levels": [0.05, 0.25, 0.5, 0.75, 0.95],
         "folds": FOLDS,
         "model": MODEL,
+        "validation_fraction": 0.2,
         "space": SPACE,
         "trials": 3,
         "before": 0,

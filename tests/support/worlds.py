@@ -11,17 +11,17 @@ import pandas as pd
 
 from common.files import write_csv, write_json, write_parquet
 from forecasting.ensemble.weights import equal_weights
-from forecasting.members import BASELINES, CONSENSUS, ORACLE, TFT
+from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from forecasting.quantiles import forecast_table, quantile_columns
 from market.intervals import iso, step_ms
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
-# the members that the consensus is made of
-HEARD = (TFT, "random_walk", "ewma", "ewma_drift")
+# the members that the ensemble is made of
+SELECTED = (TFT, "random_walk", "ewma", "ewma_drift")
 SETTINGS = {
     "symbol": "BTCUSDT",
-    "horizon_m": 60,
+    "horizon_minutes": 60,
     "cash": 1000,
     "commission_pct": 0.1,
     "commission_flat": 0,
@@ -48,8 +48,10 @@ class World:
 
     def __post_init__(self) -> None:
         self.step = step_ms(self.interval)
-        pin = {"as_of": AS_OF, "as_of_iso": iso(AS_OF), "exchange": "simulated" if self.simulated else "binance"}
-        write_json(self.pin, pin | {"simulated": self.simulated, "symbols": {name: name for name in self.symbols}})
+        cutoff = {"as_of": AS_OF, "as_of_iso": iso(AS_OF), "exchange": "simulated" if self.simulated else "binance"}
+        write_json(
+            self.cutoff, cutoff | {"simulated": self.simulated, "symbols": {name: name for name in self.symbols}}
+        )
         for seed, symbol in enumerate(self.symbols):
             rng = np.random.default_rng(seed)
             known, came = 5 * self.horizon, self.horizon
@@ -57,18 +59,18 @@ class World:
             closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
             times = AS_OF + self.step * np.arange(-known, came)
             write_candles(self.candles(symbol), times[:known], closes[:known])
-            write_candles(self.settle(symbol), times[known:][: self.settled], closes[known:][: self.settled])
+            write_candles(self.outcome(symbol), times[known:][: self.settled], closes[known:][: self.settled])
         tables = {member: self._forecast_table(member) for member in [TFT, *BASELINES]}
-        consensus = tables[TFT].copy()
+        ensemble = tables[TFT].copy()
         columns = quantile_columns(LEVELS)
-        consensus[columns] = np.mean([tables[member][columns].to_numpy() for member in HEARD], axis=0)
-        for member, table in (tables | {CONSENSUS: consensus}).items():
+        ensemble[columns] = np.mean([tables[member][columns].to_numpy() for member in SELECTED], axis=0)
+        for member, table in (tables | {ENSEMBLE: ensemble}).items():
             write_parquet(self.forecast(member), table)
-        write_json(self.weights, {"weights": equal_weights(HEARD)})
+        write_json(self.weights, {"weights": equal_weights(SELECTED)})
         self._evaluation()
 
     @property
-    def pin(self) -> Path:
+    def cutoff(self) -> Path:
         return self.folder / "as_of.json"
 
     @property
@@ -82,8 +84,8 @@ class World:
     def candles(self, symbol: str) -> Path:
         return self.folder / "candles" / f"{symbol}.parquet"
 
-    def settle(self, symbol: str) -> Path:
-        return self.folder / "settle" / f"{symbol}.parquet"
+    def outcome(self, symbol: str) -> Path:
+        return self.folder / "outcome" / f"{symbol}.parquet"
 
     def forecast(self, member: str) -> Path:
         return self.folder / "forecasts" / f"{member}.parquet"
@@ -93,24 +95,24 @@ class World:
         return {
             "trade": str(self.folder / "mock_trade.json"),
             "path": str(self.folder / "forecast_path.csv"),
-            "forecast": str(self.forecast(CONSENSUS)),
+            "forecast": str(self.forecast(ENSEMBLE)),
             "weights": str(self.weights),
             "forecasts": [str(self.forecast(member)) for member in [TFT, *BASELINES]],
             "evaluation": str(self.evaluation),
             "candles": str(self.candles("BTCUSDT")),
-            "pin": str(self.pin),
+            "cutoff": str(self.cutoff),
             "symbol": "BTCUSDT",
             "interval": self.interval,
             "horizon": self.horizon,
             "quantiles": LEVELS,
-            "settings": SETTINGS | {"horizon_m": self.horizon * self.step // 60_000} | settings,
+            "settings": SETTINGS | {"horizon_minutes": self.horizon * self.step // 60_000} | settings,
         }
 
     def audit_inputs(self) -> dict[str, str]:
         """Arguments of the rule `audit`."""
         names = {"output": "mock_eval.json", "trade": "mock_trade.json", "path": "forecast_path.csv"}
         paths = {key: str(self.folder / name) for key, name in names.items()}
-        return paths | {"candles": str(self.settle("BTCUSDT"))}
+        return paths | {"candles": str(self.outcome("BTCUSDT"))}
 
     def _forecast_table(self, member: str) -> pd.DataFrame:
         ahead = np.arange(1, self.horizon + 1)
@@ -181,14 +183,16 @@ class World:
             },
             "sat_out": {},
             "configurations_tried": 0,
-            "subject": TFT,
+            "evaluated_model": TFT,
             "best_baseline": "ewma",
             "skill_vs_best_baseline": self.skill,
             "difference": {"significant": True},
             "against_best": {
                 name: {
                     "skill": 1 - value / loss["ewma"] if known else None,
-                    "band": [0.99 - value / loss["ewma"], 1.01 - value / loss["ewma"]] if known else None,
+                    "confidence_interval": [0.99 - value / loss["ewma"], 1.01 - value / loss["ewma"]]
+                    if known
+                    else None,
                 }
                 for name, value in loss.items()
             },

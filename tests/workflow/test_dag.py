@@ -40,11 +40,11 @@ def test_every_ready_variant_plans(variant: str, tmp_path: Path) -> None:
     more = ["--config", f"exchange={{folder: '{tmp_path}'}}"] if variant == "replay.yaml" else []
     jobs = planned(snakemake(tmp_path, "-n", "-j1", "--configfile", file, *more).stdout)
     assert jobs["audit"] == 1
-    assert jobs["predict_oracle"] == jobs["combine"] - 1
+    assert jobs["predict_oracle"] == jobs["ensemble"] - 1
 
 
 def test_the_command_line_merges_and_does_not_replace(tmp_path: Path) -> None:
-    jobs = planned(snakemake(tmp_path, "-n", "-j1", "--config", "model={epochs: 5}", "folds={count: 2}").stdout)
+    jobs = planned(snakemake(tmp_path, "-n", "-j1", "--config", "tft={epochs: 5}", "folds={count: 2}").stdout)
     assert jobs["train_tft"] == 3
 
 
@@ -56,7 +56,7 @@ def test_members_are_those_that_are_asked_for(members: str, trained: int, predic
     jobs = planned(snakemake(tmp_path, "-n", "-j1", "--config", f"members={members}").stdout)
     assert jobs.get("train_tft", 0) == trained
     assert {name for name in jobs if name.startswith("predict_")} == predicted | {"predict_oracle"}
-    assert jobs["combine"] == 4
+    assert jobs["ensemble"] == 4
 
 
 def needed(folder: Path, *targets: str) -> set[str]:
@@ -68,7 +68,7 @@ def needed(folder: Path, *targets: str) -> set[str]:
 def test_nothing_before_the_audit_needs_what_came_after(tmp_path: Path) -> None:
     files = needed(tmp_path, "artifacts/mock_trade.json", "artifacts/evaluation.json", "predict")
     assert "artifacts/forecasts/live/tft.parquet" in files
-    assert not [name for name in files if "settle" in name or "mock_eval" in name]
+    assert not [name for name in files if "fetch_outcome" in name or "mock_eval" in name]
 
 
 def test_training_needs_no_candles_of_the_decision(tmp_path: Path) -> None:

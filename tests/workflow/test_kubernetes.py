@@ -107,7 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with KubernetesServer("forecasts", node) as server:
         done = call(
             *(volume, server.write_kubeconfig(top / "kubeconfig"), "artifacts/models/0/tft-seed1.ckpt"),
-            *("--configfile", "config/tiny.yaml", "--config", "model={device: gpu}", "--container-image", IMAGE),
+            *("--configfile", "config/tiny.yaml", "--config", "tft={device: gpu}", "--container-image", IMAGE),
             *("--kubernetes-namespace", "forecasts", "--kubernetes-service-account-name", "forecaster"),
             *("--kubernetes-persistent-volumes", f"market:{top}", "--set-resources", "make_features:mem_mb=1234"),
             *("--seconds-between-status-checks", "1"),
@@ -159,7 +159,7 @@ def test_only_the_training_asks_for_a_card(run: Run) -> None:
         resources = container_of(job)["resources"]
         assert resources["requests"]["nvidia.com/gpu"] == resources["limits"]["nvidia.com/gpu"] == "1"
         assert "nvidia.com/gpu" in [toleration["key"] for toleration in pod_of(job)["tolerations"]]
-        assert "model={device: gpu}" in container_of(job)["args"][1]
+        assert "tft={device: gpu}" in container_of(job)["args"][1]
     assert "nvidia.com" not in json.dumps(run.jobs_of("make_features"))
 
 
@@ -207,9 +207,9 @@ def test_no_cluster_gets_a_line(server: str | None, told: str, tmp_path: Path) -
 def test_the_gpu_profile_sets_the_device_beside_other_config(tmp_path: Path) -> None:
     profile = str(ROOT / "profiles" / "gpu")
     snakemake(
-        *(tmp_path, "--workflow-profile", profile, "-j1", "artifacts/run.yaml", "--config", "model={epochs: 5}"),
+        *(tmp_path, "--workflow-profile", profile, "-j1", "artifacts/run.yaml", "--config", "tft={epochs: 5}"),
     )
-    model = yaml.safe_load((tmp_path / "artifacts/run.yaml").read_text())["model"]
+    model = yaml.safe_load((tmp_path / "artifacts/run.yaml").read_text())["tft"]
     assert (model["device"], model["epochs"]) == ("gpu", 5)
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from common.files import write_parquet
-from forecasting.members import BASELINES, CONSENSUS, ORACLE, TFT
+from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from market.exchange import fetch_rows
 from market.intervals import MINUTE, iso
 from market.simulated import Simulated
@@ -21,7 +21,7 @@ from support.binance_server import BinanceServer
 from support.workflow import ROOT, artifacts, snakemake
 
 TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
-TAPE_END = 1_717_200_000_000
+DATA_END = 1_717_200_000_000
 HORIZON = 12
 
 
@@ -65,7 +65,7 @@ def test_what_is_simulated_says_so(done: Path) -> None:
 def test_forecasts_never_cross_and_hold_the_same_origins(done: Path) -> None:
     for fold in ("0", "1"):
         members = {path.stem: pd.read_parquet(path) for path in (done / "artifacts/forecasts" / fold).glob("*.parquet")}
-        assert set(members) == {CONSENSUS, TFT, ORACLE, *BASELINES}
+        assert set(members) == {ENSEMBLE, TFT, ORACLE, *BASELINES}
         keys = members["tft"][["symbol", "origin", "step"]]
         for frame in members.values():
             pd.testing.assert_frame_equal(frame[["symbol", "origin", "step"]], keys)
@@ -114,7 +114,7 @@ def test_a_new_decision_needs_no_new_training(done: Path) -> None:
 
 
 def test_another_seed_trains_that_seed_alone(done: Path) -> None:
-    jobs = snakemake(done, *TINY, "-n", "--config", "model={seeds: [1, 2]}").stdout
+    jobs = snakemake(done, *TINY, "-n", "--config", "tft={seeds: [1, 2]}").stdout
     assert re.search(r"^train_tft +3$", jobs, flags=re.MULTILINE)
 
 
@@ -122,11 +122,18 @@ def test_auditing_again_touches_no_decision(done: Path) -> None:
     """What `make audit` calls: the last run's own config, and no rule before the settlement."""
     before = artifacts(done)
     again = (ROOT / "Makefile").read_text().split("\naudit: ")[1].split("clean:")[0]
-    rules = re.search(r"-R settle --allowed-rules ((?:\w+|\\\s)[\s\w\\]*) \$\(ARGS\)", again)
+    rules = re.search(r"-R fetch_outcome --allowed-rules ((?:\w+|\\\s)[\s\w\\]*) \$\(ARGS\)", again)
     assert rules is not None
     allowed = rules[1].replace("\\", " ").split()
     told = snakemake(
-        done, "-j2", "--configfile", str(done / "artifacts/run.yaml"), "-R", "settle", "--allowed-rules", *allowed
+        done,
+        "-j2",
+        "--configfile",
+        str(done / "artifacts/run.yaml"),
+        "-R",
+        "fetch_outcome",
+        "--allowed-rules",
+        *allowed,
     ).stderr
     assert "Fetching what came after the decision" in told
     assert "Deciding" not in told
@@ -170,10 +177,10 @@ def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: 
 
 def tape(folder: Path, poison_from: int | None) -> None:
     """Candle files of the simulated market's last days; from `poison_from` on, every value is another."""
-    market = Simulated(7, TAPE_END)
+    market = Simulated(7, DATA_END)
     draw = np.random.default_rng(3)
     for symbol in ("BTC/USDT", "ETH/USDT"):
-        rows = fetch_rows(market, symbol, "1m", TAPE_END - 4400 * MINUTE, TAPE_END)
+        rows = fetch_rows(market, symbol, "1m", DATA_END - 4400 * MINUTE, DATA_END)
         frame = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"])
         frame["timestamp"] = frame["timestamp"].astype("int64")
         if poison_from is not None:
@@ -194,15 +201,15 @@ def replayed(folder: Path, poison_from: int | None, *targets: str) -> Path:
 
 def test_what_comes_after_the_cut_changes_nothing_before_it(tmp_path: Path) -> None:
     """The poison test: every candle after as_of is another; forecasts, evaluation and decision are the same bytes."""
-    cut = TAPE_END - HORIZON * MINUTE
+    cut = DATA_END - HORIZON * MINUTE
     clean = replayed(tmp_path / "clean", None, "artifacts/mock_eval.json")
     poisoned = replayed(tmp_path / "poisoned", cut, "artifacts/mock_eval.json")
     one, two = (artifacts(folder) for folder in (clean, poisoned))
     assert set(one) == set(two)
     compared = [f"{part}{name}.parquet" for part in ("", "validation/") for name in (TFT, *BASELINES)]
-    for name in [*compared, f"{CONSENSUS}.parquet", "weights.json"]:
+    for name in [*compared, f"{ENSEMBLE}.parquet", "weights.json"]:
         assert {f"artifacts/forecasts/{fold}/{name}" for fold in ("0", "live")} <= set(one), name
-    after = {"data/settle/BTCUSDT.parquet", "data/settle/BTCUSDT.quality.json", "artifacts/mock_eval.json"}
+    after = {"data/outcome/BTCUSDT.parquet", "data/outcome/BTCUSDT.quality.json", "artifacts/mock_eval.json"}
     assert {name for name in one if one[name] != two[name]} <= after
     assert one["artifacts/mock_eval.json"] != two["artifacts/mock_eval.json"]
     # and the poison bites where it may: one bar earlier, and the decision's candles are others
@@ -212,7 +219,7 @@ def test_what_comes_after_the_cut_changes_nothing_before_it(tmp_path: Path) -> N
 
 def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
     """Other paths through the same rules: no other symbol, bars of an hour, a filled gap and one that stays."""
-    rows = fetch_rows(Simulated(7, TAPE_END), "ETH/USDT", "1h", TAPE_END - 1600 * 60 * MINUTE, TAPE_END)
+    rows = fetch_rows(Simulated(7, DATA_END), "ETH/USDT", "1h", DATA_END - 1600 * 60 * MINUTE, DATA_END)
     kept = np.delete(rows, [*range(500, 520), 900], axis=0)
     frame = pd.DataFrame(kept, columns=["timestamp", "open", "high", "low", "close", "volume"])
     write_parquet(tmp_path / "tape" / "ETHUSDT.parquet", frame.astype({"timestamp": "int64"}))
@@ -230,8 +237,8 @@ def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
 
 def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) -> None:
     """By ccxt, over a real socket: decide, audit what little has come, and audit again when all has."""
-    rows = fetch_rows(Simulated(7, TAPE_END), "BTC/USDT", "1m", TAPE_END - 4500 * MINUTE, TAPE_END)
-    now = TAPE_END - 60 * MINUTE
+    rows = fetch_rows(Simulated(7, DATA_END), "BTC/USDT", "1m", DATA_END - 4500 * MINUTE, DATA_END)
+    now = DATA_END - 60 * MINUTE
     with BinanceServer({"BTCUSDT": rows}, "1m", now=now + 4 * MINUTE + 30_000) as server:
         live = yaml.safe_load((ROOT / "config" / "live.yaml").read_text())
         live["exchange"]["options"]["urls"] = server.options["urls"]
@@ -243,7 +250,7 @@ def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) ->
         early = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())
         server.now += 60 * MINUTE
         run = str(tmp_path / "artifacts/run.yaml")
-        snakemake(tmp_path, "-j2", "--configfile", run, "-R", "settle", "--", "artifacts/mock_eval.json")
+        snakemake(tmp_path, "-j2", "--configfile", run, "-R", "fetch_outcome", "--", "artifacts/mock_eval.json")
     whole = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())
     assert (tmp_path / "artifacts/mock_trade.json").read_bytes() == trade
     assert json.loads(trade)["simulated"] is False
@@ -252,4 +259,4 @@ def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) ->
     assert early["evaluated_at"] == iso(now + 4 * MINUTE)
     assert whole["evaluated_at"] == iso(now + HORIZON * MINUTE)
     assert not whole["was_partial_window"]
-    assert len(pd.read_parquet(tmp_path / "data/settle/BTCUSDT.parquet")) == HORIZON
+    assert len(pd.read_parquet(tmp_path / "data/outcome/BTCUSDT.parquet")) == HORIZON

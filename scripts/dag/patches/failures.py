@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def outdate(workflow: Any, since: float) -> None:
+def invalidate(workflow: Any, since: float) -> None:
     """Forget how outputs were made that were put back after `since` (seconds since 1970); give them the oldest date.
 
     The next run makes them anew; until then, whoever wants to look at them can.

@@ -9,7 +9,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from urllib3.exceptions import HTTPError
 
 
-def mend() -> None:
+def patch() -> None:
     """Make the plugin, where snakemake has loaded it, keep a failed pod's log and say why it ended.
 
     It asks for the log of the container's run before the last, which a pod that is never restarted does not have: the

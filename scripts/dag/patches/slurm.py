@@ -12,7 +12,7 @@ from common.errors import UserError
 NAME_THEM = "name them: --default-resources slurm_partition=… slurm_account=…"
 
 
-def mend() -> None:
+def patch() -> None:
     """Let a submission's jobs, where snakemake has loaded the plugin, run in one Snakemake, side by side.
 
     The plugin starts one after the other, each by srun with a Snakemake of its own: three seconds for a second's work.

@@ -59,7 +59,7 @@ def lightgbm_quantiles(tracks: Sequence[Track], settings: Settings) -> list[np.n
     forecasts = [
         own.har.deviation(t.bars, t.origins)[:, :, None] * own.relative for own, t in zip(symbols, tracks, strict=True)
     ]
-    centred = 2 * np.array(settings.levels) - 1
+    centred = 2 * np.array(settings.quantile_levels) - 1
     for level in np.unique(np.round(np.abs(centred[centred != 0]), 9)):
         sides = np.flatnonzero(np.isclose(np.abs(centred), level))
         spreads = [np.abs(own.relative[steps - 1, sides[0]]) for own in symbols]
@@ -80,13 +80,13 @@ def _symbols(tracks: Sequence[Track], settings: Settings) -> list[_Symbol]:
     hars = [fit_har(track.history, settings.horizon, leverage=True) for track in tracks]
     scales = max(len(har.scales) for har in hars)
     inputs = [har.inputs(track.bars, scales) for har, track in zip(hars, tracks, strict=True)]
-    levels = [own[:, :3] for own in inputs]
+    quantile_levels = [own[:, :3] for own in inputs]
     found = []
     for place, (har, track) in enumerate(zip(hars, tracks, strict=True)):
         own = np.column_stack([inputs[place], _features(track, settings.horizon)])
-        others = [_at(track.bars, tracks[k].bars, levels[k]) for k in range(len(tracks)) if k != place]
-        wide = np.column_stack([own, np.mean(others, axis=0) - levels[place]]) if others else own
-        relative = relative_quantiles(har.deviation, track.history, settings.horizon, settings.levels)
+        others = [_at(track.bars, tracks[k].bars, quantile_levels[k]) for k in range(len(tracks)) if k != place]
+        wide = np.column_stack([own, np.mean(others, axis=0) - quantile_levels[place]]) if others else own
+        relative = relative_quantiles(har.deviation, track.history, settings.horizon, settings.quantile_levels)
         found.append(_Symbol(har, relative, wide))
     return found
 

@@ -16,21 +16,25 @@ Scale = Callable[[Bars, np.ndarray], np.ndarray]
 
 def fhs(scale: Scale, history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
     """Filtered historical simulation: the origins' deviations times the quantiles of the history's relative returns."""
-    return scale(bars, origins)[:, :, None] * relative_quantiles(scale, history, settings.horizon, settings.levels)
+    return scale(bars, origins)[:, :, None] * relative_quantiles(
+        scale, history, settings.horizon, settings.quantile_levels
+    )
 
 
-def relative_quantiles(scale: Scale, history: Bars, horizon: int, levels: Sequence[float]) -> np.ndarray:
+def relative_quantiles(scale: Scale, history: Bars, horizon: int, quantile_levels: Sequence[float]) -> np.ndarray:
     """Symmetric quantiles [horizon, levels] of the history's returns in units of their forecast deviation."""
     rows = history.windows(0, horizon)
     paths, deviation = history.paths(rows, horizon), scale(history, rows)
     # long frozen, a price has no deviation left
-    return symmetric_quantiles(np.divide(paths, deviation, out=np.zeros_like(paths), where=deviation > 0), levels)
+    return symmetric_quantiles(
+        np.divide(paths, deviation, out=np.zeros_like(paths), where=deviation > 0), quantile_levels
+    )
 
 
-def symmetric_quantiles(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+def symmetric_quantiles(samples: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
     """Quantiles [horizon, levels] of samples [n, horizon] and their mirror image, so that the median is exactly 0.
 
     The p-quantile of ±x is ± the |2p − 1|-quantile of |x|.
     """
-    centred = 2 * np.array(levels) - 1
+    centred = 2 * np.array(quantile_levels) - 1
     return (np.sign(centred)[:, None] * np.quantile(np.abs(samples), np.abs(centred), axis=0)).T

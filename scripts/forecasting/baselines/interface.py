@@ -14,7 +14,7 @@ class Settings:
     """What all members share: steps ahead, quantile levels, bars of a season, half-lives in bars."""
 
     horizon: int
-    levels: tuple[float, ...]
+    quantile_levels: tuple[float, ...]
     season: int
     ewma_halflife: float
     drift_halflife: float

@@ -25,7 +25,7 @@ def random_walk(history: Bars, bars: Bars, origins: np.ndarray, settings: Settin
     """No change, with the spread that h-step log returns had in the history."""
     enough(history, settings.horizon, 1)
     windows = history.windows(0, settings.horizon)
-    spread = symmetric_quantiles(history.paths(windows, settings.horizon), settings.levels)
+    spread = symmetric_quantiles(history.paths(windows, settings.horizon), settings.quantile_levels)
     return np.tile(spread, (len(origins), 1, 1))
 
 
@@ -36,7 +36,7 @@ def ewma(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> 
     RiskMetrics Technical Document (J.P. Morgan, 1996), 4th ed., chapter 5.
     """
     # the normal's median is 0, not the 1e-17 of its approximation
-    normal = np.array([NormalDist().inv_cdf(level) if level != 0.5 else 0.0 for level in settings.levels])
+    normal = np.array([NormalDist().inv_cdf(level) if level != 0.5 else 0.0 for level in settings.quantile_levels])
     return _ewma_scale(history, settings)(bars, origins)[:, :, None] * normal
 
 
@@ -95,7 +95,7 @@ def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Set
     if not len(windows) or not seasonal.any():
         return forecast
     errors = history.paths(windows, settings.horizon) - _seasonal_paths(history, windows, settings)
-    spread = symmetric_quantiles(errors, settings.levels)
+    spread = symmetric_quantiles(errors, settings.quantile_levels)
     forecast[seasonal] = _seasonal_paths(bars, origins[seasonal], settings)[:, :, None] + spread
     return forecast
 

@@ -21,7 +21,7 @@ def rolling(
     actual: np.ndarray,
     origin: np.ndarray,
     step_ms: int,
-    levels: Sequence[float],
+    quantile_levels: Sequence[float],
     window: int = 900,
     strength: float = 0.5,
     fewest: int = 100,
@@ -36,22 +36,22 @@ def rolling(
     where it or f is zero, where f is infinite, and at a level without its partner 1 − p. Factors differ by pair, so
     levels may cross: hence the sorting; the median stays. Raises ValueError where levels lack 0.5.
     """
-    middle = list(levels).index(0.5)
+    middle = list(quantile_levels).index(0.5)
     corrected = quantiles.astype(np.float64)
     for step in range(quantiles.shape[1]):
         known = np.isfinite(actual[:, step])
         realised = np.searchsorted(origin[known], origin - (step + 1) * step_ms, side="right")
-        for low, high in _pairs(levels):
+        for low, high in _pairs(quantile_levels):
             ratio = _ratios(actual[known, step], *quantiles[known, step][:, [low, middle, high]].T)
-            factor = _factors(ratio, levels[high] - levels[low], window, fewest)[realised] ** strength
+            factor = _factors(ratio, quantile_levels[high] - quantile_levels[low], window, fewest)[realised] ** strength
             spread = quantiles[:, step, [low, high]] - quantiles[:, step, [middle]]
             corrected[:, step, [low, high]] += (factor[:, None] - 1) * spread
     return np.sort(corrected, axis=-1)
 
 
-def _pairs(levels: Sequence[float]) -> list[tuple[int, int]]:
+def _pairs(quantile_levels: Sequence[float]) -> list[tuple[int, int]]:
     """Places of each p < 0.5 and of its 1 − p, where both are among the levels."""
-    own = np.asarray(levels)
+    own = np.asarray(quantile_levels)
     lower, upper = np.nonzero(np.isclose(own[:, None] + own, 1) & (own[:, None] < own))
     return list(zip(lower.tolist(), upper.tolist(), strict=True))
 

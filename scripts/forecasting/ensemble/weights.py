@@ -1,4 +1,4 @@
-"""The consensus forecast: which members are heard, and with what weight, by their losses in validation alone.
+"""The ensemble forecast: which members are heard, and with what weight, by their losses in validation alone.
 
 Quantiles are averaged level by level; equal weights are hard to beat: Smith and Wallis (2009), A simple explanation of
 the forecast combination puzzle, Oxford Bulletin of Economics and Statistics 71(3).
@@ -14,7 +14,7 @@ from forecasting.losses import pinball
 FITTED = 2_000
 
 
-def heard(losses: Mapping[str, float], tolerance: float) -> list[str]:
+def selected(losses: Mapping[str, float], tolerance: float) -> list[str]:
     """Members whose validation loss exceeds the smallest by at most `tolerance`, relative to it; by name."""
     best = min(losses.values())
     return sorted(name for name, loss in losses.items() if loss <= best * (1 + tolerance))
@@ -26,7 +26,7 @@ def equal_weights(members: Sequence[str]) -> dict[str, float]:
 
 
 def simplex_weights(
-    forecasts: Mapping[str, np.ndarray], actual: np.ndarray, unit: np.ndarray, levels: Sequence[float]
+    forecasts: Mapping[str, np.ndarray], actual: np.ndarray, unit: np.ndarray, quantile_levels: Sequence[float]
 ) -> dict[str, float]:
     """Weights, positive and of sum 1, with the smallest pinball loss of the weighted quantiles.
 
@@ -39,12 +39,12 @@ def simplex_weights(
     every = 1 + len(actual) // FITTED
     stack = np.stack([forecasts[name][::every] for name in forecasts], axis=-1) / unit[::every, None, None, None]
     truth = actual[::every] / unit[::every, None]
-    share = np.asarray(levels)[:, None]
+    share = np.asarray(quantile_levels)[:, None]
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         said = stack @ weights
         slope = ((truth[..., None] < said)[..., None] - share) * stack
-        return float(pinball(truth, said, levels).mean()), slope.mean(axis=(0, 1, 2))
+        return float(pinball(truth, said, quantile_levels).mean()), slope.mean(axis=(0, 1, 2))
 
     count = stack.shape[-1]
     found = minimize(

@@ -15,7 +15,7 @@ from forecasting import losses
 from forecasting.distribution import Distribution
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
 from forecasting.quantiles import Forecasts, read_forecasts
-from forecasting.realised import outcomes
+from forecasting.realised import realised_returns
 from market.intervals import iso
 
 INTERVALS = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95), 95: (0.025, 0.975)}
@@ -79,7 +79,7 @@ def naive_scale(closes: pd.Series, before: int, step: int) -> float:
     return float(changes.mean()) if changes.any() else np.nan
 
 
-def score_runs(runs: Runs, market: Market, horizon: int, levels: Sequence[float]) -> Scores:
+def score_runs(runs: Runs, market: Market, horizon: int, quantile_levels: Sequence[float]) -> Scores:
     """Scores of every forecast file.
 
     Raises UserError when members differ in their origins, an outcome is missing, or the random walk has no forecast.
@@ -89,13 +89,13 @@ def score_runs(runs: Runs, market: Market, horizon: int, levels: Sequence[float]
     crossings: dict[str, int] = {}
     sat_out: dict[str, list[str]] = {}
     for fold, members in runs.items():
-        walk = read_forecasts(members[RANDOM_WALK], horizon, levels)
+        walk = read_forecasts(members[RANDOM_WALK], horizon, quantile_levels)
         if not len(walk.origin):
             raise UserError(f"{members[RANDOM_WALK]}: holds no forecast; delete it and run again to rebuild it")
         own = pd.DataFrame({"fold": int(fold), "symbol": walk.symbol, "origin": walk.origin})
         actual = came(walk, market, horizon)
         for member, path in members.items():
-            said = read_forecasts(path, horizon, levels)
+            said = read_forecasts(path, horizon, quantile_levels)
             if not len(said.origin):
                 sat_out.setdefault(member, []).append(fold)
                 continue
@@ -103,7 +103,7 @@ def score_runs(runs: Runs, market: Market, horizon: int, levels: Sequence[float]
                 raise UserError(f"{path}: has other origins than {members[RANDOM_WALK]}; delete both and run again")
             crossings[member] = crossings.get(member, 0) + said.crossings
             for symbol, rows in said.rows().items():
-                part = score(actual[symbol], said.quantiles[rows], levels, market.scale[symbol])
+                part = score(actual[symbol], said.quantiles[rows], quantile_levels, market.scale[symbol])
                 cells.append(_cell(int(fold), symbol, member, part))
                 own.loc[rows.start : rows.stop - 1, member] = part["pinball"].mean(axis=1)
         losses.append(own)
@@ -120,7 +120,7 @@ def came(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndarray]
         if symbol not in market.closes:
             raise UserError(f"evaluate: {symbol} is forecast, but has no candles; delete its forecasts and run again")
         closes, origin = market.closes[symbol], said.origin[rows]
-        found[symbol] = outcomes(closes, origin, market.step, horizon)
+        found[symbol] = realised_returns(closes, origin, market.step, horizon)
         if np.isnan(found[symbol]).any():
             times = (origin[:, None] + market.step * np.arange(horizon + 1)).ravel()
             lacking = iso(int(times[~np.isin(times, closes.index)][0]))
@@ -131,15 +131,20 @@ def came(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndarray]
     return found
 
 
-def score(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], scale: float) -> dict[str, np.ndarray]:
+def score(
+    actual: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float], scale: float
+) -> dict[str, np.ndarray]:
     """Every figure [origins, horizon] of outcomes [origins, horizon] and quantiles [..., levels].
 
     `pit` is [..., levels + 1]. An interval's end that is not among the levels is interpolated. `scale`: MASE's.
     """
-    at, whole = {level: quantiles[..., k] for k, level in enumerate(levels)}, Distribution(levels, quantiles)
-    loss = losses.pinball(actual, quantiles, levels)
+    at, whole = (
+        {level: quantiles[..., k] for k, level in enumerate(quantile_levels)},
+        Distribution(quantile_levels, quantiles),
+    )
+    loss = losses.pinball(actual, quantiles, quantile_levels)
     error = actual - at[0.5]
-    figures = {"pinball": loss.mean(axis=-1), "crps": losses.crps(loss, levels)}
+    figures = {"pinball": loss.mean(axis=-1), "crps": losses.crps(loss, quantile_levels)}
     for percent, ends in INTERVALS.items():
         lower, upper = (at[level] if level in at else whole.quantile(level) for level in ends)
         figures[f"coverage{percent}"] = losses.covered(actual, lower, upper)

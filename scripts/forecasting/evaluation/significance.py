@@ -101,7 +101,7 @@ def resampled(panel: Panel, block: int) -> np.ndarray:
     return np.einsum("dm,mk->dk", counts.astype(np.float64), losses)
 
 
-def skill_band(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+def skill_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """The middle 95 % of the skill 1 − loss ÷ the other's loss, over resampled totals [draws] of both."""
     low, high = np.quantile(1 - one / other, [0.025, 0.975])
     return float(low), float(high)

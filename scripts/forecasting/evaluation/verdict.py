@@ -15,9 +15,9 @@ from forecasting.evaluation.significance import (
     enough,
     holm,
     resampled,
-    skill_band,
+    skill_interval,
 )
-from forecasting.members import MODELS, ORACLE, TFT, baselines, called
+from forecasting.members import MODELS, ORACLE, TFT, baselines, display_name
 
 SIGNIFICANT = 0.05
 
@@ -33,24 +33,26 @@ def compare(panel: Panel, lags: int) -> dict[str, Any]:
     draws = resampled(panel, lags + 1) if enough(panel, lags) else None
     comparisons = {model: _against(panel, model, rivals, lags, draws) for model in models}
     gaps = {model: _difference(panel, model, best, comparisons[model][best], lags) for model in models}
-    subject = models[0] if models else None
+    evaluated_model = models[0] if models else None
     candidates = [name for name in panel.members if name != ORACLE]
     return {
-        "subject": subject,
+        "evaluated_model": evaluated_model,
         "best_baseline": best,
-        "skill_vs_best_baseline": comparisons[subject][best]["skill"] if subject else None,
-        "difference": gaps[subject] if subject else None,
+        "skill_vs_best_baseline": comparisons[evaluated_model][best]["skill"] if evaluated_model else None,
+        "difference": gaps[evaluated_model] if evaluated_model else None,
         "comparisons": comparisons,
         "against_best": {name: _skill(panel, name, best, draws) for name in panel.members},
         "confidence_set": None if draws is None else confidence_set(panel, candidates, lags + 1),
-        "verdict": verdict(gaps[subject]) if subject else f"There is no model to judge: the best baseline is {best}.",
-        "verdict_tft": verdict(gaps[TFT]) if TFT in gaps and subject != TFT else None,
+        "verdict": verdict(gaps[evaluated_model])
+        if evaluated_model
+        else f"There is no model to judge: the best baseline is {best}.",
+        "verdict_tft": verdict(gaps[TFT]) if TFT in gaps and evaluated_model != TFT else None,
     }
 
 
 def verdict(gap: Mapping[str, Any]) -> str:
     """A plain sentence on a model's difference to the best baseline, with two standard errors."""
-    who = called(gap["model"]).replace("the", "The", 1)
+    who = display_name(gap["model"]).replace("the", "The", 1)
     error, p = gap["standard_error"], gap["p_holm"]
     amount = f"{100 * abs(gap['mean']):.2f} %" + ("" if error is None else f" ± {200 * error:.2f}")
     doubt = " (too few origins to be sure)"
@@ -68,10 +70,10 @@ def verdict(gap: Mapping[str, Any]) -> str:
 
 def _skill(panel: Panel, member: str, baseline: str, draws: np.ndarray | None) -> dict[str, Any]:
     """Skill and its 95 % band."""
-    band = None
+    interval_95 = None
     if draws is not None:
-        band = skill_band(draws[:, panel.members.index(member)], draws[:, panel.members.index(baseline)])
-    return {"skill": float(1 - panel.of(member).sum() / panel.of(baseline).sum()), "band": band}
+        interval_95 = skill_interval(draws[:, panel.members.index(member)], draws[:, panel.members.index(baseline)])
+    return {"skill": float(1 - panel.of(member).sum() / panel.of(baseline).sum()), "confidence_interval": interval_95}
 
 
 def _against(

@@ -96,7 +96,7 @@ class Finite(Callback):
         origin = self.windows.draw(self.index)[0][int(bad.int().argmax()), 0]
         raise UserError(
             f"{self.title}: in epoch {trainer.current_epoch + 1} the loss is no number, first with "
-            f"{self.windows.panel.where(int(origin))}; lower model.learning_rate, or look at the candles there"
+            f"{self.windows.panel.where(int(origin))}; lower tft.learning_rate, or look at the candles there"
         )
 
 

@@ -23,7 +23,7 @@ class Trained:
     network: QuantileTFT
     scaler: Scaler
     features: list[str]
-    levels: list[float]
+    quantile_levels: list[float]
     about: dict[str, Any]
 
 
@@ -39,7 +39,7 @@ def save(path: str, trained: Trained, hyper: dict[str, Any]) -> None:
             "unit": torch.from_numpy(trained.scaler.unit),
         },
         "features": trained.features,
-        "levels": trained.levels,
+        "quantile_levels": trained.quantile_levels,
         "about": trained.about,
     }
     _write(path, content)
@@ -71,11 +71,11 @@ def load(path: str) -> Trained:
         content = torch.load(Path(path), map_location="cpu", weights_only=True)
         if "absent" in content:
             raise UserError(f"{path}: holds no model: {content['absent']}")
-        network = build(content["hyper_parameters"], content["levels"])
+        network = build(content["hyper_parameters"], content["quantile_levels"])
         network.load_state_dict(content["state_dict"])
         saved = content["scaler"]
         scaler = Scaler(*(np.asarray(saved[name]) for name in ("mean", "deviation", "unit")))
-        return Trained(network, scaler, content["features"], content["levels"], content["about"])
+        return Trained(network, scaler, content["features"], content["quantile_levels"], content["about"])
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a usable checkpoint ({reason}); delete it and run again to train anew") from error

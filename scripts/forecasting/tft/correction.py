@@ -55,12 +55,13 @@ def fit_hars(symbols: Sequence[str], bars: Sequence[Bars], end: int, horizon: in
 
 
 def fit_base(
-    hars: list[Har], bars: Sequence[Bars], frames: Sequence[pd.DataFrame], end: int, levels: Sequence[float]
+    hars: list[Har], bars: Sequence[Bars], frames: Sequence[pd.DataFrame], end: int, quantile_levels: Sequence[float]
 ) -> Base:
     """The base of these HARs, fitted before `end`, at the rows of the features `frames`, one a symbol."""
     horizon = hars[0].coefficients.shape[1]
     relative = [
-        relative_quantiles(har.deviation, own.before(end), horizon, levels) for har, own in zip(hars, bars, strict=True)
+        relative_quantiles(har.deviation, own.before(end), horizon, quantile_levels)
+        for har, own in zip(hars, bars, strict=True)
     ]
     unit = [np.sqrt(own.before(end).variance.mean()) for own in bars]
     columns = input_names(hars)

@@ -71,7 +71,7 @@ class RandomChunks(Dataset):
         self.panel, self.origins, self.last = panel, origins, last_of_run(origins)
         forks = min(model["forks"], model["batch_size"])
         self.count, self.slots = model["batch_size"] // forks, model["stride"] * np.arange(forks)
-        self.scored = min(model["scored_steps"] or panel.horizon, panel.horizon)
+        self.scored = min(model["loss_steps"] or panel.horizon, panel.horizon)
         self.steps, self.seed, self.epoch = model["steps_per_epoch"], seed, 0
 
     def __len__(self) -> int:

@@ -38,8 +38,8 @@ class QuantileTFT(TemporalFusionTransformer):
         said = forking.forecast(self, chunks.bars, chunks.known, steps=chunks.steps, units=chunks.units)
         quantiles = said if chunks.relative is None else chunks.relative * factor(said)
         error = chunks.target.unsqueeze(-1) - quantiles
-        levels = _levels(tuple(self.loss.quantiles), error.device)
-        pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+        quantile_levels = _levels(tuple(self.loss.quantiles), error.device)
+        pinball = torch.maximum(quantile_levels * error, (quantile_levels - 1) * error).mean(dim=-1)
         return (pinball * chunks.weight).mean(dim=-1)
 
     def loss_of(self, chunks: Chunks) -> torch.Tensor:
@@ -70,9 +70,9 @@ class QuantileTFT(TemporalFusionTransformer):
 
 @lru_cache
 @torch.inference_mode(False)
-def _levels(levels: tuple[float, ...], device: torch.device) -> torch.Tensor:
+def _levels(quantile_levels: tuple[float, ...], device: torch.device) -> torch.Tensor:
     """Quantile levels where the network computes: a copy made once, since a captured step can make none."""
-    return torch.tensor(levels, device=device)
+    return torch.tensor(quantile_levels, device=device)
 
 
 def hyperparameters(features: list[str], outputs: int, model: dict[str, Any], lookback: int) -> dict[str, Any]:
@@ -95,15 +95,17 @@ def hyperparameters(features: list[str], outputs: int, model: dict[str, Any], lo
     }
 
 
-def build(hyper: dict[str, Any], levels: list[float]) -> QuantileTFT:
+def build(hyper: dict[str, Any], quantile_levels: list[float]) -> QuantileTFT:
     """A TFT of these hyperparameters; its loss is kept out of them, so that they are plain values."""
     with warnings.catch_warnings():
         # lightning warns of modules among the hyperparameters; the library means them to be there
         warnings.simplefilter("ignore")
-        return QuantileTFT(**hyper, loss=QuantileLoss(quantiles=list(levels)), logging_metrics=torch.nn.ModuleList())
+        return QuantileTFT(
+            **hyper, loss=QuantileLoss(quantiles=list(quantile_levels)), logging_metrics=torch.nn.ModuleList()
+        )
 
 
-def start_at(network: QuantileTFT, outputs: np.ndarray, weight: float = 0.1) -> None:
+def init_output_bias(network: QuantileTFT, outputs: np.ndarray, weight: float = 0.1) -> None:
     """Let the untrained network say about that [outputs] everywhere: learning starts there. `weight`: of all else."""
     with torch.no_grad():
         network.output_layer.weight.mul_(weight)

@@ -44,7 +44,7 @@ def device(name: str) -> str:
     chosen = next(kind for kind in ("gpu", "mps", "cpu") if has[kind]) if name == "auto" else name
     if not has[chosen]:
         here = ", ".join(kind for kind, there in has.items() if there)
-        raise UserError(f"model.device: {name} is not available to torch on this machine; choose one of: auto, {here}")
+        raise UserError(f"tft.device: {name} is not available to torch on this machine; choose one of: auto, {here}")
     return {"gpu": "cuda"}.get(chosen, chosen)
 
 
@@ -76,7 +76,7 @@ def fit(
     start, before = deepcopy(network.state_dict()), _losses(network, validation)
     best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
     callbacks = [
-        Averages(model["averaging"]),
+        Averages(model["ema_decay"]),
         best,
         EarlyStopping("val_loss", patience=model["patience"]),
         Captures(windows),
@@ -101,9 +101,7 @@ def fit(
     )
     trainer.fit(network, training, validation, ckpt_path=_resumable(scratch / "last.ckpt"), weights_only=False)
     if best.best_model_score is None or not torch.isfinite(best.best_model_score):
-        raise UserError(
-            f"{title}: the validation loss is not finite; lower model.learning_rate, or look at the features"
-        )
+        raise UserError(f"{title}: the validation loss is not finite; lower tft.learning_rate, or look at the features")
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
     network.load_state_dict(state)
     # lightning has taken it off a GPU

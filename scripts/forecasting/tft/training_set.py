@@ -31,7 +31,7 @@ class TrainingSet:
     windows: Split
     scaler: Scaler
     features: list[str]
-    levels: list[float]
+    quantile_levels: list[float]
 
 
 def training_set(
@@ -42,8 +42,9 @@ def training_set(
     interval: str,
     lookback: int,
     horizon: int,
-    levels: list[float],
+    quantile_levels: list[float],
     model: dict[str, Any],
+    validation_fraction: float,
 ) -> TrainingSet:
     """What `member` is trained on in a fold.
 
@@ -55,7 +56,7 @@ def training_set(
     # what lies after the training span is not even in memory
     frames = [_before(read_parquet(path), part.train_end) for path in features]
     bars = [Bars.of(read_candles(path, interval), step).before(part.train_end) for path in candles]
-    inner = validation_fold(part, first_bar(bars), model["validation"], step)
+    inner = validation_fold(part, first_bar(bars), validation_fraction, step)
     windows = split(frames, inner, step, lookback, horizon)
     _check(windows, part, lookback, horizon, model["batch_size"])
     _check_finite(frames, symbols, part.name)
@@ -63,23 +64,23 @@ def training_set(
     if member == TFT:
         hars = fit_hars(symbols, bars, windows.fit_end, horizon)
         frames = with_inputs(frames, bars, hars)
-        base = fit_base(hars, bars, frames, windows.fit_end, levels)
+        base = fit_base(hars, bars, frames, windows.fit_end, quantile_levels)
     scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
     panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols, base)
-    return TrainingSet(panel, windows, scaler, feature_columns(frames[0]), levels)
+    return TrainingSet(panel, windows, scaler, feature_columns(frames[0]), quantile_levels)
 
 
-def untrained(data: TrainingSet, model: dict[str, Any], seed: int) -> tuple[tft.QuantileTFT, dict[str, Any]]:
+def build_network(data: TrainingSet, model: dict[str, Any], seed: int) -> tuple[tft.QuantileTFT, dict[str, Any]]:
     """A network that says what is known without it, and its hyperparameters: where training begins."""
-    levels, base, fit = data.levels, data.panel.base, data.windows.fit
+    quantile_levels, base, fit = data.quantile_levels, data.panel.base, data.windows.fit
     torch.manual_seed(seed)
-    hyper = tft.hyperparameters(data.features, len(levels) + (base is not None), model, data.panel.lookback)
-    network = tft.build(hyper, levels)
+    hyper = tft.hyperparameters(data.features, len(quantile_levels) + (base is not None), model, data.panel.lookback)
+    network = tft.build(hyper, quantile_levels)
     if base:
-        tft.start_at(network, np.zeros(len(levels) + 1), weight=0.0)
+        tft.init_output_bias(network, np.zeros(len(quantile_levels) + 1), weight=0.0)
     else:
         sample = fit[:: 1 + len(fit) // 20_000]
-        tft.start_at(network, np.quantile(data.panel.targets(sample), levels))
+        tft.init_output_bias(network, np.quantile(data.panel.targets(sample), quantile_levels))
     return network, hyper
 
 

@@ -80,7 +80,7 @@ def choose(trials: Sequence[FrozenTrial]) -> FrozenTrial:
     """
     complete, default = _complete(trials), trials[0]
     if not complete:
-        raise UserError("tune: no configuration could be trained; lower model.learning_rate, or give more trials")
+        raise UserError("tune: no configuration could be trained; lower tft.learning_rate, or give more trials")
     best = min(complete, key=loss)
     near = default in complete and loss(default) - loss(best) <= standard_error(best)
     return default if near else best

@@ -24,7 +24,7 @@ FIVES = {"interval": "5m", "horizon": 6, "days": 15, "folds": {"count": 1}, "sym
 
 def configured(folder: Path, *branches: dict[str, Any]) -> list[str]:
     """Options for the tiny config with these branches."""
-    (folder / "mine.yaml").write_text(yaml.safe_dump({"model": {"epochs": 1}, "branches": list(branches)}))
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"tft": {"epochs": 1}, "branches": list(branches)}))
     return ["-j2", "--configfile", TINY, str(folder / "mine.yaml")]
 
 
@@ -45,13 +45,13 @@ def test_without_branches_there_is_one_run_as_ever() -> None:
 
 
 def test_a_branch_is_merged_into_what_stands_around_it() -> None:
-    branches = [{"interval": "1h", "horizon": 24, "days": 365, "model": {"epochs": 3}}, {"horizon": "30"}]
-    runs = resolve_all(with_keys(branches=branches, model__dropout=0.5))
+    branches = [{"interval": "1h", "horizon": 24, "days": 365, "tft": {"epochs": 3}}, {"horizon": "30"}]
+    runs = resolve_all(with_keys(branches=branches, tft__dropout=0.5))
     assert list(runs) == ["1h-24", "1m-30"]
     hours, minutes = runs.values()
     assert (hours["days"], minutes["days"]) == (365, DEFAULTS["days"])
-    assert (hours["model"]["epochs"], hours["model"]["dropout"], minutes["model"]["epochs"]) == (3, 0.5, 12)
-    assert (hours["consensus"]["horizon_m"], minutes["folds"]["embargo"]) == (24 * 60, 30)
+    assert (hours["tft"]["epochs"], hours["tft"]["dropout"], minutes["tft"]["epochs"]) == (3, 0.5, 12)
+    assert (hours["consensus"]["horizon_minutes"], minutes["folds"]["embargo"]) == (24 * 60, 30)
     assert hours["paths"] == {
         "data": "data/1h-24", "artifacts": "artifacts/1h-24", "logs": "lightning_logs/1h-24"
     }  # fmt: skip
@@ -67,8 +67,8 @@ def test_what_a_branch_resolved_to_is_the_config_of_a_run_alone() -> None:
     [
         ([{"interval": "1m"}, {"horizon": 60}], "branches.1: is 1m-60, as branches.0 is; let its interval or horizon"),
         ([{}, {"horizn": 3}], "branches.1.horizn: there is no such key; did you mean horizon?"),
-        ([{"model": {"epoch": 3}}], "branches.0.model.epoch: there is no such key; did you mean epochs?"),
-        ([{"model": None}], "branches.0.model: None is not possible; it must be a mapping"),
+        ([{"tft": {"epoch": 3}}], "branches.0.tft.epoch: there is no such key; did you mean epochs?"),
+        ([{"tft": None}], "branches.0.tft: None is not possible; it must be a mapping"),
         ([{"days": 1}], "branches.0.days: 1 of 1m bars are 1440; "),
         ([{"branches": [{"horizon": 3}]}], "branches.0.branches: is the same for all branches"),
         ([{"paths": {"data": "x"}}], "branches.0.paths: is the same for all branches; set it for the whole run"),
@@ -86,7 +86,7 @@ def test_a_mistake_in_a_branch_gets_one_line_that_names_it(branches: Any, said: 
 
 
 def test_a_mistake_outside_branches_is_not_blamed_on_one() -> None:
-    for changes, said in ({"horizn": 3}, "horizn: there is"), ({"exchange__tape_end": "soon"}, "exchange.tape_end: 's"):
+    for changes, said in ({"horizn": 3}, "horizn: there is"), ({"exchange__tape_end": "soon"}, "exchange.data_end: 's"):
         with pytest.raises(UserError, match=f"^{said}"):
             resolve_all(with_keys(**changes, branches=[{}]))
 
@@ -183,7 +183,7 @@ def test_nothing_is_left_to_do_however_the_run_goes_on(done: Path) -> None:
 
 def test_an_edit_of_one_branch_is_of_no_matter_to_the_others(done: Path) -> None:
     shared = {"branches", "run_config"}
-    assert left_to_do(done, *configured(done, MINUTES, FIVES | {"model": {"epochs": 2}})) == {"5m_6", *shared}
+    assert left_to_do(done, *configured(done, MINUTES, FIVES | {"tft": {"epochs": 2}})) == {"5m_6", *shared}
     assert left_to_do(done, *configured(done, MINUTES | {"consensus": {"cash": 5}}, FIVES)) == {"1m_12", *shared}
     assert left_to_do(done, *configured(done, MINUTES, FIVES, FIVES | {"horizon": 8})) == {"5m_8", *shared}
     assert left_to_do(done, *configured(done, FIVES, MINUTES)) == shared
@@ -198,10 +198,10 @@ def made(done: Path, target: str, folder: str, *options: str) -> subprocess.Comp
 
 def test_a_branch_decides_anew_alone(done: Path) -> None:
     """As `make refresh ARTIFACTS=artifacts/5m-6` does."""
-    pin = "data/5m-6/as_of/live.json"
-    assert f"-R {pin}" in made(done, "refresh", "artifacts/5m-6", "-n").stdout
+    cutoff = "data/5m-6/as_of/live.json"
+    assert f"-R {cutoff}" in made(done, "refresh", "artifacts/5m-6", "-n").stdout
     config = str(done / "artifacts/5m-6/run.yaml")
-    jobs = planned(snakemake(done, "-n", "-j2", "--configfile", config, "-R", pin).stdout)
+    jobs = planned(snakemake(done, "-n", "-j2", "--configfile", config, "-R", cutoff).stdout)
     assert "consensus" in jobs
     assert "train_tft" not in jobs
 

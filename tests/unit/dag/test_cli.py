@@ -24,7 +24,7 @@ ENVIRONMENT = os.environ | {
 }
 
 
-def called(
+def display_name(
     *words: str, program: Path = ROOT / "exec.sh", cwd: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Call ./exec.sh, with snakemake from the environment that the tests run in."""
@@ -36,7 +36,7 @@ def called(
 def ran(folder: Path, *words: str, extra: tuple[str, ...] = ("--until", "run_config")) -> str:
     """Call it with all its folders below `folder`, by default for run.yaml alone: what it printed."""
     places = [f"--data-dir={folder}/data", f"--artifacts-dir={folder}/art"]
-    done = called(*places, *words, "--", "--directory", str(folder), *extra)
+    done = display_name(*places, *words, "--", "--directory", str(folder), *extra)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -142,7 +142,7 @@ def test_odd_values_arrive_through_the_shell_and_snakemake(tmp_path: Path) -> No
 
 
 def test_the_help_names_every_flag_with_the_config_s_defaults() -> None:
-    done = called("--train", "--epoch", "--help")
+    done = display_name("--train", "--epoch", "--help")
     assert (done.returncode, done.stdout, done.stderr) == (0, usage(), "")
     assert all(f"  {flag} " in usage() for flag in FLAGS)
     for flag, knob in KNOBS.items():
@@ -228,7 +228,7 @@ def test_what_follows_two_dashes_goes_to_snakemake(extra: list[str], call: list[
     ],
 )
 def test_a_refusal_is_one_line_and_runs_nothing(words: str, said: str) -> None:
-    done = called(*words.split())
+    done = display_name(*words.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"exec.sh: {said}")
     assert done.stderr.count("\n") == 1
@@ -244,32 +244,32 @@ def test_the_same_value_twice_is_no_mistake() -> None:
 
 
 def test_without_snakemake_it_says_so() -> None:
-    done = called("--train", "--skip-venv", PATH="/usr/bin:/bin", SKIP_VENV="0")
+    done = display_name("--train", "--skip-venv", PATH="/usr/bin:/bin", SKIP_VENV="0")
     assert done.returncode == 2
     assert done.stderr.startswith("exec.sh: there is no snakemake on the PATH; ")
     assert done.stderr.count("\n") == 1
 
 
 def test_without_python_it_says_so() -> None:
-    done = called("--train", PYTHON="no-such-python")
+    done = display_name("--train", PYTHON="no-such-python")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("exec.sh: there is no no-such-python; ")
 
 
 def test_a_wrong_number_is_the_config_s_to_say(tmp_path: Path) -> None:
-    done = called("--train", "--epochs", "x", f"--artifacts-dir={tmp_path}", "--", "--directory", str(tmp_path))
+    done = display_name("--train", "--epochs", "x", f"--artifacts-dir={tmp_path}", "--", "--directory", str(tmp_path))
     assert done.returncode not in (0, 2)
     told = [
         line for line in done.stderr.splitlines() if not line.startswith(("exec.sh: ", "Using work", "Config file"))
     ]
-    assert told == ["config: model.epochs: 'x' is not possible; it must be a whole number, 1 or more"]
+    assert told == ["config: tft.epochs: 'x' is not possible; it must be a whole number, 1 or more"]
 
 
 def test_it_works_in_its_own_folder_wherever_it_is_called_from(tmp_path: Path) -> None:
     link = tmp_path / "a link.sh"
     link.symlink_to(ROOT / "exec.sh")
     for program in (link, Path(os.path.relpath(ROOT / "exec.sh", tmp_path))):
-        done = called("--fetch", "--check", "--configfile", "config/tiny.yaml", program=program, cwd=tmp_path)
+        done = display_name("--fetch", "--check", "--configfile", "config/tiny.yaml", program=program, cwd=tmp_path)
         assert done.stdout.endswith(" fetch run_config --configfile config/tiny.yaml\n"), done.stderr
 
 
@@ -277,11 +277,11 @@ def test_looking_back_goes_on_from_the_last_run_s_config(tmp_path: Path) -> None
     ran(tmp_path, "--fetch", "--epochs", "5", "--symbols", "BTCUSDT")
     # the candles' folder is not said again: run.yaml says it
     places, inside = f"--artifacts-dir={tmp_path}/art/", ("--", "--directory", str(tmp_path))
-    done = called("--consensus-live", "--cons-edge=1", places, *inside, "--until", "run_config")
+    done = display_name("--consensus-live", "--cons-edge=1", places, *inside, "--until", "run_config")
     assert done.returncode == 0, done.stderr
     assert f"-R {tmp_path}/data/as_of/live.json --config" in done.stderr
     config = resolved(tmp_path)
-    assert (config["model"]["epochs"], config["symbols"]) == (5, ["BTCUSDT"])
+    assert (config["tft"]["epochs"], config["symbols"]) == (5, ["BTCUSDT"])
     assert (config["consensus"]["min_edge_pct"], config["paths"]["data"]) == (1, f"{tmp_path}/data")
 
 
@@ -312,13 +312,13 @@ def test_clean_deletes_what_the_last_run_made(tmp_path: Path) -> None:
 
 def test_the_pipeline_refuses_before_any_container() -> None:
     pipeline = ROOT / "docker" / "pipeline.sh"
-    wrong = called("--epoch", "3", program=pipeline)
+    wrong = display_name("--epoch", "3", program=pipeline)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "did you mean --epochs?" in wrong.stderr
-    dead = called("--epochs", "3", program=pipeline, DOCKER_HOST="unix:///no/such/engine")
+    dead = display_name("--epochs", "3", program=pipeline, DOCKER_HOST="unix:///no/such/engine")
     assert (dead.returncode, dead.stderr.count("\n")) == (2, 1)
     assert dead.stderr.startswith("pipeline.sh: no Docker engine answers; ")
-    assert called("--help", program=pipeline, cwd=Path("/")).stdout.startswith("Usage: docker/pipeline.sh")
+    assert display_name("--help", program=pipeline, cwd=Path("/")).stdout.startswith("Usage: docker/pipeline.sh")
 
 
 def test_the_pipeline_ends_at_the_first_stage_that_fails(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_the_pipeline_ends_at_the_first_stage_that_fails(tmp_path: Path) -> None
     engine.write_text('#!/bin/sh\necho "$*"\ncase "$*" in *stage_predict*) exit 7 ;; esac\n')
     engine.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}"
-    done = called("--timefmt", "%H %M", program=ROOT / "docker" / "pipeline.sh", cwd=tmp_path, PATH=path)
+    done = display_name("--timefmt", "%H %M", program=ROOT / "docker" / "pipeline.sh", cwd=tmp_path, PATH=path)
     services = ["stage_fetch", "stage_process", "stage_predict"]
     assert done.stdout.splitlines() == [f"compose run --rm {name} --timefmt %H %M" for name in services]
     assert done.returncode == 7

@@ -75,19 +75,19 @@ def test_resolved_config_has_no_open_ends() -> None:
     assert settings["markets"] == {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ethusdt"}
     assert settings["folds"]["embargo"] == 30
     assert settings["consensus"]["symbol"] == "BTCUSDT"
-    assert settings["consensus"]["horizon_m"] == 30
+    assert settings["consensus"]["horizon_minutes"] == 30
 
 
 def test_texts_from_within_braces_get_their_types() -> None:
-    """`--config model='{epochs: 5}'` reaches us as {"epochs": "5"}."""
+    """`--config tft='{epochs: 5}'` reaches us as {"epochs": "5"}."""
     config = with_keys(
-        model__epochs="5", model__dropout="0.2", model__seeds=["1", "2"], consensus__require_skill="false",
+        tft__epochs="5", tft__dropout="0.2", tft__seeds=["1", "2"], consensus__require_skill="false",
         exchange__folder="null", exchange__id="2", exchange__options={"timeout": "5000"}, folds__embargo="null",
     )  # fmt: skip
     settings = resolve(config)
-    assert settings["model"]["epochs"] == 5
-    assert settings["model"]["dropout"] == 0.2
-    assert settings["model"]["seeds"] == [1, 2]
+    assert settings["tft"]["epochs"] == 5
+    assert settings["tft"]["dropout"] == 0.2
+    assert settings["tft"]["seeds"] == [1, 2]
     assert settings["consensus"]["require_skill"] is False
     assert settings["exchange"]["folder"] is None
     assert settings["exchange"]["id"] == "2"
@@ -126,7 +126,7 @@ def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
 
 def test_the_order_of_keys_makes_no_other_settings() -> None:
     turned = {key: DEFAULTS[key] for key in reversed(DEFAULTS)}
-    turned["model"] = {key: DEFAULTS["model"][key] for key in reversed(DEFAULTS["model"])}
+    turned["tft"] = {key: DEFAULTS["tft"][key] for key in reversed(DEFAULTS["tft"])}
     assert repr(resolve(turned)) == repr(resolve(DEFAULTS))
 
 
@@ -146,8 +146,8 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
     [
         ({"horizn": 3}, "horizn: there is no such key; did you mean horizon?"),
         ({"model__epoch": 3}, "model.epoch: there is no such key; did you mean epochs?"),
-        ({"model__epochs": "five"}, "model.epochs: 'five' is not possible; it must be a whole number, 1 or more"),
-        ({"model": 3}, "model: 3 is not possible"),
+        ({"tft__epochs": "five"}, "tft.epochs: 'five' is not possible; it must be a whole number, 1 or more"),
+        ({"tft": 3}, "tft: 3 is not possible"),
         ({"paths__data": "runs/{a}"}, r"paths.data: 'runs/\{a\}' is not possible; it must be a folder, with no braces"),
         ({"interval": "1x"}, "interval: '1x' is not possible; it must be a bar length such as"),
         ({"symbols": "BTC"}, "symbols: 'BTC' is not possible; it must be a list of symbols"),
@@ -159,32 +159,32 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
             {"consensus__symbol": "XRPUSDT"},
             "consensus.symbol: XRPUSDT is not among symbols; it may be BTCUSDT, ETHUSDT",
         ),
-        ({"consensus__horizon_m": 61}, "consensus.horizon_m: 61 minutes is not possible; .* at most the horizon"),
+        ({"consensus__horizon_m": 61}, "consensus.horizon_minutes: 61 minutes is not possible; .* at most the horizon"),
         ({"interval": "5m", "days": 40, "consensus__horizon_m": 7}, "must be a multiple of the interval .5 minutes"),
         ({"exchange__id": "replay"}, "exchange.folder: is not set"),
         ({"exchange__options": {"options": {"apiKey": "x"}}}, "exchange.options.options.apiKey: keys do not go"),
-        ({"exchange__tape_end": "soon"}, "exchange.tape_end: 'soon' is not a time"),
+        ({"exchange__tape_end": "soon"}, "exchange.data_end: 'soon' is not a time"),
         ({"as_of": "yesterday"}, "as_of: 'yesterday' is not a time"),
-        ({"model__attention_heads": 3}, "model.attention_heads: 3 does not divide model.hidden_size 16"),
-        ({"model__seeds": [1, 1]}, "model.seeds: .* names one twice"),
-        ({"model__batch_size": 50}, "model.batch_size: 50 windows are no whole number of chunks; .* model.forks, 8"),
+        ({"tft__attention_heads": 3}, "tft.attention_heads: 3 does not divide tft.hidden_size 16"),
+        ({"tft__seeds": [1, 1]}, "tft.seeds: .* names one twice"),
+        ({"tft__batch_size": 50}, "tft.batch_size: 50 windows are no whole number of chunks; .* tft.forks, 8"),
         (
-            {"model__stride": 0},
-            "model.stride: 0 is not possible; it must be a whole number of bars, 1 or more, or null",
+            {"tft__stride": 0},
+            "tft.stride: 0 is not possible; it must be a whole number of bars, 1 or more, or null",
         ),
         (
-            {"model__stride": 5000},
-            "model.forks: a chunk of 8 windows, 5000 bars apart, takes 35108 bars, and the first",
+            {"tft__stride": 5000},
+            "tft.forks: a chunk of 8 windows, 5000 bars apart, takes 35108 bars, and the first",
         ),
-        ({"model__averaging": 1}, "model.averaging: 1 is not possible; it must be a number from 0 to under 1"),
+        ({"tft__ema_decay": 1}, "tft.ema_decay: 1 is not possible; it must be a number from 0 to under 1"),
         ({"folds__test_bars": 60}, "folds.test_bars: 60 holds no whole forecast; it must be more than horizon, 60"),
         ({"features__spans": [60, 5]}, "features.spans: .* must rise"),
         ({"days": float("nan")}, "days: nan is not possible; it must be a finite number"),
         ({"quantiles": [0.05, 0.25, 0.5, 0.75, 0.95, float("nan")]}, "quantiles.5: nan is not possible"),
         ({"consensus__cash": float("inf")}, "consensus.cash: inf is not possible; it must be a finite number"),
         ({"consensus__commission_flat": 1000}, "consensus.cash: 1000 does not cover consensus.commission_flat 1000"),
-        ({"model__seeds": [2**70]}, "model.seeds.0: .* is not possible; it must be a whole number from 0 to"),
-        ({"model__epochs": "x: y: z"}, "model.epochs: 'x: y: z' is not possible"),
+        ({"tft__seeds": [2**70]}, "tft.seeds.0: .* is not possible; it must be a whole number from 0 to"),
+        ({"tft__epochs": "x: y: z"}, "tft.epochs: 'x: y: z' is not possible"),
         ({"symbols": "[BTCUSDT"}, "symbols: '.BTCUSDT' is not possible; it must be a list of symbols"),
         ({"exchange__id": "replay", "exchange__folder": "nowhere"}, "exchange.folder: nowhere is no folder"),
         ({"plots__timefmt": ""}, "plots.timefmt: '' is not possible"),
@@ -195,10 +195,10 @@ def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
         ({"members": ["random_walk", "random_walk"]}, "members: .* it must be a list of different members"),
         ({"members": []}, "members: .* it must be a list of different members"),
         ({"baselines__refit_bars": 0}, "baselines.refit_bars: 0 is not possible; it must be .* or null for never"),
-        ({"combination__weights": "best"}, "combination.weights: 'best' is not possible; it must be equal or simplex"),
-        ({"combination__tolerance": -0.1}, "combination.tolerance: -0.1 is not possible; it must be a number, 0 or"),
-        ({"combination__window": 0}, "combination.window: 0 is not possible; it must be a whole number, 1 or more"),
-        ({"combination__strength": 1.5}, "combination.strength: 1.5 is not possible"),
+        ({"ensemble__weights": "best"}, "ensemble.weights: 'best' is not possible; it must be equal or simplex"),
+        ({"ensemble__tolerance": -0.1}, "ensemble.tolerance: -0.1 is not possible; it must be a number, 0 or"),
+        ({"calibration__window": 0}, "calibration.window: 0 is not possible; it must be a whole number, 1 or more"),
+        ({"calibration__strength": 1.5}, "calibration.strength: 1.5 is not possible"),
     ],
 )
 def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], said: str) -> None:
@@ -209,7 +209,7 @@ def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], sai
 
 def test_a_correction_needs_windows_for_its_har() -> None:
     """21 horizons to fit on, where the baselines alone make do with less."""
-    short = {"horizon": 240, "lookback": 60, "days": 5, "folds__count": 1, "model__forks": 1}
+    short = {"horizon": 240, "lookback": 60, "days": 5, "folds__count": 1, "tft__forks": 1}
     said = r"days: 5 of 1m bars are 7200; .* need 8260; give days=6 or more"
     with pytest.raises(UserError, match=said):
         resolve(with_keys(**short))
@@ -224,6 +224,6 @@ def test_members_may_be_few() -> None:
 
 def test_a_missing_key_is_named() -> None:
     config = deepcopy(DEFAULTS)
-    del config["model"]["epochs"]
-    with pytest.raises(UserError, match=r"model.epochs: is missing"):
+    del config["tft"]["epochs"]
+    with pytest.raises(UserError, match=r"tft.epochs: is missing"):
         resolve(config)

@@ -115,6 +115,6 @@ def test_ties_are_points_of_mass() -> None:
         ([0.1, 0.9], [1, 0]),
     ],
 )
-def test_what_is_no_distribution_is_refused(levels: list[float], quantiles: list[float]) -> None:
+def test_what_is_no_distribution_is_refused(quantile_levels: list[float], quantiles: list[float]) -> None:
     with pytest.raises(ValueError):
-        Distribution(levels, np.array(quantiles))
+        Distribution(quantile_levels, np.array(quantiles))

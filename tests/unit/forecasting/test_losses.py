@@ -26,17 +26,17 @@ def test_pinball_by_hand() -> None:
 def test_pinball_of_a_calibrated_gaussian_is_its_density() -> None:
     normal = NormalDist()
     z = np.array([normal.inv_cdf(level) for level in LEVELS])
-    outcomes = np.array([normal.inv_cdf(p) for p in (np.arange(200_000) + 0.5) / 200_000])
-    loss = losses.pinball(outcomes, np.broadcast_to(z, (len(outcomes), 7)), LEVELS).mean(axis=0)
+    realised_returns = np.array([normal.inv_cdf(p) for p in (np.arange(200_000) + 0.5) / 200_000])
+    loss = losses.pinball(realised_returns, np.broadcast_to(z, (len(realised_returns), 7)), LEVELS).mean(axis=0)
     np.testing.assert_allclose(loss, [normal.pdf(value) for value in z], rtol=1e-3)
 
 
 @pytest.mark.parametrize("shift, stretch", [(0.3, 1.0), (0.0, 0.7), (0.0, 1.4)])
 def test_true_quantiles_score_best(shift: float, stretch: float) -> None:
     z = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
-    outcomes = np.random.default_rng(3).standard_normal((20_000, 1))
-    true = losses.pinball(outcomes, np.tile(z, (20_000, 1, 1)), LEVELS).mean()
-    assert losses.pinball(outcomes, np.tile(shift + stretch * z, (20_000, 1, 1)), LEVELS).mean() > true
+    realised_returns = np.random.default_rng(3).standard_normal((20_000, 1))
+    true = losses.pinball(realised_returns, np.tile(z, (20_000, 1, 1)), LEVELS).mean()
+    assert losses.pinball(realised_returns, np.tile(shift + stretch * z, (20_000, 1, 1)), LEVELS).mean() > true
 
 
 def test_crps_weights_by_hand() -> None:
@@ -45,11 +45,11 @@ def test_crps_weights_by_hand() -> None:
 
 
 def test_crps_of_many_levels_is_the_closed_form() -> None:
-    levels = (np.arange(999) + 1) / 1000
+    quantile_levels = (np.arange(999) + 1) / 1000
     normal = NormalDist()
-    z = np.array([normal.inv_cdf(level) for level in levels])
+    z = np.array([normal.inv_cdf(level) for level in quantile_levels])
     for outcome in (0.0, 1.5):
-        crps = losses.crps(losses.pinball(np.array(outcome), z, levels), levels)
+        crps = losses.crps(losses.pinball(np.array(outcome), z, quantile_levels), quantile_levels)
         # Gneiting and Raftery (2007), equation 21
         exact = outcome * (2 * normal.cdf(outcome) - 1) + 2 * normal.pdf(outcome) - 1 / np.sqrt(np.pi)
         assert crps == pytest.approx(exact, abs=2e-3)
@@ -86,8 +86,8 @@ def test_pit_by_hand() -> None:
 
 def test_pit_of_a_calibrated_forecast_is_uniform() -> None:
     z = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
-    outcomes = np.random.default_rng(2).standard_normal(50_000)
-    shares = losses.pit(outcomes, np.broadcast_to(z, (50_000, 7))).mean(axis=0)
+    realised_returns = np.random.default_rng(2).standard_normal(50_000)
+    shares = losses.pit(realised_returns, np.broadcast_to(z, (50_000, 7))).mean(axis=0)
     np.testing.assert_allclose(shares, np.diff([0, *LEVELS, 1]), atol=0.005)
 
 
@@ -146,10 +146,10 @@ def test_a_file_without_rows_is_a_forecast_of_nothing(tmp_path: Path) -> None:
         (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(**{"q0.5": np.nan})),
     ],
 )
-def test_other_forecasts_are_refused(tmp_path: Path, horizon: int, levels: list[float], spoil: Spoil) -> None:
+def test_other_forecasts_are_refused(tmp_path: Path, horizon: int, quantile_levels: list[float], spoil: Spoil) -> None:
     write_parquet(tmp_path / "a.parquet", spoil(table()))
     with pytest.raises(UserError, match=r"a\.parquet"):
-        read_forecasts(tmp_path / "a.parquet", horizon, levels)
+        read_forecasts(tmp_path / "a.parquet", horizon, quantile_levels)
 
 
 def test_quantile_columns() -> None:

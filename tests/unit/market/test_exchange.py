@@ -13,17 +13,17 @@ import pytest
 from as_of import as_of
 from common.errors import UserError
 from fetch_candles import fetch_candles
+from fetch_outcome import fetch_outcome
 from market.candles import read_candles
 from market.exchange import check_interval, clock, fetch_closed_rows, fetch_rows, open_exchange, resolve_symbols
 from market.intervals import MINUTE, iso, parse_time
 from market.replay import read_rows
-from settle import settle
 from support.binance_server import BinanceServer, kline, market
 
 START = 1_704_067_200_000  # 2024-01-01
 BARS = 2600  # more than two of Binance's pages
 NOW = START + BARS * MINUTE - 20_000  # the last bar is open
-TAPE_END = "2021-03-01T00:00:00Z"
+DATA_END = "2021-03-01T00:00:00Z"
 
 
 def walk(seed: int) -> np.ndarray:
@@ -43,20 +43,20 @@ def server() -> Iterator[BinanceServer]:
 
 def section(**given: Any) -> dict[str, Any]:
     """The config's section `exchange`."""
-    return {"id": "simulated", "folder": None, "options": {}, "seed": 7, "tape_end": TAPE_END, **given}
+    return {"id": "simulated", "folder": None, "options": {}, "seed": 7, "data_end": DATA_END, **given}
 
 
 def live(server: BinanceServer) -> dict[str, Any]:
     return section(id="binance", options=server.options)
 
 
-def pinned(folder: Path, server: BinanceServer, moment: int) -> str:
-    as_of(str(folder / "pin.json"), live(server), ["BTC/USDT"], "1m", 60, iso(moment), None)
-    return str(folder / "pin.json")
+def cutoff_file(folder: Path, server: BinanceServer, moment: int) -> str:
+    as_of(str(folder / "cutoff.json"), live(server), ["BTC/USDT"], "1m", 60, iso(moment), None)
+    return str(folder / "cutoff.json")
 
 
-def settled(folder: Path, exchange: dict[str, Any], pin: str, horizon: int = 60) -> tuple[Any, dict[str, Any]]:
-    settle(str(folder / "s.parquet"), str(folder / "s.json"), pin, exchange, "BTC/USDT", "1m", horizon, 3)
+def settled(folder: Path, exchange: dict[str, Any], cutoff: str, horizon: int = 60) -> tuple[Any, dict[str, Any]]:
+    fetch_outcome(str(folder / "s.parquet"), str(folder / "s.json"), cutoff, exchange, "BTC/USDT", "1m", horizon, 3)
     return read_candles(folder / "s.parquet", "1m"), json.loads((folder / "s.json").read_text())
 
 
@@ -143,13 +143,13 @@ def test_a_server_that_is_gone_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="exchange: binance does not answer after 5 tries .*check the network"
     ) as caught:
-        as_of(str(tmp_path / "pin.json"), options, ["BTC/USDT"], "1m", 60, "latest", None)
+        as_of(str(tmp_path / "cutoff.json"), options, ["BTC/USDT"], "1m", 60, "latest", None)
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def test_the_clock_is_the_exchanges(server: BinanceServer) -> None:
     assert clock(open_exchange(live(server), [], "1m")) == NOW
-    assert clock(open_exchange(section(), [], "1m")) == parse_time(TAPE_END)
+    assert clock(open_exchange(section(), [], "1m")) == parse_time(DATA_END)
     # Bitstamp tells no time
     assert abs(clock(open_exchange(section(id="bitstamp"), [], "1m")) - 1000 * time.time()) < 60_000
 
@@ -296,7 +296,7 @@ def test_an_interval_that_the_exchange_lacks_is_named(server: BinanceServer) -> 
 
 
 def test_pins_of_a_live_exchange(tmp_path: Path, server: BinanceServer) -> None:
-    train, pin = str(tmp_path / "train.json"), str(tmp_path / "live.json")
+    train, cutoff = str(tmp_path / "train.json"), str(tmp_path / "live.json")
     as_of(train, live(server), ["BTCUSDT", "ETH/USDT"], "1m", 60, "latest", None)
     assert json.loads(Path(train).read_text()) == {
         "as_of": START + (BARS - 1) * MINUTE,
@@ -305,29 +305,29 @@ def test_pins_of_a_live_exchange(tmp_path: Path, server: BinanceServer) -> None:
         "simulated": False,
         "symbols": {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"},
     }
-    as_of(pin, live(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", None)
-    assert json.loads(Path(pin).read_text())["as_of"] == START + 60 * MINUTE
-    as_of(pin, live(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", train)
-    assert json.loads(Path(pin).read_text())["as_of"] == START + (BARS - 1) * MINUTE
+    as_of(cutoff, live(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", None)
+    assert json.loads(Path(cutoff).read_text())["as_of"] == START + 60 * MINUTE
+    as_of(cutoff, live(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", train)
+    assert json.loads(Path(cutoff).read_text())["as_of"] == START + (BARS - 1) * MINUTE
 
 
 def test_a_pin_is_never_in_the_future(tmp_path: Path, server: BinanceServer) -> None:
     with pytest.raises(UserError, match=r"as_of: 2024-01-02T19:20:00Z is to come: on binance it is 2024-01-02T19:19"):
-        as_of(str(tmp_path / "pin.json"), live(server), ["BTC/USDT"], "1m", 60, "2024-01-02T19:20:00Z", None)
+        as_of(str(tmp_path / "cutoff.json"), live(server), ["BTC/USDT"], "1m", 60, "2024-01-02T19:20:00Z", None)
     assert not list(tmp_path.iterdir())
 
 
 def test_latest_on_a_tape_leaves_a_horizon(tmp_path: Path) -> None:
-    as_of(str(tmp_path / "pin.json"), section(), ["BTCUSDT"], "15m", 8, "latest", None)
-    pin = json.loads((tmp_path / "pin.json").read_text())
-    assert (pin["as_of_iso"], pin["simulated"]) == ("2021-02-28T22:00:00Z", True)
+    as_of(str(tmp_path / "cutoff.json"), section(), ["BTCUSDT"], "15m", 8, "latest", None)
+    cutoff = json.loads((tmp_path / "cutoff.json").read_text())
+    assert (cutoff["as_of_iso"], cutoff["simulated"]) == ("2021-02-28T22:00:00Z", True)
 
 
 def test_candles_up_to_the_pin(tmp_path: Path, server: BinanceServer) -> None:
     server.candles = {"BTCUSDT": np.delete(walk(1), [500, *range(700, 710)], axis=0)}
-    pin = pinned(tmp_path, server, START + 1500 * MINUTE)
+    cutoff = cutoff_file(tmp_path, server, START + 1500 * MINUTE)
     out, quality = str(tmp_path / "BTCUSDT.parquet"), str(tmp_path / "BTCUSDT.quality.json")
-    fetch_candles(out, quality, pin, live(server), "BTCUSDT", "1m", 1200, 3, 0.1, 0.01)
+    fetch_candles(out, quality, cutoff, live(server), "BTCUSDT", "1m", 1200, 3, 0.1, 0.01)
     candles, record = read_candles(out, "1m"), json.loads(Path(quality).read_text())
     expected = np.delete(walk(1), range(700, 710), axis=0)[300:1490]
     expected[200, 1:] = [*[walk(1)[499, 4]] * 4, 0]
@@ -336,51 +336,51 @@ def test_candles_up_to_the_pin(tmp_path: Path, server: BinanceServer) -> None:
 
 
 def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, server: BinanceServer) -> None:
-    pin = pinned(tmp_path, server, START + 100 * MINUTE)
+    cutoff = cutoff_file(tmp_path, server, START + 100 * MINUTE)
     (tmp_path / "BTCUSDT.parquet").write_text("earlier")
     with pytest.raises(UserError, match="BTCUSDT 1m: 100 of 200 bars .* are missing"):
         fetch_candles(
-            str(tmp_path / "BTCUSDT.parquet"), "q.json", pin, live(server), "BTCUSDT", "1m", 200, 3, 0.1, 0.01
+            str(tmp_path / "BTCUSDT.parquet"), "q.json", cutoff, live(server), "BTCUSDT", "1m", 200, 3, 0.1, 0.01
         )
     assert (tmp_path / "BTCUSDT.parquet").read_text() == "earlier"
 
 
 def test_settling_live_takes_what_has_come(tmp_path: Path, server: BinanceServer) -> None:
     start = START + (BARS - 41) * MINUTE
-    pin = pinned(tmp_path, server, start)
-    candles, quality = settled(tmp_path, live(server), pin)
+    cutoff = cutoff_file(tmp_path, server, start)
+    candles, quality = settled(tmp_path, live(server), cutoff)
     np.testing.assert_array_equal(candles.to_numpy(), walk(1)[-41:-1])
     assert (quality["missing"], quality["bars"], quality["end"]) == (0, 40, iso(START + (BARS - 1) * MINUTE))
     server.now = START + (BARS - 30) * MINUTE - 1
-    assert len(settled(tmp_path, live(server), pin)[0]) == 10
+    assert len(settled(tmp_path, live(server), cutoff)[0]) == 10
     server.now = start + 1  # the first bar has just opened
-    candles, quality = settled(tmp_path, live(server), pin)
+    candles, quality = settled(tmp_path, live(server), cutoff)
     assert candles.empty and (quality["bars"], quality["expected"]) == (0, 0)
 
 
 def test_settling_a_tape_is_complete(tmp_path: Path) -> None:
-    pin = str(tmp_path / "pin.json")
-    as_of(pin, section(), ["BTC/USDT"], "1m", 60, "latest", None)
-    candles, _ = settled(tmp_path, section(), pin)
+    cutoff = str(tmp_path / "cutoff.json")
+    as_of(cutoff, section(), ["BTC/USDT"], "1m", 60, "latest", None)
+    candles, _ = settled(tmp_path, section(), cutoff)
     assert len(candles) == 60
-    assert candles["timestamp"].iloc[0] == parse_time(TAPE_END) - 60 * MINUTE
+    assert candles["timestamp"].iloc[0] == parse_time(DATA_END) - 60 * MINUTE
 
 
 def test_the_simulated_market_end_to_end(tmp_path: Path) -> None:
-    pin, out, quality = (str(tmp_path / name) for name in ("pin.json", "c.parquet", "c.json"))
-    as_of(pin, section(), ["ETHUSDT"], "5m", 12, "2021-02-01", None)
-    fetch_candles(out, quality, pin, section(), "ETHUSDT", "5m", 3000, 3, 0, 0)
+    cutoff, out, quality = (str(tmp_path / name) for name in ("cutoff.json", "c.parquet", "c.json"))
+    as_of(cutoff, section(), ["ETHUSDT"], "5m", 12, "2021-02-01", None)
+    fetch_candles(out, quality, cutoff, section(), "ETHUSDT", "5m", 3000, 3, 0, 0)
     candles = read_candles(out, "5m")
     assert len(candles) == 3000 and candles["timestamp"].iloc[-1] == parse_time("2021-01-31T23:55:00Z")
 
 
 def test_real_candles_end_to_end(tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exchange = section(id="replay", folder=str(shared_data / "candles/binance-spot-1m-2023"))
-    pin, out, quality = (str(tmp_path / name) for name in ("pin.json", "c.parquet", "c.json"))
-    as_of(pin, exchange, ["BTCUSDT", "ETH/USDT", "SOLUSDT"], "1m", 60, "latest", None)
-    found = json.loads(Path(pin).read_text())
+    cutoff, out, quality = (str(tmp_path / name) for name in ("cutoff.json", "c.parquet", "c.json"))
+    as_of(cutoff, exchange, ["BTCUSDT", "ETH/USDT", "SOLUSDT"], "1m", 60, "latest", None)
+    found = json.loads(Path(cutoff).read_text())
     assert (found["as_of_iso"], found["symbols"]["ETHUSDT"]) == ("2023-05-01T20:02:00Z", "ETH/USDT")
-    fetch_candles(out, quality, pin, exchange, "SOLUSDT", "1m", 64_800, 3, 0.1, 0.01)
+    fetch_candles(out, quality, cutoff, exchange, "SOLUSDT", "1m", 64_800, 3, 0.1, 0.01)
     assert (len(read_candles(out, "1m")), json.loads(Path(quality).read_text())["missing"]) == (64_720, 80)
     assert "SOLUSDT 1m: 64720 bars to 2023-05-01T20:02:00Z; 80 missing, 1 frozen spans" in capsys.readouterr().err
-    assert len(settled(tmp_path, exchange, pin)[0]) == 60
+    assert len(settled(tmp_path, exchange, cutoff)[0]) == 60

@@ -14,7 +14,7 @@ from market.intervals import DAY, MINUTE, parse_time, step_ms
 from market.simulated import BLOCK, TAPE_START, Simulated, predictable_share
 from predict_oracle import predict_oracle
 
-TAPE_END = TAPE_START + 120 * DAY
+DATA_END = TAPE_START + 120 * DAY
 LEVELS = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
 FIRST_BARS = [
     [TAPE_START, 29000.0, 29017.78, 28996.46, 29009.8, 61.92171],
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @cache
 def market() -> Simulated:
-    return Simulated(seed=7, tape_end=TAPE_END)
+    return Simulated(seed=7, data_end=DATA_END)
 
 
 @cache
@@ -53,7 +53,7 @@ def test_any_window_alone_is_the_same(start: int, page: int) -> None:
     whole = tape("ETH/USDT")
     first = (start - TAPE_START) // MINUTE
     # a fresh object, another end of tape, other symbols asked before
-    other = Simulated(seed=7, tape_end=TAPE_START + 400 * DAY)
+    other = Simulated(seed=7, data_end=TAPE_START + 400 * DAY)
     other.fetch_ohlcv("DOGE/USDT", "1h", TAPE_START, 3)
     rows: list[list[float]] = []
     while len(rows) < 300:
@@ -63,7 +63,7 @@ def test_any_window_alone_is_the_same(start: int, page: int) -> None:
 
 def test_a_late_window_needs_no_earlier_question() -> None:
     late = TAPE_START + 100 * DAY
-    alone = Simulated(7, TAPE_END).fetch_ohlcv("BTC/USDT", "5m", late, 50)
+    alone = Simulated(7, DATA_END).fetch_ohlcv("BTC/USDT", "5m", late, 50)
     assert alone == market().fetch_ohlcv("BTC/USDT", "5m", late, 50)
 
 
@@ -75,7 +75,7 @@ def test_the_market_of_a_seed_stays_what_it_is() -> None:
 def test_seeds_and_symbols_are_markets_of_their_own() -> None:
     window = ("1m", TAPE_START, 500)
     closes = np.array([row[4] for row in market().fetch_ohlcv("BTC/USDT", *window)])
-    reseeded = np.array([row[4] for row in Simulated(8, TAPE_END).fetch_ohlcv("BTC/USDT", *window)])
+    reseeded = np.array([row[4] for row in Simulated(8, DATA_END).fetch_ohlcv("BTC/USDT", *window)])
     assert abs(correlation(np.diff(closes), np.diff(reseeded))) < 0.2
     assert 0 < correlation(log_returns("BTC/USDT"), log_returns("ETH/USDT")) < 0.8
 
@@ -89,7 +89,7 @@ def test_markets() -> None:
     assert markets["BTC/USDT"] == {
         "id": "BTCUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "active": True
     }  # fmt: skip
-    assert market().milliseconds() == TAPE_END
+    assert market().milliseconds() == DATA_END
 
 
 def test_since_and_limit() -> None:
@@ -97,9 +97,9 @@ def test_since_and_limit() -> None:
     hour = step_ms("1h")
     assert [row[0] for row in fetch("BTC/USDT", "1h", TAPE_START + 1, 2)] == [TAPE_START + hour, TAPE_START + 2 * hour]
     assert fetch("BTC/USDT", "1h", TAPE_START - DAY, 1)[0][0] == TAPE_START
-    assert [row[0] for row in fetch("BTC/USDT", "1h", None, 2)] == [TAPE_END - 2 * hour, TAPE_END - hour]
+    assert [row[0] for row in fetch("BTC/USDT", "1h", None, 2)] == [DATA_END - 2 * hour, DATA_END - hour]
     assert len(fetch("BTC/USDT", "1m", TAPE_START)) == 1000
-    assert fetch("BTC/USDT", "1m", TAPE_END) == []
+    assert fetch("BTC/USDT", "1m", DATA_END) == []
 
 
 def test_only_closed_bars_are_served() -> None:
@@ -116,7 +116,7 @@ def test_unknown_things_are_refused() -> None:
         market().fetch_ohlcv("BTC/USDT", "7m")
     with pytest.raises(BadRequest, match="limit"):
         market().fetch_ohlcv("BTC/USDT", limit=0)
-    for origin in (TAPE_START + 1, TAPE_START - MINUTE, TAPE_END):
+    for origin in (TAPE_START + 1, TAPE_START - MINUTE, DATA_END):
         with pytest.raises(BadRequest, match="origin"):
             market().quantiles("BTC/USDT", np.array([origin]), "1m", 5, LEVELS)
 
@@ -214,8 +214,8 @@ def test_the_oracle_is_calibrated_and_beats_constants(interval: str, horizon: in
 
 def pinball(came: Array, quantiles: Array) -> float:
     error = came - quantiles
-    levels = np.array(LEVELS)
-    return float(np.mean(np.maximum(levels * error, (levels - 1) * error)))
+    quantile_levels = np.array(LEVELS)
+    return float(np.mean(np.maximum(quantile_levels * error, (quantile_levels - 1) * error)))
 
 
 def test_the_oracle_repeats_itself() -> None:
@@ -227,9 +227,9 @@ def test_the_oracle_repeats_itself() -> None:
     np.testing.assert_allclose(alone[0], together[1], atol=2e-10)
 
 
-def ask(reference: Path, output: Path, tape_end: str) -> None:
+def ask(reference: Path, output: Path, data_end: str) -> None:
     """The rule on the simulated market, which needs no candles."""
-    exchange = {"id": "simulated", "seed": 7, "tape_end": tape_end}
+    exchange = {"id": "simulated", "seed": 7, "data_end": data_end}
     predict_oracle(str(output), str(reference), [], "", "0", [], exchange, "1m", 3, LEVELS, {})
 
 

@@ -50,10 +50,10 @@ def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
         audit=str(folder / "mock_eval.json"),
         path=str(folder / "forecast_path.csv"),
         candles=str(world.candles("BTCUSDT")),
-        settle=str(world.settle("BTCUSDT")),
+        realised=str(world.outcome("BTCUSDT")),
         interval=world.interval,
         timefmt=timefmt,
-        pad_min=60,
+        pad_minutes=60,
     )
     return [Path(path) for kinds in files.values() for path in kinds.values()]
 
@@ -63,8 +63,8 @@ def draw_forecast(world: World, files: dict[str, str], symbols: Sequence[str], t
         **files,
         forecasts=str(world.forecast("tft")),
         candles=[str(world.candles(symbol)) for symbol in world.symbols],
-        settle=[str(world.settle(symbol)) for symbol in world.symbols],
-        pin=str(world.pin),
+        realised=[str(world.outcome(symbol)) for symbol in world.symbols],
+        cutoff=str(world.cutoff),
         symbols=symbols,
         interval=world.interval,
         timefmt=timefmt,
@@ -90,7 +90,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     for first, second in zip(one, two, strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
     world = World(tmp_path / "other")
-    write_candles(world.settle("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
+    write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
         evaluation = first.stem == "ev"  # what came after the decision is none of its business
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name

@@ -40,8 +40,8 @@ class World:
         self, folder: Path, symbols: tuple[str, ...] = ("BTC", "ETH"), widths: dict[str, float] = WIDTHS
     ) -> None:
         self.folder, self.symbols = folder, list(symbols)
-        self.pin = folder / "pin.json"
-        write_json(self.pin, {"as_of": START + ROWS * MINUTE, "simulated": "oracle" in widths})
+        self.cutoff = folder / "cutoff.json"
+        write_json(self.cutoff, {"as_of": START + ROWS * MINUTE, "simulated": "oracle" in widths})
         self.candles = [self.write_candles(symbol) for symbol in symbols]
         self.forecasts = [self.write(fold, member, width) for fold in (0, 1) for member, width in widths.items()]
 
@@ -71,16 +71,16 @@ class World:
         given: dict[str, Any] = {
             "table": self.folder / "evaluation.csv",
             "steps": self.folder / "evaluation_steps.csv",
-            "standing": self.folder / "evaluation_pooled.csv",
+            "leaderboard": self.folder / "evaluation_pooled.csv",
             "summary": self.folder / "evaluation.json",
             "forecasts": self.forecasts,
             "candles": self.candles,
-            "pin": self.pin,
+            "cutoff": self.cutoff,
             "exchange": "simulated",
             "interval": "1m",
             "symbols": self.symbols,
             "horizon": HORIZON,
-            "levels": LEVELS,
+            "quantile_levels": LEVELS,
             "folds": FOLDS,
             "stride": STRIDE,
         }
@@ -179,7 +179,7 @@ def test_summary_and_verdict(world: World) -> None:
     assert summary["folds"][1]["train_end_iso"] == "2023-11-15T03:12:00Z"
     members = summary["members"]
     skill = members["tft"]["skill"]["ewma"]
-    assert summary["subject"] == "tft" and summary["oracle"] == "law" and summary["sat_out"] == {}
+    assert summary["evaluated_model"] == "tft" and summary["oracle"] == "law" and summary["sat_out"] == {}
     assert summary["skill_vs_best_baseline"] == pytest.approx(skill)
     assert skill == pytest.approx(1 - members["tft"]["pinball"] / members["ewma"]["pinball"])
     gap = summary["difference"]
@@ -222,24 +222,24 @@ def test_same_inputs_same_bytes_in_any_order(world: World) -> None:
 
 
 def test_every_model_is_compared_with_every_baseline(tmp_path: Path) -> None:
-    """The consensus stands first; the TFT has a sentence of its own."""
-    widths = WIDTHS | {"consensus": 1.05, "tft": 1.45, "tft_raw": 2.2, "ewma_fhs": 1.6}
+    """The ensemble stands first; the TFT has a sentence of its own."""
+    widths = WIDTHS | {"ensemble": 1.05, "tft": 1.45, "tft_raw": 2.2, "ewma_fhs": 1.6}
     summary = World(tmp_path, widths=widths).run()
-    assert summary["subject"] == "consensus" and summary["best_baseline"] == "ewma"
-    assert summary["verdict"].startswith("The consensus beats the best baseline (ewma) by ")
+    assert summary["evaluated_model"] == "ensemble" and summary["best_baseline"] == "ewma"
+    assert summary["verdict"].startswith("The ensemble beats the best baseline (ewma) by ")
     assert summary["verdict_tft"].startswith("The TFT beats the best baseline (ewma) by ")
     told = summary["comparisons"]
-    assert list(told) == ["consensus", "tft", "tft_raw"]
+    assert list(told) == ["ensemble", "tft", "tft_raw"]
     for model, against in told.items():
         assert set(against) == {"random_walk", "ewma", "ewma_fhs", "ewma_drift", "seasonal_naive"}
         for baseline, figures in against.items():
             assert figures["skill"] == pytest.approx(summary["members"][model]["skill"][baseline])
-            assert figures["band"][0] < figures["skill"] < figures["band"][1]
+            assert figures["confidence_interval"][0] < figures["skill"] < figures["confidence_interval"][1]
             assert figures["p"] <= figures["p_holm"] <= 1
-    assert told["consensus"]["ewma"]["p_holm"] < 0.001
+    assert told["ensemble"]["ewma"]["p_holm"] < 0.001
     assert told["tft_raw"]["ewma"]["skill"] < 0
-    assert summary["difference"]["mean"] == -told["consensus"]["ewma"]["skill"]
-    assert summary["confidence_set"] == ["consensus"]  # the oracle is no candidate
+    assert summary["difference"]["mean"] == -told["ensemble"]["ewma"]["skill"]
+    assert summary["confidence_set"] == ["ensemble"]  # the oracle is no candidate
 
 
 def test_pooled_table_is_ranked(world: World) -> None:
@@ -300,14 +300,18 @@ def test_who_sits_out_is_scored_where_it_forecast_and_compared_with_nobody(
 def test_a_model_that_sits_out_is_not_judged(world: World) -> None:
     world.sit_out(1, "tft")
     summary = world.run()
-    assert summary["subject"] is None and summary["skill_vs_best_baseline"] is None and summary["difference"] is None
+    assert (
+        summary["evaluated_model"] is None
+        and summary["skill_vs_best_baseline"] is None
+        and summary["difference"] is None
+    )
     assert summary["verdict"] == "There is no model to judge: the best baseline is ewma."
     assert summary["members"]["tft"]["pinball"] < 1
 
 
 def test_baselines_alone_are_measured(tmp_path: Path) -> None:
     summary = World(tmp_path, widths={name: width for name, width in WIDTHS.items() if name != "tft"}).run()
-    assert summary["subject"] is None and summary["comparisons"] == {}
+    assert summary["evaluated_model"] is None and summary["comparisons"] == {}
     assert summary["confidence_set"] == ["ewma"]
 
 
@@ -319,7 +323,13 @@ def test_too_few_origins_are_not_significant(world: World) -> None:
     assert summary["difference"]["moments"] == 8
     assert summary["difference"]["standard_error"] is None and not summary["difference"]["significant"]
     assert summary["confidence_set"] is None
-    assert summary["comparisons"]["tft"]["random_walk"].keys() == {"skill", "band", "standard_error", "p", "p_holm"}
+    assert summary["comparisons"]["tft"]["random_walk"].keys() == {
+        "skill",
+        "confidence_interval",
+        "standard_error",
+        "p",
+        "p_holm",
+    }
     assert summary["comparisons"]["tft"]["random_walk"]["p_holm"] is None
     assert summary["verdict"].endswith(" in pinball loss (too few origins to be sure).")
 

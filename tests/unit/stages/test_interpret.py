@@ -38,7 +38,7 @@ def run(folder: Path, frames: list[pd.DataFrame], networks: list[tft.QuantileTFT
         checkpoint.save(models[-1], checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
     shared = {
         key: given[key]
-        for key in ("features", "candles", "pin", "fold", "interval", "lookback", "horizon", "folds", "threads")
+        for key in ("features", "candles", "cutoff", "fold", "interval", "lookback", "horizon", "folds", "threads")
     }
     importance, attention = (str(folder / f"{name}.csv") for name in ("importance", "attention"))
     interpret(importance, attention, models, symbols=["ONE", "TWO"], stride=10, share=0.2, **shared)
@@ -81,7 +81,7 @@ def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataF
     importance, attention = run(tmp_path, shaped, [network_for(frames)])
     for table in (importance, attention):
         counted = table[["symbol", "regime", "origins"]].drop_duplicates()
-        assert counted.to_numpy().tolist() == [["ONE", "wild", 20], ["TWO", "calm", 2], ["TWO", "wild", 18]]
+        assert counted.to_numpy().tolist() == [["ONE", "high", 20], ["TWO", "low", 2], ["TWO", "high", 18]]
 
 
 def test_attention_is_the_library_s_own_at_the_last_bar_first(frames: list[pd.DataFrame]) -> None:
@@ -103,7 +103,7 @@ def test_other_features_are_refused(frames: list[pd.DataFrame], tmp_path: Path) 
 def test_regimes_are_terciles_of_training() -> None:
     training = np.arange(1.0, 8)  # terciles at 3 and 5
     assert (
-        regimes(np.array([0.0, 3, 3.1, 5, 5.1, 99]), training).tolist() == ["calm"] * 2 + ["usual"] * 2 + ["wild"] * 2
+        regimes(np.array([0.0, 3, 3.1, 5, 5.1, 99]), training).tolist() == ["low"] * 2 + ["medium"] * 2 + ["high"] * 2
     )
 
 
@@ -114,7 +114,7 @@ def test_thinned_is_even() -> None:
 
 
 def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> dict[str, Any]:
-    """Made-up tables of rule interpret, and a pin: arguments of the plot."""
+    """Made-up tables of rule interpret, and a cutoff: arguments of the plot."""
     random, importance, attention = np.random.default_rng(1), [], []
     for symbol in range(symbols):
         for regime in told:
@@ -126,14 +126,14 @@ def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list
             attention += [key | {"lag": lag, "attention": share} for lag, share in enumerate(shares)]
     write_csv(folder / "importance.csv", pd.DataFrame(importance))
     write_csv(folder / "attention.csv", pd.DataFrame(attention))
-    write_json(folder / "pin.json", {"as_of": 1_717_200_000_000, "exchange": "binance", "simulated": symbols > 1})
-    files = {"importance": "importance.csv", "attention": "attention.csv", "pin": "pin.json"}
+    write_json(folder / "cutoff.json", {"as_of": 1_717_200_000_000, "exchange": "binance", "simulated": symbols > 1})
+    files = {"importance": "importance.csv", "attention": "attention.csv", "cutoff": "cutoff.json"}
     return {name: str(folder / file) for name, file in files.items()} | {"interval": "1m"}
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    "symbols, variables, lookback, told", [(7, 30, 48, ["calm", "usual", "wild"]), (1, 4, 1, ["wild"])]
+    "symbols, variables, lookback, told", [(7, 30, 48, ["low", "medium", "high"]), (1, 4, 1, ["high"])]
 )
 def test_the_picture(tmp_path: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> None:
     given = tables(tmp_path, symbols, variables, lookback, told)
@@ -149,14 +149,14 @@ def test_symbols_count_alike_by_regime_and_windows_by_symbol() -> None:
     table = pd.DataFrame(
         {
             "symbol": ["A", "B", "A"],
-            "regime": ["wild", "wild", "calm"],
+            "regime": ["high", "high", "low"],
             "origins": [1, 9, 3],
             "lag": 0,
             "attention": [0.2, 0.4, 0.6],
         }
     )
     assert {name: float(own[0]) for name, own in by_regime(table, "lag", "attention").items()} == pytest.approx(
-        {"calm": 0.6, "wild": 0.3}
+        {"low": 0.6, "high": 0.3}
     )
     assert {name: float(own[0]) for name, own in by_symbol(table, "lag", "attention").items()} == pytest.approx(
         {"A": 0.5, "B": 0.4}

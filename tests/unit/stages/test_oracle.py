@@ -13,7 +13,7 @@ from forecasting.baselines.har import FLOOR
 from forecasting.losses import covered, pinball
 from forecasting.members import BASELINES
 from forecasting.quantiles import read_forecasts
-from forecasting.realised import log_closes, outcomes
+from forecasting.realised import log_closes, realised_returns
 from market.intervals import MINUTE, step_ms
 from predict_baselines import predict_baselines
 from predict_oracle import predict_oracle, realised
@@ -70,14 +70,14 @@ def test_on_real_candles_it_beats_every_baseline(
         for name in symbols
     }
     paths, as_of = write_market(tmp_path, frames, step), int(frames[symbols[0]]["timestamp"].iloc[-1]) + step
-    pin, folds = write_pin(tmp_path, as_of), {"count": 1, "test_bars": 2000, "embargo": HORIZON}
+    cutoff, folds = write_pin(tmp_path, as_of), {"count": 1, "test_bars": 2000, "embargo": HORIZON}
     files = {name: str(tmp_path / f"{name}.parquet") for name in [*BASELINES, "oracle"]}
     shared: dict[str, Any] = {
         "fold": "0",
         "symbols": symbols,
         "interval": interval,
         "horizon": HORIZON,
-        "levels": LEVELS,
+        "quantile_levels": LEVELS,
         "folds": folds,
     }
     predict_baselines(
@@ -87,8 +87,8 @@ def test_on_real_candles_it_beats_every_baseline(
         train_features=paths["features"],
         candles=paths["candles"],
         live_candles=[],
-        pin=pin,
-        train_pin=pin,
+        cutoff=cutoff,
+        train_cutoff=cutoff,
         lookback=24,
         stride=3,
         share=0.2,
@@ -99,14 +99,14 @@ def test_on_real_candles_it_beats_every_baseline(
         files["oracle"],
         files["random_walk"],
         candles=paths["candles"],
-        pin=pin,
+        cutoff=cutoff,
         exchange={"id": "replay"},
         **shared,
     )
     closes = log_closes(paths["candles"])
     told = {name: read_forecasts(path, HORIZON, LEVELS) for name, path in files.items()}
     for symbol, rows in told["oracle"].rows().items():
-        came = outcomes(closes[symbol], told["oracle"].origin[rows], step, HORIZON)
+        came = realised_returns(closes[symbol], told["oracle"].origin[rows], step, HORIZON)
         loss = {name: pinball(came, own.quantiles[rows], LEVELS).mean() for name, own in told.items()}
         assert len(came) > 500
         oracle = loss.pop("oracle")

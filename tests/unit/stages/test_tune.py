@@ -42,18 +42,18 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_choice_is_a_config_and_the_table_says_what_it_was_chosen_among(done: dict[str, Any]) -> None:
     written = yaml.safe_load(Path(done["output"]).read_text())
     table = pd.read_csv(done["table"])
-    assert written["tuned"] == {"trials": 3} == {"trials": len(table)}
-    assert set(written["model"]) == set(SPACE)
+    assert written["tuning"] == {"previous_trials": 3} == {"previous_trials": len(table)}
+    assert set(written["tft"]) == set(SPACE)
     assert table["chosen"].sum() == 1
-    assert table["learning_rate"][table["chosen"]].tolist() == pytest.approx([written["model"]["learning_rate"]])
+    assert table["learning_rate"][table["chosen"]].tolist() == pytest.approx([written["tft"]["learning_rate"]])
     # the default is the first
     assert (table["learning_rate"][0], table["hidden_size"][0]) == (0.003, 8)
     assert (table.loc[table["state"] == "complete", "folds"] == 2).all()
     assert ((table["loss"] > 0.9) & (table["loss"] < 1.1)).all()
     assert (table["standard_error"] > 0).all()
-    names = {f"model__{name}": value for name, value in written["model"].items()}
-    settings = resolve(with_keys(**names, model__attention_heads=2, tuned=written["tuned"]))
-    assert settings["tuned"]["trials"] == 3
+    names = {f"tft__{name}": value for name, value in written["tft"].items()}
+    settings = resolve(with_keys(**names, tft__attention_heads=2, tuning=DEFAULTS["tuning"] | written["tuning"]))
+    assert settings["tuning"]["previous_trials"] == 3
 
 
 def test_what_comes_after_the_early_folds_training_changes_nothing(done: dict[str, Any], tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_more_trials_add_to_the_same_study(
     assert made(given) == made(done)
     # fewer do not undo what was tried; and an earlier study counts too
     tune(**given | {"trials": 1, "before": 20})
-    assert yaml.safe_load(Path(given["output"]).read_text())["tuned"] == {"trials": 23}
+    assert yaml.safe_load(Path(given["output"]).read_text())["tuning"] == {"previous_trials": 23}
 
 
 KILLED = """
@@ -126,11 +126,11 @@ def test_half_of_the_folds_at_most_are_looked_at() -> None:
         ({"space": {"dropout": None}}, "tuning.space: has no setting to try"),
         (
             {"space": {"hidden_size": {"choices": [5, 8]}}},
-            "tuning.space.hidden_size: 5 is no multiple of model.attention_heads, 2",
+            "tuning.space.hidden_size: 5 is no multiple of tft.attention_heads, 2",
         ),
         (
             {"space": {"hidden_size": {"low": 4, "high": 8}}},
-            "tuning.space.hidden_size: 5 is no multiple of model.attention_heads, 2",
+            "tuning.space.hidden_size: 5 is no multiple of tft.attention_heads, 2",
         ),
     ],
 )
@@ -145,7 +145,7 @@ def bowl(title: str, params: dict[str, Any], fold: int) -> tuple[float, float]:
     return 0.9 + (params["dropout"] - 0.3) ** 2, 0.001
 
 
-DROPOUT = make_space({"dropout": {"low": 0.0, "high": 0.9}, "averaging": None}, {"dropout": 0.8})
+DROPOUT = make_space({"dropout": {"low": 0.0, "high": 0.9}, "ema_decay": None}, {"dropout": 0.8})
 
 
 def test_the_search_finds_the_least_loss_and_gives_up_what_is_worse_early(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_training_that_fails_is_a_trial_given_up(tmp_path: Path) -> None:
     assert np.isnan(loss(found[0]))
     assert choose(found).params["dropout"] <= 0.4
     none = search(tmp_path / "none", DROPOUT, {"dropout": 0.8}, 2, 1, 1, steep)
-    with pytest.raises(UserError, match="no configuration could be trained; lower model.learning_rate"):
+    with pytest.raises(UserError, match="no configuration could be trained; lower tft.learning_rate"):
         choose(none)
 
 
@@ -203,7 +203,7 @@ def test_the_default_is_always_part_of_the_space() -> None:
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ({"epochs": {"low": 1, "high": 2}}, "tuning.space: 'epochs' is not possible; .* learning_rate, averaging"),
+        ({"epochs": {"low": 1, "high": 2}}, "tuning.space: 'epochs' is not possible; .* learning_rate, ema_decay"),
         ({"dropout": {"lo": 1}}, "tuning.space.dropout.lo: there is no such key; did you mean low?"),
         ({"dropout": 3}, "tuning.space.dropout: 3 is not possible; it must be null, or a mapping of low, high"),
         ({"dropout": {"low": 0.1}}, "tuning.space.dropout: must have either low and high, or choices"),
@@ -234,8 +234,8 @@ def test_a_space_from_the_command_line_gets_its_types() -> None:
             "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
         },
     }
-    assert resolve(with_keys(tuned__trials="3"))["tuned"] == {"trials": 3}
-    assert DEFAULTS["tuned"] == {"trials": 0}
+    assert resolve(with_keys(tuning__previous_trials="3"))["tuning"]["previous_trials"] == 3
+    assert DEFAULTS["tuning"]["previous_trials"] == 0
 
 
 def test_tuning_is_asked_for_alone_and_needs_no_forecast(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_tuning_is_asked_for_alone_and_needs_no_forecast(tmp_path: Path) -> None
 
 
 def test_a_tuned_run_says_how_many_were_tried(tmp_path: Path) -> None:
-    quick = {"members": ["tft", "lhar_fhs", "random_walk"], "model": {"epochs": 1}, "tuning": {"trials": 2}}
+    quick = {"members": ["tft", "lhar_fhs", "random_walk"], "tft": {"epochs": 1}, "tuning": {"trials": 2}}
     (tmp_path / "quick.yaml").write_text(yaml.safe_dump(quick))
     settings = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml"), str(tmp_path / "quick.yaml")]
     told = snakemake(tmp_path, *settings, "--", "tune").stderr

@@ -97,7 +97,7 @@ def path_to(*prices: float) -> np.ndarray:
 def equally(
     paths: dict[str, np.ndarray], evaluation: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """What is decided where all members weigh alike, and their consensus."""
+    """What is decided where all members weigh alike, and their ensemble."""
     weights = equal_weights(list(paths))
     path = weighted(paths, weights)
     return decide(path, paths, weights, LEVELS, evaluation, MARKET, settings), path
@@ -108,7 +108,7 @@ def scores(skill: float | None = 0.02, significant: bool = True, **pinball: floa
     members = {name: {"pinball": loss} for name, loss in losses.items()}
     return {
         "members": members,
-        "subject": "tft",
+        "evaluated_model": "tft",
         "best_baseline": "random_walk",
         "skill_vs_best_baseline": skill,
         "difference": {"significant": significant},
@@ -157,7 +157,7 @@ def test_no_skill_and_unknown_skill_both_hold(skill: float | None) -> None:
 
 
 def test_without_a_model_that_was_judged_there_is_no_skill() -> None:
-    decided, _ = equally({"random_walk": path_to(110, 110, 110)}, scores(None) | {"subject": None}, FREE)
+    decided, _ = equally({"random_walk": path_to(110, 110, 110)}, scores(None) | {"evaluated_model": None}, FREE)
     assert decided["decision"]["reason"] == "No model forecast every fold: there is no skill to go by."
 
 
@@ -206,7 +206,7 @@ def test_steps_ahead() -> None:
     assert steps_ahead(60, horizon=12, step=5 * MINUTE) == 12
     assert steps_ahead(5, horizon=12, step=5 * MINUTE) == 1
     for minutes in (0, 7, 65):
-        with pytest.raises(UserError, match=f"consensus.horizon_m: {minutes} .* multiple of 5 from 5 to 60"):
+        with pytest.raises(UserError, match=f"consensus.horizon_minutes: {minutes} .* multiple of 5 from 5 to 60"):
             steps_ahead(minutes, horizon=12, step=5 * MINUTE)
 
 
@@ -214,7 +214,7 @@ def test_judge_tells_all_gates_of_a_buy() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(110, 110, 110)}
     decided, _ = equally(paths, scores(), FREE)
     assert decided["decision"]["reason"].startswith("The TFT beats the best baseline (random_walk): ")
-    assert "; the consensus expects +10.000 %" in decided["decision"]["reason"]
+    assert "; the ensemble expects +10.000 %" in decided["decision"]["reason"]
 
 
 def test_a_seal_holds_and_breaks() -> None:
@@ -363,7 +363,7 @@ def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
     assert list(path) == ["time", "price_fc", "q0.05", "q0.25", "q0.5", "q0.75", "q0.95"]
     assert path["price_fc"].to_numpy() == pytest.approx(trade["forecast"]["price_forecast"], rel=1e-9)
 
-    came = float(read_parquet(world.settle("BTCUSDT"))["close"].iloc[-1])
+    came = float(read_parquet(world.outcome("BTCUSDT"))["close"].iloc[-1])
     earned = Costs(0.1, 0, 0.02).round_trip(1000, entry, came)
     assert audited["realized_pnl_usd"] == earned.pnl
     assert (audited["sell_time"], audited["status"]) == ("2024-06-01T01:00:00Z", "complete")
@@ -371,7 +371,7 @@ def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
 
 
 def test_a_shorter_trade_sees_only_its_own_steps(tmp_path: Path) -> None:
-    trade, audited = run(World(tmp_path), horizon_m=20)
+    trade, audited = run(World(tmp_path), horizon_minutes=20)
     assert len(trade["forecast"]["times"]) == len(read_csv(tmp_path / "forecast_path.csv")) == 4
     assert trade["decision"]["target_time"] <= "2024-06-01T00:20:00Z"
     assert audited["evaluated_at"] == "2024-06-01T00:20:00Z"
@@ -380,7 +380,7 @@ def test_a_shorter_trade_sees_only_its_own_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("settled", "status"), [(0, "pending"), (7, "partial"), (12, "complete")])
 @pytest.mark.parametrize("drift", [{"tft": 0.02}, {}])
 def test_audit_of_windows_that_end_early(tmp_path: Path, settled: int, status: str, drift: dict[str, float]) -> None:
-    _, audited = run(World(tmp_path, settled=settled, drift=drift), horizon_m=60)
+    _, audited = run(World(tmp_path, settled=settled, drift=drift), horizon_minutes=60)
     if not drift:  # a flat forecast plans to sell at the first step, so any candle completes it
         status = "pending" if settled == 0 else "complete"
     assert (audited["status"], audited["was_partial_window"]) == (status, status != "complete")
@@ -398,7 +398,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
 def test_what_comes_later_changes_no_decision(tmp_path: Path) -> None:
     world = World(tmp_path)
     before, _ = run(world)
-    write_candles(world.settle("BTCUSDT"), AS_OF + world.step * np.arange(12), np.full(12, 1.0))
+    write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.full(12, 1.0))
     after, audited = run(world)
     assert after == before
     assert audited["realized_return_pct"] < -99
@@ -464,7 +464,7 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
     world = World(tmp_path)
     run(world)
     earlier = {name: (tmp_path / name).read_bytes() for name in ("mock_trade.json", "forecast_path.csv")}
-    for wrong in ({"horizon_m": 7}, {"commission_flat": 1000}):
+    for wrong in ({"horizon_minutes": 7}, {"commission_flat": 1000}):
         with pytest.raises(UserError, match=r"consensus\."):
             consensus(**world.consensus_inputs(**wrong))
     assert earlier == {name: (tmp_path / name).read_bytes() for name in earlier}
@@ -473,7 +473,7 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
 def test_the_summary_gives_the_tft_a_line_where_another_is_judged(tmp_path: Path) -> None:
     world = World(tmp_path)
     run(world)
-    judged = {"verdict": "The consensus does not beat it.", "verdict_tft": "The TFT may or may not beat it."}
+    judged = {"verdict": "The ensemble does not beat it.", "verdict_tft": "The TFT may or may not beat it."}
     write_json(world.evaluation, read_json(world.evaluation) | judged)
     text = tmp_path / "summary.txt"
     summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))

@@ -241,7 +241,7 @@ RULE: dict[str, Any] = {
     "interval": "1m",
     "lookback": 20,
     "horizon": HORIZON,
-    "levels": LEVELS,
+    "quantile_levels": LEVELS,
     "folds": {"count": 2, "test_bars": 120, "embargo": HORIZON},
     "stride": 5,
     "share": 0.2,
@@ -257,8 +257,8 @@ def run(
     fold: str = "1",
     **changed: Any,
 ) -> dict[str, dict[str, str]]:
-    """The files that the rule writes of these candles, by kind and member. later: the candles of the fold's own pin go
-    on with those of training; else they are the whole history."""
+    """The files that the rule writes of these candles, by kind and member. later: the candles of the fold's own cutoff
+    go on with those of training; else they are the whole history."""
     frames = live or fitted
     trained = write_market(folder / "train", fitted)
     now = write_market(folder / "live", frames) if live else trained
@@ -274,8 +274,8 @@ def run(
         train_features=trained["features"],
         candles=trained["candles"] if later else now["candles"],
         live_candles=now["candles"] if live and later else [],
-        pin=write_pin(folder, ends[0]),
-        train_pin=write_pin(folder, ends[1]),
+        cutoff=write_pin(folder, ends[0]),
+        train_cutoff=write_pin(folder, ends[1]),
         fold=fold,
         symbols=list(fitted),
         **rule,

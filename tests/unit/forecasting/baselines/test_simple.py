@@ -20,7 +20,7 @@ from market.intervals import DAY, MINUTE, season_bars
 from predict_baselines import members, predict_baselines
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-SETTINGS = Settings(horizon=6, levels=LEVELS, season=10, ewma_halflife=5, drift_halflife=20)
+SETTINGS = Settings(horizon=6, quantile_levels=LEVELS, season=10, ewma_halflife=5, drift_halflife=20)
 EVERY = pytest.mark.parametrize("name", BASELINES)
 START = 1_700_000_040_000 // MINUTE * MINUTE
 
@@ -182,7 +182,7 @@ RULE: dict[str, Any] = {
     "interval": "1m",
     "lookback": 20,
     "horizon": 6,
-    "levels": list(LEVELS),
+    "quantile_levels": list(LEVELS),
     "folds": {"count": 2, "test_bars": 100, "embargo": 6},
     "stride": 5,
     "share": 0.2,
@@ -212,17 +212,17 @@ def outputs(folder: Path) -> dict[str, str]:
     return {name: str(folder / f"{name}.parquet") for name in BASELINES}
 
 
-def predict(written: dict[str, str], pin: str, **given: Any) -> None:
+def predict(written: dict[str, str], cutoff: str, **given: Any) -> None:
     """The rule, with the validation forecasts beside the others."""
     before = {name: str(Path(path).parent / "validation" / f"{name}.parquet") for name, path in written.items()}
-    predict_baselines(written, before, pin=pin, **{"train_pin": pin} | given | RULE)
+    predict_baselines(written, before, cutoff=cutoff, **{"train_cutoff": cutoff} | given | RULE)
 
 
 def test_rule_writes_a_fold(tmp_path: Path) -> None:
     eth, btc = (files(tmp_path / name, walk(600, seed)) for seed, name in enumerate(("ETH", "BTC")))
-    written, pin = outputs(tmp_path / "1"), pin_file(tmp_path / "pin.json", 600)
+    written, cutoff = outputs(tmp_path / "1"), pin_file(tmp_path / "cutoff.json", 600)
     given = {name: eth[name] + btc[name] for name in eth}
-    predict(written, pin, live_candles=[], fold="1", symbols=["ETH", "BTC"], **given)
+    predict(written, cutoff, live_candles=[], fold="1", symbols=["ETH", "BTC"], **given)
     for path in written.values():
         read = read_forecasts(path, 6, LEVELS)
         assert list(read.rows()) == ["BTC", "ETH"]
@@ -245,10 +245,10 @@ def live_forecasts(folder: Path, fitted: Bars, current: Bars, skipped: int = 0) 
     past = files(folder / "train", fitted)
     kept = bars_of(current.log_close[skipped:], current.segment[skipped:])
     live = files(folder / "live", kept, START + skipped * MINUTE)
-    written, pin = outputs(folder), pin_file(folder / "pin.json", len(current.segment))
+    written, cutoff = outputs(folder), pin_file(folder / "cutoff.json", len(current.segment))
     given = past | {"features": live["features"], "live_candles": live["candles"]}
     trained = pin_file(folder / "train.json", len(fitted.segment))
-    predict(written, pin, train_pin=trained, fold="live", symbols=["BTC"], **given)
+    predict(written, cutoff, train_cutoff=trained, fold="live", symbols=["BTC"], **given)
     return written
 
 
@@ -272,8 +272,8 @@ def test_rule_sees_the_candles_that_warm_the_features_up(tmp_path: Path) -> None
     """After a gap the first origin has WARM + lookback candles behind it: all of them count."""
     bars = walk(600, gaps=(520,))
     given = files(tmp_path, bars)
-    written, pin = outputs(tmp_path / "1"), pin_file(tmp_path / "pin.json", 610)
-    predict(written, pin, live_candles=[], fold="1", symbols=["BTC"], **given)
+    written, cutoff = outputs(tmp_path / "1"), pin_file(tmp_path / "cutoff.json", 610)
+    predict(written, cutoff, live_candles=[], fold="1", symbols=["BTC"], **given)
     for name, path in written.items():
         read = read_forecasts(path, 6, LEVELS)
         rows = (read.origin - START) // MINUTE - 10 * (read.origin >= START + 530 * MINUTE)
@@ -289,20 +289,20 @@ def test_candles_without_an_origin_s_bar_are_refused(tmp_path: Path) -> None:
     candles = pd.read_parquet(given["candles"][0])
     write_parquet(given["candles"][0], candles[candles["timestamp"] != START + 505 * MINUTE])
     with pytest.raises(UserError, match="the candles of BTC lack bars that its features have"):
-        pin = pin_file(tmp_path / "pin.json", 600)
-        predict(outputs(tmp_path), pin, live_candles=[], fold="1", symbols=["BTC"], **given)
+        cutoff = pin_file(tmp_path / "cutoff.json", 600)
+        predict(outputs(tmp_path), cutoff, live_candles=[], fold="1", symbols=["BTC"], **given)
 
 
 def test_rule_is_blind_to_the_test_span_of_later_folds(tmp_path: Path) -> None:
     """All closes from fold 0's last target on are changed: its bytes are not."""
-    bars, pin = walk(600), pin_file(tmp_path / "pin.json", 600)
+    bars, cutoff = walk(600), pin_file(tmp_path / "cutoff.json", 600)
     poisoned = bars.log_close.copy()
     poisoned[500:] *= -3
     told = []
     for folder, logs in (("a", bars.log_close), ("b", poisoned)):
         given = files(tmp_path / folder, bars_of(logs, bars.segment))
         written = outputs(tmp_path / folder / "0")
-        predict(written, pin, live_candles=[], fold="0", symbols=["BTC"], **given)
+        predict(written, cutoff, live_candles=[], fold="0", symbols=["BTC"], **given)
         told.append([Path(path).read_bytes() for path in written.values()])
     assert told[0] == told[1]
 
@@ -310,13 +310,13 @@ def test_rule_is_blind_to_the_test_span_of_later_folds(tmp_path: Path) -> None:
 def test_fold_without_origins_is_refused(tmp_path: Path) -> None:
     gaps = tuple(range(500, 600, 9))
     given = files(tmp_path, walk(600, gaps=gaps))
-    pin = pin_file(tmp_path / "pin.json", 600 + 10 * len(gaps))
+    cutoff = pin_file(tmp_path / "cutoff.json", 600 + 10 * len(gaps))
     with pytest.raises(UserError, match=r"fold 1: no symbol has a history, and 20 \+ 6 bars without a gap"):
-        predict(outputs(tmp_path), pin, live_candles=[], fold="1", symbols=["BTC"], **given)
+        predict(outputs(tmp_path), cutoff, live_candles=[], fold="1", symbols=["BTC"], **given)
     assert not list(tmp_path.glob("*_*.parquet"))
 
 
 def test_symbol_without_history_is_refused(tmp_path: Path) -> None:
-    given, pin = files(tmp_path, walk(600), start=START + 490 * MINUTE), pin_file(tmp_path / "pin.json", 600)
+    given, cutoff = files(tmp_path, walk(600), start=START + 490 * MINUTE), pin_file(tmp_path / "cutoff.json", 600)
     with pytest.raises(UserError, match=r"fold 1 \(validation\): no symbol has a history, and 20 \+ 6 bars"):
-        predict(outputs(tmp_path), pin, live_candles=[], fold="1", symbols=["BTC"], **given)
+        predict(outputs(tmp_path), cutoff, live_candles=[], fold="1", symbols=["BTC"], **given)

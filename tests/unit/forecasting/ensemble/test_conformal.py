@@ -40,8 +40,8 @@ def test_what_had_not_come_at_an_origin_does_not_change_its_row() -> None:
 
 def ratios(values: list[float], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles -2, 0, 1 at one step, and outcomes that lie `values` half-spreads off, up and down in turn."""
-    outcomes = [ratio if k % 2 == 0 else -2 * ratio for k, ratio in enumerate(values)]
-    return np.tile([-2.0, 0.0, 1.0], (n, 1, 1)), np.array([*outcomes, *[np.nan] * (n - len(values))])[:, None]
+    realised_returns = [ratio if k % 2 == 0 else -2 * ratio for k, ratio in enumerate(values)]
+    return np.tile([-2.0, 0.0, 1.0], (n, 1, 1)), np.array([*realised_returns, *[np.nan] * (n - len(values))])[:, None]
 
 
 def test_factors_by_hand() -> None:

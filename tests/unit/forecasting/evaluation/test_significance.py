@@ -16,7 +16,7 @@ from forecasting.evaluation.significance import (
     holm,
     make_panel,
     resampled,
-    skill_band,
+    skill_interval,
 )
 from forecasting.hac import hac_lags, hac_sum
 from support.workflow import ROOT
@@ -167,7 +167,7 @@ def test_bands_cover_the_true_skill() -> None:
         frame = pd.DataFrame({"fold": 0, "origin": np.arange(400), "one": 0.9 + 0.2 * smooth[0]})
         made = make_panel(frame.assign(other=1 + 0.2 * smooth[1]), NAMES, 1)
         drawn = resampled(made, 9)
-        low, high = skill_band(drawn[:, 0], drawn[:, 1])
+        low, high = skill_interval(drawn[:, 0], drawn[:, 1])
         assert 0.02 < high - low < 0.15
         covered += low < 0.1 < high
     assert covered >= 34
@@ -177,7 +177,7 @@ def test_a_band_keeps_moments_whole() -> None:
     """Losses as wild as can be, but shared by both members: their ratio is certain."""
     frame = pd.DataFrame({"fold": 0, "origin": np.arange(60), "other": np.random.default_rng(1).exponential(size=60)})
     drawn = resampled(make_panel(frame.assign(one=0.8 * frame["other"]), NAMES, 1), 5)
-    assert skill_band(drawn[:, 0], drawn[:, 1]) == pytest.approx((0.2, 0.2))
+    assert skill_interval(drawn[:, 0], drawn[:, 1]) == pytest.approx((0.2, 0.2))
 
 
 def test_draws_are_the_same_each_time() -> None:

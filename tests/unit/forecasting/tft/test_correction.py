@@ -16,7 +16,7 @@ from forecasting.bars import Bars
 from forecasting.losses import pinball
 from forecasting.members import BASE, RANDOM_WALK
 from forecasting.quantiles import read_forecasts
-from forecasting.realised import log_closes, outcomes
+from forecasting.realised import log_closes, realised_returns
 from forecasting.tft import checkpoint, correction, training
 from forecasting.tft import network as tft
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler
@@ -36,7 +36,7 @@ SHARED: dict[str, Any] = {
     "interval": "1m",
     "lookback": LOOKBACK,
     "horizon": HORIZON,
-    "levels": LEVELS,
+    "quantile_levels": LEVELS,
     "folds": FOLDS,
     "fold": "0",
 }
@@ -46,8 +46,8 @@ MODEL: dict[str, Any] = {
     "batch_size": 64,
     "forks": 4,
     "stride": 8,
-    "scored_steps": 8,
-    "averaging": 0.9,
+    "loss_steps": 8,
+    "ema_decay": 0.9,
     "learning_rate": 0.02,
     "hidden_size": 8,
     "hidden_continuous_size": 4,
@@ -55,7 +55,6 @@ MODEL: dict[str, Any] = {
     "lstm_layers": 1,
     "dropout": 0.0,
     "gradient_clip": 1.0,
-    "validation": 0.2,
     "patience": 4,
     "device": "cpu",
 }
@@ -67,7 +66,7 @@ class World:
 
     folder: Path
     paths: dict[str, list[str]]
-    pin: str
+    cutoff: str
 
     def bars(self) -> list[Bars]:
         return [Bars.of(read_candles(path, "1m"), MINUTE) for path in self.paths["candles"]]
@@ -89,8 +88,8 @@ class World:
             validation=members["validation"],
             train_features=self.paths["features"],
             live_candles=[],
-            pin=self.pin,
-            train_pin=self.pin,
+            cutoff=self.cutoff,
+            train_cutoff=self.cutoff,
             symbols=["A", "B"],
             stride=4,
             share=MODEL["validation"],
@@ -105,7 +104,7 @@ class World:
         given = SHARED | {"member": "tft", "seed": 1, "model": MODEL, "threads": 1} | changed
         curve = str(self.folder / "metrics.csv")
         features, candles = self.paths["features"], self.paths["candles"]
-        train_tft(model, curve, features, candles, self.pin, **given)
+        train_tft(model, curve, features, candles, self.cutoff, **given)
         return model
 
     def predict(self, models: list[str], base: list[str] | None = None) -> tuple[str, str]:
@@ -117,8 +116,8 @@ class World:
             train_features=self.paths["features"],
             live_candles=[],
             base=base or [self.base(), self.base("validation")],
-            pin=self.pin,
-            train_pin=self.pin,
+            cutoff=self.cutoff,
+            train_cutoff=self.cutoff,
             symbols=["A", "B"],
             stride=4,
             share=MODEL["validation"],
@@ -172,7 +171,7 @@ def saved(world: World, frames: list[pd.DataFrame], said: list[float], name: str
     names = feature_columns(frames[0])
     hyper = tft.hyperparameters(names, len(LEVELS) + 1, MODEL, LOOKBACK)
     network = tft.build(hyper, LEVELS)
-    tft.start_at(network, np.zeros(len(LEVELS) + 1), weight=0.0)
+    tft.init_output_bias(network, np.zeros(len(LEVELS) + 1), weight=0.0)
     with torch.no_grad():
         network.output_layer.bias.copy_(torch.tensor(said))
     path = str(world.folder / name)
@@ -205,7 +204,7 @@ def test_what_comes_after_an_origin_changes_no_byte_of_its_correction(world: Wor
     # an origin: the bar after it is another
     last, told = START + MINUTE * (ROWS - TESTED + 37 * 4), []
     for folder, own in (("clean", known), ("spoilt", {name: poisoned(frame, last) for name, frame in known.items()})):
-        made = World(tmp_path / folder, write_market(tmp_path / folder, own), world.pin)
+        made = World(tmp_path / folder, write_market(tmp_path / folder, own), world.cutoff)
         made.forecast_base()
         bars = made.bars()
         frames = correction.with_inputs(made.frames(), bars, correction.fit_hars("AB", bars, FIT_END, HORIZON))
@@ -250,7 +249,7 @@ def test_what_training_corrects_is_the_har_of_each_symbol(
     origins = np.array([700, 900, panel.starts[1] + 100, panel.starts[1] + 150])
     deviation = panel.deviation(origins)
     loss, total = tft.build(tft.hyperparameters(feature_columns(frames[0]), 6, MODEL, LOOKBACK), LEVELS), []
-    tft.start_at(loss, np.zeros(6), weight=0.0)
+    tft.init_output_bias(loss, np.zeros(6), weight=0.0)
     for symbol, own in enumerate(bars):
         mine = panel.symbol(origins) == symbol
         times = panel.timestamp[origins[mine]]
@@ -274,7 +273,9 @@ def test_a_correction_of_what_the_har_cannot_see_is_kept(world: World, capsys: p
     closes = log_closes(world.paths["candles"])
     for kind, path in zip(("output", "validation"), written, strict=True):
         told = read_forecasts(path, HORIZON, LEVELS)
-        came = np.concatenate([outcomes(closes[s], told.origin[r], MINUTE, HORIZON) for s, r in told.rows().items()])
+        came = np.concatenate(
+            [realised_returns(closes[s], told.origin[r], MINUTE, HORIZON) for s, r in told.rows().items()]
+        )
         own, base = (pinball(came, said, LEVELS).mean() for said in (told.quantiles, quantiles(world.base(kind))))
         assert own < 0.985 * base
         assert (told.quantiles[..., 2] == 0).all()
@@ -291,7 +292,7 @@ def test_a_correction_of_what_the_har_cannot_see_is_kept(world: World, capsys: p
 def test_where_there_is_nothing_to_learn_the_start_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = build(tmp_path, strength=0.0)
     # so wild a rate learns noise
-    model = world.train(model=MODEL | {"learning_rate": 0.1, "epochs": 1, "steps_per_epoch": 15, "averaging": 0.0})
+    model = world.train(model=MODEL | {"learning_rate": 0.1, "epochs": 1, "steps_per_epoch": 15, "ema_decay": 0.0})
     assert "that is not enough, and the start is kept" in capsys.readouterr().err
     for kind, path in zip(("output", "validation"), world.predict([model]), strict=True):
         np.testing.assert_array_equal(quantiles(path), quantiles(world.base(kind)))
@@ -338,7 +339,7 @@ def test_with_a_symbol_too_young_for_a_har_it_sits_out_and_says_so(
     young = world.bars()[0].timestamp[1834 - 100]
     frames = {name: read_candles(path, "1m") for name, path in zip("AB", world.paths["candles"], strict=True)}
     frames["B"] = frames["B"][frames["B"]["timestamp"] >= young].reset_index(drop=True)
-    short = World(tmp_path, write_market(tmp_path, frames), world.pin)
+    short = World(tmp_path, write_market(tmp_path, frames), world.cutoff)
     short.forecast_base()
     capsys.readouterr()
     model = short.train()

@@ -207,7 +207,7 @@ def cut(frames: list[pd.DataFrame], share: float) -> Split:
 def test_no_chunk_that_counts_crosses_a_gap_or_the_span_s_end(gapped: list[pd.DataFrame]) -> None:
     panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
     parts = cut(gapped, 0.2)
-    model = {"batch_size": 32, "forks": 8, "stride": 5, "scored_steps": 3, "steps_per_epoch": 40}
+    model = {"batch_size": 32, "forks": 8, "stride": 5, "loss_steps": 3, "steps_per_epoch": 40}
     source = RandomChunks(panel, parts.fit, model, seed=1)
     seen, scored = set(), set()
     for index in range(len(source)):
@@ -230,7 +230,7 @@ def test_a_batch_is_drawn_from_all_times_and_symbols(gapped: list[pd.DataFrame])
     panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
     origins = cut(gapped, 0.2).fit
     source = RandomChunks(
-        panel, origins, {"batch_size": 8, "forks": 2, "stride": 5, "scored_steps": 2, "steps_per_epoch": 9}, seed=3
+        panel, origins, {"batch_size": 8, "forks": 2, "stride": 5, "loss_steps": 2, "steps_per_epoch": 9}, seed=3
     )
     for index in range(len(source)):
         first = np.searchsorted(origins, source.draw(index)[0][:, 0])

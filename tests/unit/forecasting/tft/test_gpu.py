@@ -105,8 +105,8 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     frames, watch = learnable(), Watch()
     panel, parts = panel_on("cuda", frames), cut(frames, int(frames[0]["timestamp"].iloc[-1]))
     network = network_for(frames)
-    tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
-    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "averaging": 0.98}
+    tft.init_output_bias(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "ema_decay": 0.98}
     assert training.fit(network, panel, parts, model, 1, "test", tmp_path, [watch]).gain > 0.1
     assert set(watch.captured) == {True}
     assert network.captured is None
@@ -137,7 +137,7 @@ def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
     frames: list[pd.DataFrame], tmp_path: Path
 ) -> None:
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
-    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower model.learning_rate"
+    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower tft.learning_rate"
     with pytest.raises(UserError, match=said):
         training.fit(network_for(frames), panel_on("cuda", frames), parts, MODEL, 1, "title", tmp_path, [Spoil()])
     kept = torch.load(tmp_path / "last.ckpt", weights_only=False)

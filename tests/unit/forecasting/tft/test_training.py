@@ -121,11 +121,11 @@ def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     panel = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
     network = network_for(frames)
-    tft.start_at(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    tft.init_output_bias(network, np.quantile(panel.targets(parts.fit), LEVELS))
     everything = training.AllWindows(panel, parts.validation, size=10_000)[0]
     with torch.no_grad():
         before = network.eval().loss_of(everything).item()
-    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "averaging": 0.98}
+    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "ema_decay": 0.98}
     best = training.fit(network, panel, parts, model, 1, "test", tmp_path).loss
     with torch.no_grad():
         after = network.eval().loss_of(everything).item()
@@ -204,7 +204,7 @@ def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
     frames: list[pd.DataFrame], panel: Panel, tmp_path: Path
 ) -> None:
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
-    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower model.learning_rate"
+    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower tft.learning_rate"
     with pytest.raises(UserError, match=said):
         training.fit(network_for(frames), panel, parts, MODEL, 1, "title", tmp_path, [Spoil()])
     kept = torch.load(tmp_path / "last.ckpt", weights_only=False)
@@ -229,7 +229,7 @@ def test_what_is_kept_is_the_weights_moving_average(
 ) -> None:
     """Every fifth step's weights, of a past that grows with the steps taken until it is as long as `share` says."""
     parts, recorded = cut(frames, int(frames[0]["timestamp"].iloc[-1])), Recorded()
-    model = MODEL | {"averaging": share, "epochs": 2, "steps_per_epoch": 23}
+    model = MODEL | {"ema_decay": share, "epochs": 2, "steps_per_epoch": 23}
     network = network_for(frames)
     training.fit(network, panel, parts, model, 1, "title", tmp_path, [recorded])
     assert len(recorded.weights) == 46
@@ -284,7 +284,7 @@ def test_too_little_history_is_told(frames: list[pd.DataFrame], tmp_path: Path) 
 def test_a_device_that_is_not_there_is_told() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match=r"model.device: gpu is not available .* choose one of: auto, cpu"):
+    with pytest.raises(UserError, match=r"tft.device: gpu is not available .* choose one of: auto, cpu"):
         training.device("gpu")
 
 

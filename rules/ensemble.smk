@@ -1,7 +1,7 @@
-# Needs all members' forecasts of a fold; gives the consensus forecast, artifacts/forecasts/<fold>/consensus.parquet.
+# Needs all members' forecasts of a fold; gives the ensemble forecast, artifacts/forecasts/<fold>/ensemble.parquet.
 
 
-rule combine:
+rule ensemble:
     """One forecast of the members that did well in validation, calibrated by what came."""
     input:
         forecasts=expand(f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet", member=MEMBERS, allow_missing=True),
@@ -10,27 +10,28 @@ rule combine:
         ),
         candles=candles_of("train"),
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
-        code=code("combine"),
+        code=code("ensemble"),
     output:
-        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/consensus.parquet"),
+        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/ensemble.parquet"),
         weights=update(f"{ARTIFACTS}/forecasts/{{fold}}/weights.json"),
     log:
-        f"{ARTIFACTS}/logs/combine/{{fold}}.log",
+        f"{ARTIFACTS}/logs/ensemble/{{fold}}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/combine/{{fold}}.tsv"
+        f"{ARTIFACTS}/logs/ensemble/{{fold}}.tsv"
     container:
         SETTINGS["image"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 10 * input.size_mb),
         runtime=lambda wildcards, attempt: attempt * 10,
-        lanes=1,
+        slots=1,
     params:
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
         quantiles=SETTINGS["quantiles"],
-        combination=SETTINGS["combination"],
+        ensemble=SETTINGS["ensemble"],
+        calibration=SETTINGS["calibration"],
     message:
         "Combining the forecasts of fold {wildcards.fold}"
     script:
-        "../scripts/combine.py"
+        "../scripts/ensemble.py"

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from combine import combine
 from common.errors import UserError
 from common.files import read_parquet, write_parquet
+from ensemble import ensemble
 from forecasting.ensemble import conformal as calibration
 from forecasting.ensemble import weights as combination
 from forecasting.losses import pinball
 from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts
-from forecasting.realised import log_closes, outcomes
+from forecasting.realised import log_closes, realised_returns
 from market.intervals import MINUTE
 from support.markets import START, candles, poisoned
 
@@ -32,9 +32,9 @@ SETTINGS = {"weights": "equal", "tolerance": 0.002, "window": 300, "strength": 0
 
 def test_heard_is_who_exceeds_the_smallest_loss_by_the_tolerance_at_most() -> None:
     losses = {"walk": 1.0, "b": 0.5, "a": 0.501, "c": 0.5011}
-    assert combination.heard(losses, 0.002) == ["a", "b"]
-    assert combination.heard(losses, 0.0) == ["b"]
-    assert combination.heard(losses, 1.0) == ["a", "b", "c", "walk"]
+    assert combination.selected(losses, 0.002) == ["a", "b"]
+    assert combination.selected(losses, 0.0) == ["b"]
+    assert combination.selected(losses, 1.0) == ["a", "b", "c", "walk"]
     assert combination.equal_weights(["a", "b", "c", "d"]) == dict.fromkeys("abcd", 0.25)
 
 
@@ -111,12 +111,12 @@ class Run:
         for path, frame in zip(given["candles"], frames.values(), strict=True):
             write_parquet(path, frame)
         return given | {
-            "output": str(self.folder / "consensus.parquet"),
+            "output": str(self.folder / "ensemble.parquet"),
             "weights": str(self.folder / "weights.json"),
             "live_candles": [],
             "interval": "1m",
             "horizon": HORIZON,
-            "levels": LEVELS,
+            "quantile_levels": LEVELS,
             "settings": SETTINGS,
         }
 
@@ -131,7 +131,7 @@ def read_weights(given: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(Path(given["weights"]).read_text())
 
 
-def consensus(given: Mapping[str, Any]) -> np.ndarray:
+def forecast_of(given: Mapping[str, Any]) -> np.ndarray:
     return read_forecasts(given["output"], HORIZON, LEVELS).quantiles
 
 
@@ -140,7 +140,7 @@ def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
 ) -> None:
     widths = {"random_walk": 2.0, "ewma": 0.98, "har_fhs": 1.02, "tft": 0.3}
     given = Run(tmp_path).write(widths, frames)
-    combine(**given)
+    ensemble(**given)
     said = read_weights(given)
     assert said["weights"] == {"ewma": 0.5, "har_fhs": 0.5}
     assert said["settings"] == SETTINGS
@@ -148,7 +148,7 @@ def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
     closes, relative = log_closes(given["candles"]), []
     for symbol, deviation in DEVIATION.items():
         origin = START + MINUTE * np.arange(200, 1400, 2)
-        came = outcomes(closes[symbol], origin, MINUTE, HORIZON)
+        came = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
         loss = {name: pinball(came, spread(deviation * w, 600), LEVELS).mean() for name, w in widths.items()}
         relative.append({name: value / loss["random_walk"] for name, value in loss.items()})
     assert said["validation_loss"] == pytest.approx(pd.DataFrame(relative).mean().to_dict())
@@ -157,7 +157,7 @@ def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
     for symbol, rows in told.rows().items():
         past, now = START + MINUTE * np.arange(200, 1400, 2), told.origin[rows]
         origin = np.concatenate([past, now])
-        came = outcomes(closes[symbol], origin, MINUTE, HORIZON)
+        came = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
         plain = spread(DEVIATION[symbol], len(origin))
         whole = calibration.rolling(plain, came, origin, MINUTE, LEVELS, 300, 0.5)
         np.testing.assert_allclose(told.quantiles[rows], whole[len(past) :], rtol=1e-12, atol=1e-10)
@@ -167,22 +167,22 @@ def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
 def test_a_consensus_too_wide_is_narrowed_by_half(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     given = Run(tmp_path).write({"random_walk": 2.0}, frames)
     for strength, factor in ((0.0, 1.0), (0.5, np.sqrt(0.5)), (1.0, 0.5)):
-        combine(**given | {"settings": SETTINGS | {"strength": strength}})
-        plain = np.concatenate([spread(2 * d, len(consensus(given)) // 2) for d in DEVIATION.values()])
-        ratio = consensus(given)[..., [0, 4]] / plain[..., [0, 4]]
+        ensemble(**given | {"settings": SETTINGS | {"strength": strength}})
+        plain = np.concatenate([spread(2 * d, len(forecast_of(given)) // 2) for d in DEVIATION.values()])
+        ratio = forecast_of(given)[..., [0, 4]] / plain[..., [0, 4]]
         assert np.median(ratio) == pytest.approx(factor, rel=0.08)
 
 
 def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     """Whoever is good only when it is tested is not heard."""
     given = Run(tmp_path).write({"random_walk": 2.0, "ewma": 1.0, "tft": 4.0}, frames, late={"ewma": 9.0, "tft": 1.0})
-    combine(**given)
+    ensemble(**given)
     assert read_weights(given)["weights"] == {"ewma": 1.0}
 
 
 def test_simplex_weights_of_the_rule(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     given = Run(tmp_path).write({"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}, frames)
-    combine(**given | {"settings": SETTINGS | {"weights": "simplex", "tolerance": 9.0}})
+    ensemble(**given | {"settings": SETTINGS | {"weights": "simplex", "tolerance": 9.0}})
     weights = read_weights(given)["weights"]
     assert sum(weights.values()) == pytest.approx(1)
     widths = {"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}
@@ -195,7 +195,7 @@ def test_what_had_not_come_by_an_origin_changes_no_byte(frames: dict[str, pd.Dat
     files = []
     for name, own in (("clean", frames), ("spoilt", {s: poisoned(f, last) for s, f in frames.items()})):
         given = Run(tmp_path / name).write({"random_walk": 2.0, "ewma": 1.3}, own)
-        combine(**given)
+        ensemble(**given)
         files.append(given)
     clean, spoilt = (read_parquet(given["output"]) for given in files)
     early = clean["origin"] <= last
@@ -211,7 +211,7 @@ def test_live_candles_go_on_with_those_of_training(frames: dict[str, pd.DataFram
     for path, frame in zip(parts["live_candles"], frames.values(), strict=True):
         write_parquet(path, frame.iloc[1700:])
     for given in (whole, parts):
-        combine(**given)
+        ensemble(**given)
     assert Path(whole["output"]).read_bytes() == Path(parts["output"]).read_bytes()
 
 
@@ -220,7 +220,7 @@ def test_who_sits_out_is_not_heard(late: dict[str, Any], frames: dict[str, pd.Da
     """In validation, in the test or in both: the others are."""
     members: dict[str, float | None] = {"random_walk": 1.1, "har_fhs": None, "ewma": 1.0, "tft": 1.01}
     given = Run(tmp_path).write(members, frames, late)
-    combine(**given)
+    ensemble(**given)
     said = read_weights(given)
     expected = ["tft"] if "ewma" in late else ["ewma", "tft"]
     assert said["weights"] == dict.fromkeys(expected, 1 / len(expected))
@@ -232,9 +232,9 @@ def test_members_of_other_origins_are_refused(kind: str, frames: dict[str, pd.Da
     given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames)
     path = tmp_path / kind / "ewma.parquet"
     write_parquet(path, read_parquet(path).iloc[HORIZON:])
-    said = r"^combine: ewma has other origins than random_walk; delete the forecasts and run again$"
+    said = r"^ensemble: ewma has other origins than random_walk; delete its forecasts and run again$"
     with pytest.raises(UserError, match=said):
-        combine(**given)
+        ensemble(**given)
     assert not Path(given["output"]).exists()
 
 
@@ -246,6 +246,8 @@ def test_a_price_that_never_moved_is_told(frames: dict[str, pd.DataFrame], tmp_p
         table = read_parquet(path)
         table.loc[table["symbol"] == "B", quantile_columns(LEVELS)] = 0.0
         write_parquet(path, table)
-    with pytest.raises(UserError, match=r"^combine: the price of B stands still until the test; drop it from symbols$"):
-        combine(**given)
+    with pytest.raises(
+        UserError, match=r"^ensemble: the price of B stands still until the test; drop it from symbols$"
+    ):
+        ensemble(**given)
     assert not Path(given["output"]).exists()
