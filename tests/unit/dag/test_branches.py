@@ -86,7 +86,7 @@ def test_a_mistake_in_a_branch_gets_one_line_that_names_it(branches: Any, said: 
 
 
 def test_a_mistake_outside_branches_is_not_blamed_on_one() -> None:
-    for changes, said in ({"horizn": 3}, "horizn: there is"), ({"exchange__tape_end": "soon"}, "exchange.data_end: 's"):
+    for changes, said in ({"horizn": 3}, "horizn: there is"), ({"exchange__data_end": "soon"}, "exchange.data_end: 's"):
         with pytest.raises(UserError, match=f"^{said}"):
             resolve_all(with_keys(**changes, branches=[{}]))
 

@@ -228,6 +228,7 @@ def test_a_space_from_the_command_line_gets_its_types() -> None:
     space |= {"learning_rate": {"low": "0.001", "high": "0.1", "log": "true"}}
     assert resolve(with_keys(tuning__space=space, tuning__trials="5"))["tuning"] == {
         "trials": 5,
+        "previous_trials": 0,
         "space": {
             "hidden_size": {"choices": [8, 16]},
             "dropout": None,

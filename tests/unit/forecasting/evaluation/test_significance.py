@@ -55,13 +55,14 @@ import sys
 sys.path.insert(0, {scripts!r})
 import numpy as np
 import pandas as pd
-from forecasting import comparison, scoring
+from forecasting import hac, losses as scores
+from forecasting.evaluation import significance
 
 losses = np.random.default_rng(1).random((1001, 7))
 frame = pd.DataFrame(losses, columns=list("abcdefg")).assign(fold=0, origin=1000 * np.arange(1001))
-totals = comparison.resampled(comparison.make_panel(frame, list("abcdefg"), 1000), 5)
-crps = scoring.crps(losses, [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
-print(comparison.hac_sum(losses[:, 0], 5).hex(), crps.tobytes().hex(), totals.tobytes().hex())
+totals = significance.resampled(significance.make_panel(frame, list("abcdefg"), 1000), 5)
+crps = scores.crps(losses, [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+print(hac.hac_sum(losses[:, 0], 5).hex(), crps.tobytes().hex(), totals.tobytes().hex())
 """
 
 

@@ -92,7 +92,7 @@ class World:
             train_cutoff=self.cutoff,
             symbols=["A", "B"],
             stride=4,
-            share=MODEL["validation"],
+            share=0.2,
             settings={"ewma_halflife": 30, "drift_halflife": 30, "refit_bars": None},
             features=self.paths["features"],
             candles=self.paths["candles"],
@@ -101,7 +101,9 @@ class World:
 
     def train(self, **changed: Any) -> str:
         model = str(self.folder / "tft-seed1.ckpt")
-        given = SHARED | {"member": "tft", "seed": 1, "model": MODEL, "threads": 1} | changed
+        given = (
+            SHARED | {"member": "tft", "seed": 1, "model": MODEL, "validation_fraction": 0.2, "threads": 1} | changed
+        )
         curve = str(self.folder / "metrics.csv")
         features, candles = self.paths["features"], self.paths["candles"]
         train_tft(model, curve, features, candles, self.cutoff, **given)
@@ -120,7 +122,7 @@ class World:
             train_cutoff=self.cutoff,
             symbols=["A", "B"],
             stride=4,
-            share=MODEL["validation"],
+            share=0.2,
             threads=1,
             features=self.paths["features"],
             candles=self.paths["candles"],
