@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,9 +63,7 @@ class Replay:
 
     def __init__(self, folder: str | Path | None, symbols: list[str], interval: str) -> None:
         self.folder = _folder(folder)
-        # a quote currency that the user writes with a slash need not be among the known ones
-        quotes = {part for symbol in symbols for part in re.split("[/:]", symbol.upper())[1:]}
-        self._files = _find(self.folder, sorted({*QUOTES, *quotes}, key=len, reverse=True))
+        self._files = _find(self.folder, symbols)
         # symbols are asked for one after the other: one at a time is kept
         self._rows = lru_cache(maxsize=1)(self._load)
         step = step_ms(interval)
@@ -150,12 +148,14 @@ def read_rows(path: Path, name: str = "") -> np.ndarray:
     return rows[order]
 
 
-def symbol_in(name: str, quotes: Iterable[str] = QUOTES) -> str | None:
+def symbol_in(name: str, symbols: Iterable[str] = ()) -> str | None:
     """The unified symbol in a file's name: BTC/USDT in `BTCUSDT-1m-2023` or `BTC_USDT-1m`.
 
-    quotes: quote currencies that end a symbol; one that ends another comes after it.
+    symbols: further ones, of other quote currencies than the known.
     """
     tokens = re.split("[^A-Z0-9]+", name.upper())
+    # one that ends another comes after it
+    quotes = sorted(QUOTES, key=len, reverse=True)
     found = []
     for place, token in enumerate(tokens):
         whole = next((quote for quote in quotes if token.endswith(quote) and token not in quotes), None)
@@ -168,8 +168,21 @@ def symbol_in(name: str, quotes: Iterable[str] = QUOTES) -> str | None:
             continue
         settled = settle in (base, quote)
         found.append((settled, place, f"{base}/{quote}" + (f":{settle}" if settled else "")))
+    asked = _one_of(symbols, tokens)
+    if asked and slug(asked) not in {slug(symbol) for *_, symbol in found}:
+        return asked
     # the last one: an exchange's name may stand before it
     return max(found)[2] if found else None
+
+
+def _one_of(symbols: Iterable[str], tokens: list[str]) -> str | None:
+    """The symbol that up to three tokens in a row make: ETH/MXN of ETHMXN or of ETH, MXN, but not of ETH, MXN, MXN."""
+    joined = set()
+    for start, end in combinations(range(len(tokens) + 1), 2):
+        name, after = "".join(tokens[start:end]), "".join(tokens[end : end + 1])
+        if end - start <= 3 and not (after and (name.startswith(after) or name.endswith(after))):
+            joined.add(name)
+    return next((symbol for symbol in symbols if slug(symbol).replace("-", "") in joined), None)
 
 
 def _folder(folder: str | Path | None) -> Path:
@@ -180,8 +193,8 @@ def _folder(folder: str | Path | None) -> Path:
     return Path(folder)
 
 
-def _find(folder: Path, quotes: list[str]) -> dict[str, list[Path]]:
-    """Candle files under the folder by unified symbol, both sorted."""
+def _find(folder: Path, symbols: list[str]) -> dict[str, list[Path]]:
+    """Candle files under the folder by unified symbol, or by one of `symbols`, both sorted."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         names = [path.name, *(parent.name for parent in path.relative_to(folder).parents)]
@@ -189,7 +202,7 @@ def _find(folder: Path, quotes: list[str]) -> dict[str, list[Path]]:
             continue
         if NOT_CANDLES & set(re.split("[^A-Z0-9]+", path.name.upper())):
             continue
-        symbol = next(filter(None, (symbol_in(name, quotes) for name in names)), None)
+        symbol = next(filter(None, (symbol_in(name, symbols) for name in names)), None)
         if symbol:
             found.setdefault(symbol, []).append(path)
     return dict(sorted(found.items()))

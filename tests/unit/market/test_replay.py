@@ -12,6 +12,7 @@ import pytest
 
 from common.errors import UserError
 from market.candles import COLUMNS, clean, write_candles
+from market.exchange import resolve_symbols
 from market.intervals import MINUTE, step_ms
 from market.replay import Replay, read_rows, symbol_in
 
@@ -128,6 +129,17 @@ def test_one_file_may_mix_units(tmp_path: Path) -> None:
 )
 def test_the_symbol_in_a_name(name: str, symbol: str | None) -> None:
     assert symbol_in(name) == symbol
+
+
+@pytest.mark.parametrize("name", ["ETHMXN-1m.csv", "bitso_ETH_MXN-1m.csv", "ETH-MXN.csv"])
+@pytest.mark.parametrize("symbol", ["ETH/MXN", "ETHMXN"])
+def test_any_quote_currency_is_found_however_the_symbol_is_written(name: str, symbol: str, tmp_path: Path) -> None:
+    rows = bars(50)
+    table(rows).to_csv(tmp_path / name, index=False)
+    for other in ("BETHMXN.csv", "ETH_MXN_MXN-1m.csv", "ETH_MXN_ETH-1m.csv"):
+        table(bars(60)).to_csv(tmp_path / other, index=False)
+    assert resolve_symbols(Replay(tmp_path, [symbol], "1m"), [symbol]) == {"ETHMXN": symbol}
+    assert Replay(tmp_path, [symbol], "1m").fetch_ohlcv(symbol, "1m", START) == rows.tolist()
 
 
 def test_a_folder_may_carry_the_symbol_and_other_files_are_left_alone(tmp_path: Path) -> None:
