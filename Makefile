@@ -7,7 +7,7 @@ DATA ?= $(shell sed -n 's/^  data: //p' $(ARTIFACTS)/run.yaml)
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check one-run refresh audit plots clean image cluster
+.PHONY: help run test test-containers check config-files one-run refresh audit plots clean image cluster
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -29,6 +29,9 @@ check: $(VENV)/.dev ## formatting, lint, types
 	$(VENV)/bin/snakefmt --check Snakefile rules
 	$(VENV)/bin/mypy scripts tests benchmarks
 	$(SNAKEMAKE) --lint
+
+config-files: $(VENV)/.runtime ## config/config.yaml, its schema and its tables in the docs, from scripts/dag/config.py
+	PYTHONPATH=scripts $(VENV)/bin/python -m dag.config_files
 
 # the last run's own config, so that nothing but the candles is new
 $(ARTIFACTS)/run.yaml:

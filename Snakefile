@@ -24,7 +24,7 @@ configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
 
 
 try:
-    RUNS = resolve_all(config)
+    CONFIG, RUNS = resolve_all(config)
     # for what is the same in all branches: exchange, image
     ONE = next(iter(RUNS.values()))
     if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
@@ -41,6 +41,8 @@ except (UserError, ImageError) as error:
 
 # both say what EVERYTHING is
 if "" in RUNS:
+    # forecast.smk takes a resolved config
+    config = ONE
 
     include: "rules/forecast.smk"
 

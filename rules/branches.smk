@@ -1,11 +1,10 @@
 # Needs a config with branches; gives the forecast of each, in one DAG. A branch is forecast.smk as a module, with the
-# branch's own config: its name stands before those of its rules (5m_48_train_tft), and its files are in its own folders.
+# branch's own resolved config: its name stands before those of its rules (5m_48_train_tft), and its files are in its own folders.
 from dag.branches import label, prefix, share_settings, targets_of
-from dag.settings import as_config, typed
 from dag.sources import sources
 
 # what is not a branch's own
-SETTINGS = {"image": ONE["image"], "paths": typed(config)["paths"]}
+SETTINGS = {"image": ONE["image"], "paths": CONFIG["paths"]}
 ARTIFACTS = SETTINGS["paths"]["artifacts"]
 share_settings(workflow.resource_settings, RUNS)
 
@@ -17,7 +16,7 @@ for name, run in RUNS.items():
         snakefile:
             "forecast.smk"
         config:
-            as_config(run)
+            run
 
     use rule * from BRANCH as BRANCH*
 
@@ -59,7 +58,7 @@ rule run_config:
         mem_mb=500,
         runtime=5,
     params:
-        settings=typed(config),
+        settings=CONFIG,
     message:
         "Writing the config of all branches"
     script:

@@ -62,7 +62,7 @@ rule fetch_outcome:
         runtime=10,
     params:
         exchange=SETTINGS["exchange"],
-        symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
+        symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
         fill=SETTINGS["candles"]["fill"],

@@ -48,7 +48,7 @@ rule as_of:
         runtime=10,
     params:
         exchange=SETTINGS["exchange"],
-        symbols=list(SETTINGS["markets"].values()),
+        symbols=SYMBOLS,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
         as_of=SETTINGS["as_of"],
@@ -81,9 +81,9 @@ rule fetch_candles:
         runtime=60,
     params:
         exchange=SETTINGS["exchange"],
-        symbol=lambda wildcards: SETTINGS["markets"][wildcards.symbol],
+        symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
-        bars=lambda wildcards: history_bars(SETTINGS, step_ms(SETTINGS["interval"]))[wildcards.cutoff],
+        bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
         fill=SETTINGS["candles"]["fill"],
         max_missing=SETTINGS["candles"]["max_missing"],
         max_conflicting=SETTINGS["candles"]["max_conflicting"],

@@ -1,12 +1,11 @@
-# Needs the config; gives one whole forecast, from the cutoffs to the summary: the run, or one of its branches.
+# Needs a resolved config (dag.settings); gives one whole forecast, from the cutoffs to the summary: the run, or one of its branches.
 from pathlib import Path
 
-from dag.settings import as_config, history_bars, resolve
+from dag.settings import as_config
 from dag.sources import sources
 from forecasting.members import BASE, ENSEMBLE, ORACLE, TFT, TFT_RAW
-from market.intervals import step_ms
 
-SETTINGS = resolve(config)
+SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
 ARTIFACTS = SETTINGS["paths"]["artifacts"]
 LOGS = SETTINGS["paths"]["logs"]

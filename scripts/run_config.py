@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import yaml
-
 from common.files import write_text
 from common.job import job
+from dag.config import Config
 
 
 def run_config(output: str, settings: dict[str, Any]) -> None:
-    """Write the resolved settings as YAML, keys in order."""
-    write_text(output, yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))
+    """Write the resolved settings as YAML, in the form in which a config is read."""
+    write_text(output, Config.model_validate(settings).to_yaml())
 
 
 if __name__ == "__main__":

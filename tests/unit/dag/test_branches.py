@@ -41,12 +41,12 @@ def by_branch(jobs: dict[str, int]) -> dict[str, dict[str, int]]:
 
 
 def test_without_branches_there_is_one_run_as_ever() -> None:
-    assert resolve_all(DEFAULTS) == {"": resolve(DEFAULTS)}
+    assert resolve_all(DEFAULTS).runs == {"": resolve(DEFAULTS)}
 
 
 def test_a_branch_is_merged_into_what_stands_around_it() -> None:
     branches = [{"interval": "1h", "horizon": 24, "days": 365, "tft": {"epochs": 3}}, {"horizon": "30"}]
-    runs = resolve_all(with_keys(branches=branches, tft__dropout=0.5))
+    runs = resolve_all(with_keys(branches=branches, tft__dropout=0.5)).runs
     assert list(runs) == ["1h-24", "1m-30"]
     hours, minutes = runs.values()
     assert (hours["days"], minutes["days"]) == (365, DEFAULTS["days"])
@@ -58,25 +58,35 @@ def test_a_branch_is_merged_into_what_stands_around_it() -> None:
 
 
 def test_what_a_branch_resolved_to_is_the_config_of_a_run_alone() -> None:
-    for settings in resolve_all(with_keys(branches=[{}, {"horizon": 30}])).values():
-        assert resolve_all(as_config(settings)) == {"": settings}
+    for settings in resolve_all(with_keys(branches=[{}, {"horizon": 30}])).runs.values():
+        assert resolve_all(as_config(settings)).runs == {"": settings}
+
+
+def test_two_spellings_of_a_branch_are_one_config() -> None:
+    one = {"symbols": ["ETH/USDT"], "horizon": 30, "tft": {"epochs": 3, "dropout": 0.5}}
+    other = {"tft": {"dropout": "0.5", "epochs": "3"}, "horizon": 30.0, "symbols": ["ethusdt"]}
+    resolved = resolve_all(with_keys(branches=[one])), resolve_all(with_keys(branches=[other]))
+    assert repr(resolved[0]) == repr(resolved[1])
+    # as it was given: what the branch does not set is not among it
+    assert resolved[0].config["branches"] == [one | {"symbols": ["ETHUSDT"]}]
+    assert resolve_all(resolved[0].config) == resolved[0]
 
 
 @pytest.mark.parametrize(
     ("branches", "said"),
     [
         ([{"interval": "1m"}, {"horizon": 60}], "branches.1: is 1m-60, as branches.0 is; let its interval or horizon"),
-        ([{}, {"horizn": 3}], "branches.1.horizn: there is no such key; did you mean horizon?"),
-        ([{"tft": {"epoch": 3}}], "branches.0.tft.epoch: there is no such key; did you mean epochs?"),
-        ([{"tft": None}], "branches.0.tft: None is not possible; it must be a mapping"),
+        ([{}, {"horizn": 3}], "branches.1.horizn: unknown key; did you mean horizon?"),
+        ([{"tft": {"epoch": 3}}], "branches.0.tft.epoch: unknown key; did you mean epochs?"),
+        ([{"tft": None}], "branches.0.tft: invalid value None; it must be a mapping"),
         ([{"days": 1}], "branches.0.days: 1 of 1m bars are 1440; "),
         ([{"branches": [{"horizon": 3}]}], "branches.0.branches: is the same for all branches"),
         ([{"paths": {"data": "x"}}], "branches.0.paths: is the same for all branches; set it for the whole run"),
         ([{"exchange": {"id": "binance"}}], "branches.0.exchange: is the same for all"),
         ([{"image": "x.sif"}], "branches.0.image: is the same for all"),
-        ([3], "branches.0: 3 is not possible; it must be a mapping of settings such as"),
-        ({"interval": "5m"}, "branches: .* is not possible; it must be a list of mappings"),
-        (None, "branches: None is not possible; it must be a list"),
+        ([3], "branches.0: invalid value 3; it must be a mapping of settings such as"),
+        ({"interval": "5m"}, "branches: invalid value .*; it must be a list of mappings"),
+        (None, "branches: invalid value None; it must be a list"),
     ],
 )
 def test_a_mistake_in_a_branch_gets_one_line_that_names_it(branches: Any, said: str) -> None:
@@ -86,7 +96,10 @@ def test_a_mistake_in_a_branch_gets_one_line_that_names_it(branches: Any, said: 
 
 
 def test_a_mistake_outside_branches_is_not_blamed_on_one() -> None:
-    for changes, said in ({"horizn": 3}, "horizn: there is"), ({"exchange__data_end": "soon"}, "exchange.data_end: 's"):
+    for changes, said in (
+        ({"horizn": 3}, "horizn: unknown"),
+        ({"exchange__data_end": "soon"}, "exchange.data_end: inv"),
+    ):
         with pytest.raises(UserError, match=f"^{said}"):
             resolve_all(with_keys(**changes, branches=[{}]))
 

@@ -262,7 +262,7 @@ def test_a_wrong_number_is_the_config_s_to_say(tmp_path: Path) -> None:
     told = [
         line for line in done.stderr.splitlines() if not line.startswith(("exec.sh: ", "Using work", "Config file"))
     ]
-    assert told == ["config: tft.epochs: 'x' is not possible; it must be a whole number, 1 or more"]
+    assert told == ["config: tft.epochs: invalid value 'x'; it must be a whole number, 1 or more"]
 
 
 def test_it_works_in_its_own_folder_wherever_it_is_called_from(tmp_path: Path) -> None:

@@ -200,45 +200,6 @@ def test_the_default_is_always_part_of_the_space() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("space", "said"),
-    [
-        ({"epochs": {"low": 1, "high": 2}}, "tuning.space: 'epochs' is not possible; .* learning_rate, ema_decay"),
-        ({"dropout": {"lo": 1}}, "tuning.space.dropout.lo: there is no such key; did you mean low?"),
-        ({"dropout": 3}, "tuning.space.dropout: 3 is not possible; it must be null, or a mapping of low, high"),
-        ({"dropout": {"low": 0.1}}, "tuning.space.dropout: must have either low and high, or choices"),
-        ({"dropout": {"low": 0, "high": 0.5, "choices": [0]}}, "tuning.space.dropout: must have either low and high"),
-        ({"dropout": {"low": 0.1, "high": 1}}, "tuning.space.dropout: 1 is not possible; .* from 0 to under 1"),
-        ({"dropout": {"low": 0.3, "high": 0.1}}, "tuning.space.dropout: low 0.3 must be less than high 0.1"),
-        ({"dropout": {"low": 0, "high": 0.1, "log": True}}, "tuning.space.dropout: log needs a low above 0"),
-        ({"hidden_size": {"choices": [8, 1.5]}}, "tuning.space.hidden_size: 1.5 is not possible; .* whole number"),
-        ({"hidden_size": {"choices": []}}, r"tuning.space.hidden_size.choices: \[\] is not possible"),
-        ({"learning_rate": {"choices": ["x"]}}, "tuning.space.learning_rate.choices.0: 'x' is not possible"),
-    ],
-)
-def test_a_mistake_in_the_space_gets_one_line(space: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said) as caught:
-        resolve(with_keys(tuning__space=space))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_space_from_the_command_line_gets_its_types() -> None:
-    """`--config tuning='{space: {…}}'` reaches us as texts."""
-    space = {"hidden_size": {"choices": ["8", "16"]}, "dropout": "null"}
-    space |= {"learning_rate": {"low": "0.001", "high": "0.1", "log": "true"}}
-    assert resolve(with_keys(tuning__space=space, tuning__trials="5"))["tuning"] == {
-        "trials": 5,
-        "previous_trials": 0,
-        "space": {
-            "hidden_size": {"choices": [8, 16]},
-            "dropout": None,
-            "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
-        },
-    }
-    assert resolve(with_keys(tuning__previous_trials="3"))["tuning"]["previous_trials"] == 3
-    assert DEFAULTS["tuning"]["previous_trials"] == 0
-
-
 def test_tuning_is_asked_for_alone_and_needs_no_forecast(tmp_path: Path) -> None:
     jobs = planned(snakemake(tmp_path, "-n", "-j1", "tune").stdout)
     assert jobs["tune"] == 1

@@ -1,0 +1,435 @@
+"""The config's models: the one source of its keys, their types, defaults and documentation.
+
+A setting is one field here: its type (dag/fields.py), its default and, below it, its description. `make config-files`
+writes config/config.yaml, config/schema.json and the tables of docs/configuration.md from them.
+"""
+
+import difflib
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from dag.fields import (
+    BelowOne,
+    Count,
+    CountOrNull,
+    Flag,
+    Folder,
+    FromText,
+    Interval,
+    Level,
+    MustBe,
+    Natural,
+    NaturalOrNull,
+    NotNegative,
+    NullFromText,
+    Number,
+    Options,
+    Percent,
+    Positive,
+    Seed,
+    Share,
+    Symbol,
+    Text,
+    Time,
+    TimeOrLatest,
+    UpToHalf,
+    Width,
+    distinct,
+    increasing,
+    refused,
+    refused_key,
+)
+from forecasting.members import BASE, BASELINES, RANDOM_WALK, TFT, TFT_RAW
+from market.intervals import MINUTE, step_ms
+
+REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+MEMBERS = [TFT, TFT_RAW, *BASELINES]
+
+N = TypeVar("N", bound=float)
+V = TypeVar("V")
+
+
+def _required_levels(levels: list[float]) -> list[float]:
+    if not set(levels) >= set(REQUIRED_LEVELS):
+        raise refused(f"{levels} must contain {', '.join(map(str, REQUIRED_LEVELS))}")
+    return levels
+
+
+def _member(name: str) -> str:
+    if name not in MEMBERS:
+        near = difflib.get_close_matches(name, MEMBERS, n=1)
+        raise refused(
+            f"unknown member {name!r}; "
+            + (f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(MEMBERS)}")
+        )
+    return name
+
+
+def _complete(members: list[str]) -> list[str]:
+    """The members, if those that others need are among them."""
+    needs = {name: RANDOM_WALK for name in members} | ({TFT: BASE} if TFT in members else {})
+    for name, needed in needs.items():
+        if needed not in members:
+            raise refused(f"{name} needs {needed}; add it")
+    return members
+
+
+Levels = Annotated[
+    list[Level],
+    Field(min_length=5),
+    FromText,
+    MustBe("a list of levels between 0 and 1, such as [0.05, 0.25, 0.5, 0.75, 0.95]"),
+    AfterValidator(increasing),
+    AfterValidator(_required_levels),
+]
+Spans = Annotated[
+    list[Width],
+    Field(min_length=1),
+    FromText,
+    MustBe("a list of whole numbers of bars, each 2 or more, such as [5, 15, 60, 240]"),
+    AfterValidator(increasing),
+]
+Symbols = Annotated[
+    list[Symbol],
+    Field(min_length=1),
+    FromText,
+    MustBe("a list of symbols such as [BTC/USDT, ETHUSDT]"),
+    AfterValidator(distinct),
+]
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=1),
+    FromText,
+    MustBe("a list of whole numbers, such as [1, 2, 3]"),
+    AfterValidator(distinct),
+]
+Members = Annotated[
+    list[Annotated[str, Field(json_schema_extra={"enum": list(MEMBERS)}), MustBe("a text"), AfterValidator(_member)]],
+    Field(min_length=1),
+    FromText,
+    MustBe("a list of members such as [tft, random_walk, lhar_fhs]"),
+    AfterValidator(distinct),
+    AfterValidator(_complete),
+]
+# merged into the settings around them, each is checked as a whole config
+Branches = Annotated[
+    list[Annotated[dict[str, Any], MustBe("a mapping of settings such as {interval: 5m, horizon: 48}")]],
+    MustBe("a list of mappings such as [{interval: 1m, horizon: 60}, {interval: 5m, horizon: 48}]"),
+]
+TextOrNull = Annotated[Text | None, NullFromText, MustBe("a text, or null")]
+SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
+Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
+Weighting = Annotated[Literal["equal", "simplex"], MustBe("equal or simplex")]
+
+
+class Section(BaseModel):
+    """A mapping of settings. No other key is admitted, and no value is converted but a text of the command line."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class Exchange(Section):
+    """Where candles come from."""
+
+    id: Text = "simulated"
+    """simulated (embedded market, no network), replay (a folder of candle files), or a ccxt exchange id such as
+    binance"""
+    folder: TextOrNull = None
+    """replay: the folder of the candle files, searched with its subfolders"""
+    options: Options = {}
+    """ccxt: constructor options, passed on unchanged; never credentials, which come from the environment"""
+    seed: Seed = 7
+    """simulated: random seed; another seed is another market"""
+    data_end: Time = "2024-06-01T00:00:00Z"
+    """simulated: end of the data (UTC)"""
+
+
+class Candles(Section):
+    """Which gaps are filled, and which symbols are refused."""
+
+    fill: Natural = 3
+    """gaps of up to this many bars are filled with flat bars of zero volume, and recorded; longer gaps stay"""
+    max_missing: Share = 0.1
+    """a symbol with a larger share of missing bars is refused"""
+    max_conflicting: Share = 0.01
+    """a symbol with a larger share of bars that occur twice with different values is refused"""
+
+
+class Features(Section):
+    """What the models see of the candles."""
+
+    spans: Spans = [5, 15, 60, 240]
+    """windows, in bars, of returns, volatility, volume and moving averages"""
+
+
+class Folds(Section):
+    """Rolling-origin evaluation."""
+
+    count: Count = 3
+    """rolling-origin folds at the end of the history; models are trained anew for each"""
+    test_bars: Count = 1440
+    """bars in each fold's test set"""
+    stride: Count = 15
+    """bars from one test origin to the next"""
+    embargo: NaturalOrNull = None
+    """bars between a fold's training set and its test set; null: one horizon"""
+    validation_fraction: UpToHalf = 0.2
+    """share of each training set, at its end, that is held out for validation"""
+
+
+class Tft(Section):
+    """The Temporal Fusion Transformer and its training."""
+
+    seeds: Seeds = [1]
+    """random seeds: one network is trained per seed and fold, and their quantiles are averaged"""
+    epochs: Count = 12
+    """maximum number of epochs; early stopping may end training sooner"""
+    steps_per_epoch: Count = 20
+    """gradient steps from one computation of the validation loss to the next"""
+    batch_size: Count = 128
+    """windows per gradient step; above forks, a multiple of it"""
+    forks: Count = 8
+    """windows that share a chunk of bars, each with its own origin; bars that they have in common are computed once"""
+    stride: CountOrNull = None
+    """bars from one origin of a chunk to the next; null: one horizon, or the lookback if that is shorter"""
+    loss_steps: CountOrNull = 8
+    """steps of the horizon at which a batch's loss is computed, drawn at random for each batch; null: all"""
+    learning_rate: Positive = 0.003
+    """learning rate of Adam, constant"""
+    ema_decay: BelowOne = 0.98
+    """decay of the exponential moving average of the weights, smaller in the first steps; the averaged weights are
+    validated and used"""
+    hidden_size: Count = 16
+    """width of the network"""
+    hidden_continuous_size: Width = 8
+    """width of each variable's own network"""
+    attention_heads: Count = 4
+    """attention heads; must divide hidden_size"""
+    lstm_layers: Count = 1
+    """LSTM layers"""
+    dropout: BelowOne = 0.2
+    """dropout rate"""
+    gradient_clip: Positive = 1.0
+    """maximum gradient norm"""
+    patience: Count = 4
+    """early stopping: epochs without a smaller validation loss before training ends"""
+    device: Device = "auto"
+    """auto, cpu, gpu or mps"""
+    threads: Count = 1
+    """CPU cores of one training job"""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.hidden_size % self.attention_heads:
+            raise refused_key(
+                "attention_heads", f"{self.attention_heads} does not divide tft.hidden_size, {self.hidden_size}"
+            )
+        if self.batch_size > self.forks and self.batch_size % self.forks:
+            raise refused_key("batch_size", f"{self.batch_size} is not a multiple of tft.forks, {self.forks}")
+        return self
+
+
+class Search(Section, Generic[N]):
+    """The values of a setting that tuning may try: a range, or a list."""
+
+    low: Annotated[N | None, NullFromText] = None
+    """smallest value"""
+    high: Annotated[N | None, NullFromText] = None
+    """largest value"""
+    log: Annotated[Flag | None, NullFromText] = None
+    """whether to draw from low to high on a log scale"""
+    choices: Annotated[
+        list[N] | None, Field(min_length=1), FromText, MustBe("a list of values, such as [8, 16, 32]")
+    ] = None
+    """the values, if not a range"""
+
+    @model_validator(mode="after")
+    def _range_or_list(self) -> Self:
+        low, high = self.low, self.high
+        if (self.choices is None) == (low is None and high is None) or (low is None) != (high is None):
+            raise refused("must have either low and high, or choices; null removes one")
+        if low is not None and high is not None and low >= high:
+            raise refused(f"low {low:g} must be less than high {high:g}")
+        if self.log and (low is None or low <= 0):
+            raise refused("log needs a low above 0 and a high; give them, or log: false")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if value is not None}
+
+
+OrNull = Annotated[V | None, NullFromText, MustBe("null, or a mapping of low, high and log, or of choices")]
+
+
+class Space(Section):
+    """What tuning tries of each setting of tft; null: its value stays as it is."""
+
+    learning_rate: OrNull[Search[Positive]] = Search[Positive](low=0.0005, high=0.01, log=True)
+    """values of tft.learning_rate to try"""
+    ema_decay: OrNull[Search[BelowOne]] = Search[BelowOne](low=0.9, high=0.995)
+    """values of tft.ema_decay to try"""
+    hidden_size: OrNull[Search[Count]] = Search[Count](choices=[8, 16, 32])
+    """values of tft.hidden_size to try"""
+    hidden_continuous_size: OrNull[Search[Width]] = None
+    """values of tft.hidden_continuous_size to try"""
+    lstm_layers: OrNull[Search[Count]] = None
+    """values of tft.lstm_layers to try"""
+    dropout: OrNull[Search[BelowOne]] = Search[BelowOne](low=0.0, high=0.4)
+    """values of tft.dropout to try"""
+    gradient_clip: OrNull[Search[Positive]] = None
+    """values of tft.gradient_clip to try"""
+
+
+class Tuning(Section):
+    """The hyperparameter search, `snakemake tune`."""
+
+    trials: Count = 20
+    """configurations to try, the current one first; a larger number continues an earlier search"""
+    space: Space = Space()
+    previous_trials: Natural = 0
+    """configurations that were tried before the settings of tft were chosen; artifacts/tuned.yaml sets it"""
+
+
+class Baselines(Section):
+    """Settings of the baselines."""
+
+    ewma_halflife: Positive = 60
+    """half-life, in bars, of the exponentially weighted variance"""
+    drift_halflife: Positive = 240
+    """half-life, in bars, of the exponentially weighted mean return of ewma_drift"""
+    refit_bars: CountOrNull = None
+    """bars of a test set after which baselines are refitted, on all data up to then; null: never"""
+
+
+class Ensemble(Section):
+    """How the members' forecasts are combined."""
+
+    weights: Weighting = "equal"
+    """weights of the selected members: equal, or simplex, those with the smallest validation loss"""
+    tolerance: NotNegative = 0.002
+    """a member is selected if its validation loss exceeds the smallest by at most this share"""
+
+
+class Calibration(Section):
+    """How the ensemble forecast is calibrated (rolling conformal)."""
+
+    window: Count = 900
+    """origins before a forecast that its calibration uses"""
+    strength: Share = 0.5
+    """share of the measured miscalibration that is corrected: 0 none, 1 all"""
+
+
+class Consensus(Section):
+    """The decision, and what a trade costs."""
+
+    symbol: SymbolOrNull = None
+    """the symbol to decide on; null: the first of symbols"""
+    horizon_minutes: CountOrNull = None
+    """longest holding period of a trade, in minutes; null: the whole horizon"""
+    cash: Positive = 1000
+    """cash that a BUY spends, commissions included"""
+    commission_pct: Percent = 0.1
+    """commission per side, in percent of the traded amount"""
+    commission_flat: NotNegative = 0
+    """commission per side, in cash"""
+    slippage_pct: Percent = 0.02
+    """slippage per side: how much worse than the candle's close a fill is, in percent"""
+    min_edge_pct: Number = 0.05
+    """BUY only if the expected return after costs is at least this, in percent"""
+    require_skill: Flag = True
+    """BUY only if the evaluated model's pinball loss over the test sets is smaller than the best baseline's,
+    significantly or not"""
+
+
+class Plots(Section):
+    """What plots show."""
+
+    timefmt: Text = "%m-%d %H:%M"
+    """format of times (strftime, UTC)"""
+    pad_minutes: Natural = 120
+    """minutes of history before the entry in the plot of the trade"""
+
+
+class Paths(Section):
+    """Folders that a run writes."""
+
+    data: Folder = "data"
+    """candles and features"""
+    artifacts: Folder = "artifacts"
+    """models, forecasts, evaluation, decision, plots"""
+    logs: Folder = "lightning_logs"
+    """training curves (CSV)"""
+
+
+class Config(Section):
+    """All settings of a run. Symbols are in one form (BTCUSDT), times too, however they were written."""
+
+    exchange: Exchange = Exchange()
+    symbols: Symbols = ["BTC/USDT", "ETH/USDT"]
+    """symbols, written BTC/USDT or BTCUSDT"""
+    interval: Interval = "1m"
+    """bar length as ccxt writes it: 1m, 5m, 15m, 1h, 4h, 1d, …"""
+    as_of: TimeOrLatest = "latest"
+    """cutoff, after which no candle is used: latest, or a UTC time such as 2024-05-31T12:00:00Z"""
+    days: Positive = 30
+    """days of history before as_of to train and evaluate on"""
+    candles: Candles = Candles()
+    features: Features = Features()
+    lookback: Count = 48
+    """bars before an origin that a model's input window spans"""
+    horizon: Count = 60
+    """forecast horizon, in bars"""
+    quantiles: Levels = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+    """quantile levels of the forecasts; 0.05, 0.25, 0.5, 0.75 and 0.95 are required"""
+    members: Members = [TFT, *BASELINES]
+    """the forecasting members (docs/evaluation.md); random_walk is required, and lhar_fhs by tft, which corrects it;
+    tft_raw is a direct TFT"""
+    folds: Folds = Folds()
+    baselines: Baselines = Baselines()
+    tft: Tft = Tft()
+    tuning: Tuning = Tuning()
+    ensemble: Ensemble = Ensemble()
+    calibration: Calibration = Calibration()
+    consensus: Consensus = Consensus()
+    plots: Plots = Plots()
+    paths: Paths = Paths()
+    image: TextOrNull = None
+    """container image of the compute rules, used under --use-singularity: a SIF file, docker://…, or null: the one
+    that `make image` builds"""
+    branches: Branches = []
+    """several forecasts in one run: each a mapping of settings that is merged into those above; its files go to
+    folders of its own, such as artifacts/5m-48"""
+
+    @property
+    def step(self) -> int:
+        """Length of a bar, ms."""
+        return step_ms(self.interval)
+
+    @property
+    def embargo(self) -> int:
+        """Bars between a fold's training set and its test set."""
+        return self.horizon if self.folds.embargo is None else self.folds.embargo
+
+    @property
+    def origin_stride(self) -> int:
+        """Bars from one origin of a chunk to the next."""
+        return min(self.horizon, self.lookback) if self.tft.stride is None else self.tft.stride
+
+    @property
+    def decision_symbol(self) -> str:
+        """The symbol to decide on."""
+        return self.consensus.symbol or self.symbols[0]
+
+    @property
+    def holding_minutes(self) -> int:
+        """Longest holding period of a trade."""
+        longest = self.horizon * self.step // MINUTE
+        return longest if self.consensus.horizon_minutes is None else self.consensus.horizon_minutes
+
+    def to_yaml(self) -> str:
+        """The config as a file holds it, keys in order."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=True, allow_unicode=True)
