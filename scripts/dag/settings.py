@@ -55,11 +55,6 @@ def resolve_all(config: Mapping[Any, Any]) -> Resolved:
     return Resolved(whole | {"branches": canonical}, runs)
 
 
-def resolve(config: Mapping[Any, Any]) -> Settings:
-    """The settings of a run without branches. Raises UserError on the first thing wrong."""
-    return _resolved(parse(config))
-
-
 def parse(config: Mapping[Any, Any]) -> Config:
     """The config as its models have it, nulls and all. Raises UserError on the first key that they do not admit."""
     refuse_renamed(config)

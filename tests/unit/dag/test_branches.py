@@ -13,8 +13,8 @@ from snakemake.settings.types import ResourceSettings
 from common.errors import UserError
 from dag.branches import share_settings
 from dag.cli import FlagError, translate
-from dag.settings import as_config, resolve, resolve_all
-from support.configs import DEFAULTS, with_keys
+from dag.settings import as_config, resolve_all
+from support.configs import DEFAULTS, resolve, with_keys
 from support.workflow import ROOT, STAGES, artifacts, planned, snakemake
 
 TINY = str(ROOT / "config" / "tiny.yaml")
@@ -189,6 +189,9 @@ def left_to_do(done: Path, *options: str) -> set[str]:
 
 def test_nothing_is_left_to_do_however_the_run_goes_on(done: Path) -> None:
     assert left_to_do(done, *configured(done, MINUTES, FIVES)) == set()
+    # other spellings of the same values
+    spelt = configured(done, MINUTES | {"horizon": "12"}, FIVES | {"days": 15.0, "symbols": ["eth/usdt"]})
+    assert left_to_do(done, *spelt, "--config", "symbols=[btcusdt, ETHUSDT]", "as_of=latest") == set()
     assert left_to_do(done, "-j2", "--configfile", str(done / "artifacts/run.yaml")) == set()
     for branch in ("1m-12", "5m-6"):
         assert left_to_do(done, "-j2", "--configfile", str(done / f"artifacts/{branch}/run.yaml")) == set()

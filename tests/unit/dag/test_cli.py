@@ -13,7 +13,8 @@ import yaml
 from snakemake.cli import parse_config
 
 from dag.cli import FLAGS, KNOBS, STAGES, FlagError, config_words, translate, usage
-from dag.settings import as_config, resolve
+from dag.settings import as_config
+from support.configs import resolve
 from support.workflow import ROOT
 
 DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -60,7 +61,7 @@ def no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GIVEN = {
-    "--symbols": ("BTCUSDT, SOLUSDT,XRP/USDT", ["BTCUSDT", "SOLUSDT", "XRP/USDT"]),
+    "--symbols": ("BTCUSDT, SOLUSDT,XRP/USDT", ["BTCUSDT", "SOLUSDT", "XRPUSDT"]),
     "--interval": ("5m", "5m"),
     "--days": ("40.5", 40.5),
     "--lookback": ("24", 24),

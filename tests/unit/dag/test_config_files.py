@@ -13,8 +13,8 @@ from snakemake.utils import update_config
 
 from dag.config import Config
 from dag.config_files import files
-from dag.settings import parse, resolve, resolve_all
-from support.configs import DEFAULTS, with_keys
+from dag.settings import parse, resolve_all
+from support.configs import DEFAULTS, resolve, with_keys
 from support.workflow import ROOT
 
 CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))

@@ -11,9 +11,9 @@ from snakemake.utils import update_config
 
 from common.errors import UserError
 from dag.renamed import RENAMED
-from dag.settings import as_config, parse, resolve, resolve_all
+from dag.settings import as_config, parse, resolve_all
 from run_config import run_config
-from support.configs import DEFAULTS, with_keys
+from support.configs import DEFAULTS, resolve, with_keys
 
 
 def test_resolved_settings_have_no_null_that_stands_for_a_default() -> None:

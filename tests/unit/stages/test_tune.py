@@ -15,12 +15,11 @@ from optuna.trial import TrialState
 
 from common.errors import UserError
 from common.files import read_json
-from dag.settings import resolve
 from forecasting.folds import make_fold
 from forecasting.tft.tuning import choose, loss, make_space, search
 from market.intervals import MINUTE
 from support.candles import candles
-from support.configs import DEFAULTS, with_keys
+from support.configs import DEFAULTS, resolve, with_keys
 from support.studies import BARS, FOLDS, SPACE, files
 from support.workflow import ROOT, planned, snakemake
 from tune import early, tune
