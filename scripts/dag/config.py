@@ -107,7 +107,7 @@ Seeds = Annotated[
     AfterValidator(distinct),
 ]
 Members = Annotated[
-    list[Annotated[str, Field(json_schema_extra={"enum": list(MEMBERS)}), MustBe("a text"), AfterValidator(_member)]],
+    list[Annotated[str, Field(json_schema_extra={"enum": list(MEMBERS)}), MustBe("a string"), AfterValidator(_member)]],
     Field(min_length=1),
     FromText,
     MustBe("a list of members such as [tft, random_walk, lhar_fhs]"),
@@ -119,7 +119,7 @@ Branches = Annotated[
     list[Annotated[dict[str, Any], MustBe("a mapping of settings such as {interval: 5m, horizon: 48}")]],
     MustBe("a list of mappings such as [{interval: 1m, horizon: 60}, {interval: 5m, horizon: 48}]"),
 ]
-TextOrNull = Annotated[Text | None, NullFromText, MustBe("a text, or null")]
+TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
 SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
 Weighting = Annotated[Literal["equal", "simplex"], MustBe("equal or simplex")]
@@ -205,7 +205,7 @@ class Tft(Section):
     hidden_size: Count = 16
     """width of the network"""
     hidden_continuous_size: Width = 8
-    """width of each variable's own network"""
+    """width of the network of each continuous variable"""
     attention_heads: Count = 4
     """attention heads; must divide hidden_size"""
     lstm_layers: Count = 1
@@ -401,8 +401,8 @@ class Config(Section):
     """container image of the compute rules, used under --use-singularity: a SIF file, docker://…, or null: the one
     that `make image` builds"""
     branches: Branches = []
-    """several forecasts in one run: each a mapping of settings that is merged into those above; its files go to
-    folders of its own, such as artifacts/5m-48"""
+    """several forecasts in one run: each a mapping of settings that are merged into those above, with separate folders
+    such as artifacts/5m-48"""
 
     @property
     def step(self) -> int:

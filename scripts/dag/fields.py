@@ -132,7 +132,7 @@ ToWhole = BeforeValidator(_whole)
 ToNumber = BeforeValidator(_number)
 
 Flag = Annotated[bool, FromText, MustBe("true or false")]
-Text = Annotated[str, Field(min_length=1), MustBe("a text")]
+Text = Annotated[str, Field(min_length=1), MustBe("a string")]
 Count = Annotated[int, Field(ge=1), ToWhole, MustBe("a whole number, 1 or more")]
 CountOrNull = Annotated[Count | None, NullFromText, MustBe("a whole number, 1 or more, or null")]
 Natural = Annotated[int, Field(ge=0), ToWhole, MustBe("a whole number, 0 or more")]

@@ -32,7 +32,7 @@ def refuse_renamed(config: Mapping[Any, Any]) -> None:
 
 
 def _holds(config: Any, path: list[str]) -> bool:
-    """Is there such a key? A section that has nothing but renamed keys is told by these."""
+    """Is there such a key? A section is not reported if all of its keys are, by their names."""
     key, *rest = path
     if not isinstance(config, Mapping) or key not in config:
         return False

@@ -22,7 +22,7 @@ from market.warmup import warm_up
 
 # plain values, as Snakemake's params take them: the config with no null that stands for a default, and `history_bars`
 Settings = dict[str, Any]
-# the same for all branches: one market, one image, and folders that each branch has one of its own in
+# the same for all branches: one market, one image, and the folders that hold a subfolder for each branch
 SHARED = ("exchange", "paths", "image", "branches")
 
 
@@ -46,8 +46,8 @@ def resolve_all(config: Mapping[Any, Any]) -> Resolved:
         if name in runs:
             twin = list(runs).index(name)
             raise UserError(
-                f"branches.{place}: is {name}, as branches.{twin} is; let its interval or horizon be another, "
-                "or make it a run of its own, with other paths"
+                f"branches.{place}: is {name}, as branches.{twin} is; change its interval or horizon, "
+                "or run it separately, with other paths"
             )
         folders = {key: f"{folder}/{name}" for key, folder in settings["paths"].items()}
         runs[name] = settings | {"paths": folders}
@@ -67,7 +67,7 @@ def parse(config: Mapping[Any, Any]) -> Config:
 def as_config(settings: Settings) -> dict[str, Any]:
     """Resolved settings in the form of a config again: resolving that gives the same.
 
-    The image of this source's own lock stays null: it is another in another folder, and the numbers are the same.
+    The default image stays null: its path depends on the folder, and the numbers do not.
     """
     default = Path(settings["image"]).name == sif_name()
     config = settings | {"image": None if default else settings["image"]}
@@ -86,7 +86,7 @@ def history_bars(config: Config) -> dict[str, int]:
 
 
 def _branch(place: int, branch: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, dict[str, Any], Settings]:
-    """A branch's name, its own settings in canonical form, and all its settings."""
+    """A branch's name, its settings as given in canonical form, and all that are resolved for it."""
     for key in SHARED:
         if key in branch:
             raise UserError(f"branches.{place}.{key}: is the same for all branches; set it for the whole run")
@@ -120,7 +120,7 @@ def _resolved(config: Config) -> Settings:
     settings["tft"]["stride"] = config.origin_stride
     settings["consensus"]["symbol"] = config.decision_symbol
     settings["consensus"]["horizon_minutes"] = config.holding_minutes
-    # short where the workflow runs in its own folder, as it mostly does
+    # a short name where the workflow runs in its checkout
     settings["image"] = config.image or (sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name()))
     settings["history_bars"] = history_bars(config)
     return settings

@@ -136,7 +136,7 @@ def test_a_room_imports_only_what_stands_below_it(room: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("model={epoch: 3}", "config: model.epoch: unknown key; did you mean epochs?"),
+        ("tft={epoch: 3}", "config: tft.epoch: unknown key; did you mean epochs?"),
         ("days=1", "config: days: 1 of 1m bars are 1440; "),
     ],
 )

@@ -73,7 +73,7 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(change: Any, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"horizn": 3}, "horizn: unknown key; did you mean horizon?"),
         ({"tft__epoch": 3}, "tft.epoch: unknown key; did you mean epochs?"),
@@ -109,7 +109,7 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(change: Any, 
         ({"tft__seeds": [2**70]}, "tft.seeds.0: invalid value .*; it must be a whole number from 0 to"),
         ({"tft__epochs": "x: y: z"}, "tft.epochs: invalid value 'x: y: z'; it must be a whole number"),
         ({"symbols": "[BTCUSDT"}, "symbols: invalid value '.BTCUSDT'; it must be a list of symbols"),
-        ({"plots__timefmt": ""}, "plots.timefmt: invalid value ''; it must be a text"),
+        ({"plots__timefmt": ""}, "plots.timefmt: invalid value ''; it must be a string"),
         ({"members": ["ewma", "har_fhs"]}, "members: ewma needs random_walk; add it"),
         ({"members": ["tft", "random_walk", "har_fhs"]}, "members: tft needs lhar_fhs; add it"),
         (
@@ -135,8 +135,8 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(change: Any, 
         ({"1": 3}, "1: unknown key; it may be one of: exchange, symbols, "),
     ],
 )
-def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"^{said}") as caught:
+def test_a_mistake_gets_one_line_that_names_the_key(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}") as caught:
         parse(with_keys(**changes))
     assert "\n" not in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_members_may_be_few() -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "message"),
     [
         ({"epochs": {"low": 1, "high": 2}}, ".epochs: unknown key; it may be one of: learning_rate, ema_decay"),
         ({"dropuot": {"low": 1, "high": 2}}, ".dropuot: unknown key; did you mean dropout?"),
@@ -181,8 +181,8 @@ def test_members_may_be_few() -> None:
         ),
     ],
 )
-def test_a_mistake_in_the_space_gets_one_line(space: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"^tuning.space{said}") as caught:
+def test_a_mistake_in_the_space_gets_one_line(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^tuning.space{message}") as caught:
         parse(with_keys(tuning__space=space))
     assert "\n" not in str(caught.value)
 

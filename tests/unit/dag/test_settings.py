@@ -67,7 +67,7 @@ def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=5 or more"),
         (
@@ -92,8 +92,8 @@ def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
         ({"exchange__id": "replay", "exchange__folder": "nowhere"}, "exchange.folder: nowhere is not a folder"),
     ],
 )
-def test_settings_that_do_not_fit_together_get_one_line(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said) as caught:
+def test_settings_that_do_not_fit_together_get_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
         resolve(with_keys(**changes))
     assert "\n" not in str(caught.value)
 
@@ -101,14 +101,14 @@ def test_settings_that_do_not_fit_together_get_one_line(changes: dict[str, Any],
 def test_a_correction_needs_windows_for_its_har() -> None:
     """21 horizons to fit on, where the baselines alone make do with less."""
     short = {"horizon": 240, "lookback": 60, "days": 5, "folds__count": 1, "tft__forks": 1}
-    said = r"days: 5 of 1m bars are 7200; .* need 8260; give days=6 or more"
-    with pytest.raises(UserError, match=said):
+    message = r"days: 5 of 1m bars are 7200; .* need 8260; give days=6 or more"
+    with pytest.raises(UserError, match=message):
         resolve(with_keys(**short))
     assert resolve(with_keys(**short, members=["random_walk", "lhar_fhs"]))
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"model": {"averaging": 0.9}}, "model.averaging: is now tft.ema_decay"),
         ({"model": {"epochs": 3}}, "model: is now tft"),
@@ -126,12 +126,12 @@ def test_a_correction_needs_windows_for_its_har() -> None:
         ({"branches": [{}, {"model": {"averaging": 0.9}}]}, "branches.1.model.averaging: is now tft.ema_decay"),
     ],
 )
-def test_a_renamed_key_is_refused_with_its_new_name(config: dict[str, Any], said: str) -> None:
+def test_a_renamed_key_is_refused_with_its_new_name(config: dict[str, Any], message: str) -> None:
     merged = deepcopy(DEFAULTS)
     update_config(merged, config)
     with pytest.raises(UserError) as caught:
         resolve_all(merged)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_each_new_name_is_a_key() -> None:
