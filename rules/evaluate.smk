@@ -1,4 +1,4 @@
-# Needs the folds' forecasts and what came; gives artifacts/evaluation.csv, evaluation_steps.csv, evaluation_pooled.csv
+# Needs the folds' forecasts and the realised candles; gives artifacts/evaluation.csv, evaluation_steps.csv, evaluation_pooled.csv
 # and evaluation.json.
 
 
@@ -37,7 +37,7 @@ rule evaluate:
         folds=SPLIT,
         stride=SETTINGS["folds"]["stride"],
         exchange=SETTINGS["exchange"]["id"],
-        tried=SETTINGS["tuning"]["previous_trials"],
+        previous_trials=SETTINGS["tuning"]["previous_trials"],
     message:
         "Scoring the forecasts"
     script:

@@ -1,33 +1,35 @@
 """Rule branches: every branch's evaluation, decision and audit, a line each."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from common.files import read_json, write_text
+from common.files import read_document, write_text
 from common.job import job
-from common.text import percent, share
-from trading.settlement import result
+from common.text import percent, signed_percent
+from forecasting.documents import Evaluation
+from trading.documents import Audit, Trade
+from trading.settlement import describe_result
 
 
 def branches(text: str, names: list[str], evaluations: list[str], trades: list[str], audits: list[str]) -> None:
     """Write the table as plain text, and print it."""
-    files = zip(names, evaluations, trades, audits, strict=True)
-    told = table([row(name, *map(read_json, made)) for name, *made in files])
-    write_text(text, told)
-    print(told, end="", flush=True)
+    rows = [
+        row(name, read_document(evaluation, Evaluation), read_document(trade, Trade), read_document(audit, Audit))
+        for name, evaluation, trade, audit in zip(names, evaluations, trades, audits, strict=True)
+    ]
+    lines = table(rows)
+    write_text(text, lines)
+    print(lines, end="", flush=True)
 
 
-def row(name: str, evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
-    """What a branch's line says."""
+def row(name: str, evaluation: Evaluation, trade: Trade, audit: Audit) -> list[str]:
+    """The columns of a branch."""
     decision, best = trade["decision"], evaluation["best_baseline"]
-    judged = evaluation["evaluated_model"] or best
-    scores = evaluation["members"][judged]
+    evaluated = evaluation["evaluated_model"] or best
+    scores = evaluation["members"][evaluated]
     return [
         name + (" (SIMULATED)" if trade["simulated"] else ""),
-        f"{judged}: {percent(scores['skill'][best])} over {best}",
-        share(scores["coverage90"]),
+        f"{evaluated}: {signed_percent(scores['skill'][best])} over {best}",
+        percent(scores["coverage90"]),
         f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}",
-        result(audit),
+        describe_result(audit),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_json, write_parquet
 from common.job import job, say
+from forecasting.documents import Weights, WeightSettings
 from forecasting.ensemble import conformal as calibration
 from forecasting.ensemble import weights as combination
 from forecasting.losses import pinball
@@ -61,7 +62,12 @@ def ensemble(
     said = combination.weighted({name: now[name].quantiles for name in members}, share)
     table = _calibrated(known, past, now[RANDOM_WALK], said, closes, step, quantile_levels, settings)
     write_parquet(output, table)
-    write_json(weights, {"weights": share, "validation_loss": losses, "settings": dict(settings)})
+    document: Weights = {
+        "weights": share,
+        "validation_loss": losses,
+        "settings": cast(WeightSettings, dict(settings)),
+    }
+    write_json(weights, document)
     say(f"ensemble: {', '.join(f'{name} {weight:.2f}' for name, weight in share.items())}")
 
 

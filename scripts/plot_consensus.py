@@ -1,19 +1,18 @@
-"""Rule plot_consensus: the decision on its candles, with its forecast, its plan and what came."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Rule plot_consensus: the decision on its candles, with its forecast, its plan and the realised closes."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from common.files import read_csv, read_json
+from common.files import read_csv, read_document
 from common.job import job
 from market.candles import read_candles
 from market.intervals import MINUTE, parse_time, step_ms
-from plotting.style import BLACK, GREEN, GREY, ORANGE, VERMILLION, fan, moments, new_figure, save, utc_axis
+from plotting.style import BLACK, GREEN, GREY, ORANGE, VERMILLION, fan, new_figure, save, time_positions, utc_axis
 from trading.decision import BUY
-from trading.settlement import closes_from, result
+from trading.documents import Audit, Trade
+from trading.settlement import closes_from, describe_result
 
 FEWEST = 10  # bars of history drawn, however small the padding
 
@@ -31,60 +30,81 @@ def plot_consensus(
     pad_minutes: int,
 ) -> None:
     """Draw a decision, its audit and its forecast; candles: history, `pad_minutes` minutes of which are shown."""
-    decided, audited, forecast = read_json(trade), read_json(audit), read_csv(path)
-    known, came = read_candles(candles, interval), read_candles(realised, interval)
-    decision, step = decided["decision"], step_ms(interval)
-    title = f"Consensus on {decided['config']['symbol']} at {decision['entry_time']}: {decision['action']}"
-    figure, grid = new_figure(
-        1, 1, (11, 6.6), title, f"{decision['reason']}\n{result(audited)}", bool(decided["simulated"])
+    bars = max(pad_minutes * MINUTE // step_ms(interval), FEWEST)
+    figure = consensus_figure(
+        read_document(trade, Trade),
+        read_document(audit, Audit),
+        read_csv(path),
+        read_candles(candles, interval),
+        read_candles(realised, interval),
+        bars,
+        timefmt,
     )
-    axes = grid[0, 0]
-    entry = parse_time(decision["entry_time"])
-    _history(axes, known, entry, step, max(pad_minutes * MINUTE // step, FEWEST))
-    _forecast(axes, forecast, came, decision["entry_price"], entry, step)
-    _plan(axes, decided, audited)
-    utc_axis(axes, timefmt, inches=10)
-    axes.set_ylabel(f"price, {interval} closes (quote currency)")
-    figure.legend(loc="outside lower center", ncols=3)
     save(figure, png, pdf)
 
 
-def _history(axes: Axes, known: pd.DataFrame, entry: int, step: int, count: int) -> None:
-    closes = closes_from(known, entry - count * step, step, count)
-    axes.plot(moments(entry + step * np.arange(1 - count, 1)), closes, color=BLACK, label="close, known at the entry")
-    axes.axvline(moments(entry), color=GREY, linestyle="--", linewidth=1)
+def consensus_figure(
+    trade: Trade,
+    audit: Audit,
+    forecast: pd.DataFrame,
+    history: pd.DataFrame,
+    realised: pd.DataFrame,
+    bars: int,
+    timefmt: str,
+) -> Figure:
+    """The decision. forecast: prices, as forecast_path.csv; history, realised: candles before and after the entry, of
+    the former so many `bars` shown."""
+    decision, config = trade["decision"], trade["config"]
+    entry, step = parse_time(decision["entry_time"]), step_ms(config["interval"])
+    title = f"Consensus on {config['symbol']} at {decision['entry_time']}: {decision['action']}"
+    subtitle = f"{decision['reason']}\n{describe_result(audit)}"
+    figure, grid = new_figure(1, 1, (11, 6.6), title, subtitle, trade["simulated"])
+    axes = grid[0, 0]
+    _history(axes, history, entry, step, bars)
+    _forecast(axes, forecast, realised, decision["entry_price"], entry, step)
+    _plan(axes, trade, audit)
+    utc_axis(axes, timefmt, inches=10)
+    axes.set_ylabel(f"price, {config['interval']} closes (quote currency)")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
 
 
-def _forecast(axes: Axes, forecast: pd.DataFrame, came: pd.DataFrame, price: float, entry: int, step: int) -> None:
-    """The fan from the entry, and the closes that came."""
+def _history(axes: Axes, candles: pd.DataFrame, entry: int, step: int, count: int) -> None:
+    closes = closes_from(candles, entry - count * step, step, count)
+    axes.plot(time_positions(entry + step * np.arange(1 - count, 1)), closes, color=BLACK, label="close before entry")
+    axes.axvline(time_positions(entry), color=GREY, linestyle="--", linewidth=1)
+
+
+def _forecast(axes: Axes, forecast: pd.DataFrame, realised: pd.DataFrame, price: float, entry: int, step: int) -> None:
+    """The fan chart from the entry, and the realised closes."""
     count = len(forecast)
-    times = moments(entry + step * np.arange(count + 1))
+    times = time_positions(entry + step * np.arange(count + 1))
     columns = ("q0.05", "q0.25", "price_fc", "q0.75", "q0.95")
     fan(axes, times, *(np.concatenate([[price], forecast[column]]) for column in columns))
-    actual = np.concatenate([[price], closes_from(came, entry, step, count)])
-    label = "close, what came" if np.isfinite(actual[1:]).any() else "close, what came (nothing yet)"
-    axes.plot(times, actual, color=VERMILLION, label=label)
+    closes = np.concatenate([[price], closes_from(realised, entry, step, count)])
+    label = "realised close" if np.isfinite(closes[1:]).any() else "realised close (none yet)"
+    axes.plot(times, closes, color=VERMILLION, label=label)
 
 
-def _plan(axes: Axes, decided: Mapping[str, Any], audited: Mapping[str, Any]) -> None:
-    """Breakeven, entry, planned sale and the sale that was or would have been; hollow where not done."""
-    decision, breakeven = decided["decision"], decided["breakeven"]["price"]
+def _plan(axes: Axes, trade: Trade, audit: Audit) -> None:
+    """Breakeven, entry, planned sale and the sale that was or would have been; hollow markers where not executed."""
+    decision, breakeven = trade["decision"], trade["breakeven"]["price"]
     bought = decision["action"] == BUY
-    spare = "" if bought else ", not taken"
-    entry, target = _moment(decision["entry_time"]), _moment(decision["target_time"])
-    end = _moment(decided["forecast"]["times"][-1])
+    suffix = "" if bought else ", not executed"
+    entry, target = _position(decision["entry_time"]), _position(decision["target_time"])
+    end = _position(trade["forecast"]["times"][-1])
     axes.plot(
         [entry, end], [breakeven] * 2, color=ORANGE, linestyle="-.", label=f"breakeven after costs, {breakeven:,.6g}"
     )
     price = decision["entry_price"]
-    _mark(axes, entry, price, "^", bought, f"entry{spare}, close {price:,.6g}")
+    _mark(axes, entry, price, "^", bought, f"entry{suffix}, close {price:,.6g}")
     price = decision["target_price"]
-    _mark(axes, target, price, "D", False, f"planned sale{spare}, {price:,.6g}")
-    sale = audited if bought else audited["missed"]
-    if sale and sale["sell_time"]:
+    _mark(axes, target, price, "D", False, f"planned sale{suffix}, {price:,.6g}")
+    sale = audit if bought else audit["missed"]
+    if sale and sale["sell_time"] and sale["sell_fill"]:
         label = "sold" if bought else "would have sold"
         fill = sale["sell_fill"]
-        _mark(axes, _moment(sale["sell_time"]), fill, "v", bought, f"{label}, fill {fill:,.6g}")
+        _mark(axes, _position(sale["sell_time"]), fill, "v", bought, f"{label}, fill {fill:,.6g}")
 
 
 def _mark(axes: Axes, time: float, price: float, marker: str, done: bool, label: str) -> None:
@@ -102,8 +122,8 @@ def _mark(axes: Axes, time: float, price: float, marker: str, done: bool, label:
     )
 
 
-def _moment(text: str) -> float:
-    return moments(parse_time(text))
+def _position(text: str) -> float:
+    return time_positions(parse_time(text))
 
 
 if __name__ == "__main__":

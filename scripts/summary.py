@@ -1,69 +1,68 @@
 """Rule summary: evaluation, decision and audit in a dozen lines."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from common.files import read_json, write_text
+from common.files import read_document, write_text
 from common.job import job
-from common.text import percent, share
+from common.text import percent, signed_percent
+from forecasting.documents import Evaluation
 from forecasting.members import ORACLE, RANDOM_WALK
-from trading.settlement import result
+from trading.documents import Audit, Trade
+from trading.settlement import describe_result
 
 
 def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
     """Write the summary as plain text, and print it."""
-    told = summarise(read_json(evaluation), read_json(trade), read_json(audit))
-    write_text(text, told)
-    print(told, end="", flush=True)
+    documents = read_document(evaluation, Evaluation), read_document(trade, Trade), read_document(audit, Audit)
+    lines = summarise(*documents)
+    write_text(text, lines)
+    print(lines, end="", flush=True)
 
 
-def summarise(evaluation: Mapping[str, Any], trade: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
-    """A dozen aligned lines, each a label and what there is to say."""
+def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
+    """A dozen aligned lines, each a label and its content."""
     decision, best = trade["decision"], evaluation["best_baseline"]
-    judged = evaluation["evaluated_model"] or best
-    scores = evaluation["members"][judged]
+    evaluated = evaluation["evaluated_model"] or best
+    scores = evaluation["members"][evaluated]
     simulated = evaluation["simulated"] or trade["simulated"]
-    symbols, folds = ", ".join(evaluation["symbols"]), evaluation["folds"]
-    skills = [f"{percent(scores['skill'][name])} over {name}" for name in dict.fromkeys([best, RANDOM_WALK])]
-    knows = "the market's law" if evaluation["oracle"] == "law" else "the volatility to come"
-    reached = f"{share(scores['oracle_share'])} of the skill of one who knows {knows}"
-    tried = evaluation["configurations_tried"]
+    symbols, folds, trials = ", ".join(evaluation["symbols"]), evaluation["folds"], evaluation["previous_trials"]
+    skills = [f"{signed_percent(scores['skill'][name])} over {name}" for name in dict.fromkeys([best, RANDOM_WALK])]
+    coverage = f"{percent(scores['coverage50'])} in the 50 % interval, {percent(scores['coverage90'])} in the 90 %"
+    gain = f"{percent(scores['oracle_share'])} of the oracle's gain over {RANDOM_WALK}"
     lines = [
         ("market", "SIMULATED: no real prices, no real profit" if simulated else evaluation["exchange"]),
         ("forecast", f"{symbols}: {evaluation['horizon']} bars of {evaluation['interval']} ahead"),
-        ("evaluated", f"{sum(fold['origins'] for fold in folds)} origins in {len(folds)} fold(s)"),
-        *([("tuned", f"the model's settings are the choice of {tried} tried on early folds")] if tried else []),
-        ("skill", f"{judged}: {', '.join(skills)}"),
-        ("coverage", f"{share(scores['coverage50'])} in the 50 % interval, {share(scores['coverage90'])} in the 90 %"),
+        ("evaluation", f"{sum(fold['origins'] for fold in folds)} origins in {len(folds)} fold(s)"),
+        *([("tuning", f"settings of the TFT chosen from {trials} configurations on early folds")] if trials else []),
+        ("skill", f"{evaluated}: {', '.join(skills)}"),
+        ("coverage", coverage),
         ("verdict", evaluation["verdict"]),
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
-        *([(ORACLE, reached)] if ORACLE in evaluation["members"] else []),
+        *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
         ("reason", decision["reason"]),
         ("plan", plan(trade)),
-        ("result", result(audit)),
-        ("forecast hit", hit(audit)),
+        ("result", describe_result(audit)),
+        ("accuracy", accuracy(audit)),
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)
 
 
-def plan(trade: Mapping[str, Any]) -> str:
-    """What a BUY would do, expect, and need to come out even."""
+def plan(trade: Trade) -> str:
+    """When a BUY would sell, its expected return, and the price change that it needs to break even."""
     decision, breakeven = trade["decision"], trade["breakeven"]
     return (
-        f"sell at {decision['target_time']}, expecting {decision['expected_return_pct']:+.3f} % after "
+        f"sell at {decision['target_time']}, expected return {decision['expected_return_pct']:+.3f} % after "
         f"{decision['commission_total_usd']:.2f} USD commission; breakeven at {breakeven['return_pct']:+.3f} %"
     )
 
 
-def hit(audit: Mapping[str, Any]) -> str:
-    """How the ensemble forecast fared against what came."""
+def accuracy(audit: Audit) -> str:
+    """The live ensemble forecast against the realised closes."""
     if audit["inside_90"] is None:
-        return "nothing to compare with yet"
-    inside = f"{share(audit['inside_90'])} of the closes in the 90 % interval"
+        return "no close after the decision is available yet"
+    inside = f"{percent(audit['inside_90'])} of the realised closes in the 90 % interval"
     error = audit["forecast_error_pct"]
-    return inside if error is None else f"{inside}; median {error:+.3f} % off at the sale"
+    return inside if error is None else f"{inside}; median forecast {error:+.3f} % off at the sale"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from common.files import digest, read_json, write_csv
+from common.files import fingerprint, read_json, write_csv
 from common.job import job, say
 from forecasting.bars import TooShortError
 from forecasting.folds import make_fold
@@ -62,7 +62,7 @@ def train_tft(
     say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
 
     network, hyper = build_network(data, model, seed)
-    identity = digest([*features, *candles, *code], part.train_end, lookback, horizon, quantile_levels, model)
+    identity = fingerprint([*features, *candles, *code], part.train_end, lookback, horizon, quantile_levels, model)
     scratch = Path(output).parent / f".resume-{member}-seed{seed}-{identity}"
     loss = training.fit(network, data.panel, windows, model, seed, title, scratch).loss
 

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from common.errors import UserError
-from common.files import digest, read_json, write_csv, write_text
+from common.files import fingerprint, read_json, write_csv, write_text
 from common.job import job, say
 from forecasting.folds import make_fold
 from forecasting.members import TFT
@@ -62,10 +62,10 @@ def tune(
         for part in parts
     ]
     params = (as_of, interval, lookback, horizon, quantile_levels, folds, model, validation_fraction, space, seed)
-    folder = Path(output).parent / f".tune-{digest([*features, *candles, *code], *params)}"
+    folder = Path(output).parent / f".tune-{fingerprint([*features, *candles, *code], *params)}"
 
     def measure(title: str, own: dict[str, Any], fold: int) -> tuple[float, float]:
-        scratch = folder / f"training-{digest([], own, fold)}"
+        scratch = folder / f"training-{fingerprint([], own, fold)}"
         return relative_loss(sets[fold], model | own, seed, f"{title}, fold {parts[fold].name}", scratch)
 
     found = search.search(folder / "study.log", tried, model, len(parts), trials, seed, measure)

@@ -1,16 +1,22 @@
-"""Artifacts appear whole or not at all: written beside their name, then renamed. Reading names what is damaged."""
+"""Artifacts are written atomically: beside their name, then renamed. Reading one that is damaged names it.
+
+A JSON artifact that another rule reads is a TypedDict: its writer is checked against it by mypy, its reader by
+`read_document`.
+"""
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from common.errors import UserError
+
+Document = TypeVar("Document")
 
 
 def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -51,6 +57,28 @@ def read_json(path: str | Path) -> Any:
         raise _damaged(path, error) from error
 
 
+def read_document(path: str | Path, kind: type[Document]) -> Document:
+    """Read JSON that holds a document of `kind`, a TypedDict.
+
+    Raises UserError when it is missing or damaged, lacks a field or has a value of another type.
+    """
+    # imported here, as it takes 0.1 s, which jobs that read no document need not spend
+    from pydantic import TypeAdapter, ValidationError
+
+    content = read_json(path)
+    try:
+        TypeAdapter(kind).validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "JSON"
+        raise UserError(
+            f"{path}: is damaged, or of another version of this workflow ({place}: {first['msg']}); "
+            "delete it and run again to rebuild it"
+        ) from error
+    # as it was written: the validated copy could hold other numbers, such as 1.0 for 1
+    return content
+
+
 def write_parquet(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a frame without its index; `frame.attrs` is kept."""
     write_atomic(path, lambda partial: frame.to_parquet(partial, index=False))
@@ -78,12 +106,17 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise _damaged(path, error) from error
 
 
-def digest(files: Sequence[str | Path], *params: Any) -> str:
-    """Short name of what is made of the bytes of these files and of these parameters, plain values."""
-    found = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+def sha256(path: str | Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def fingerprint(files: Sequence[str | Path], *params: Any) -> str:
+    """Sixteen hex digits that identify the bytes of these files and these parameters, plain values."""
+    hashed = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
     for path in files:
-        found.update(Path(path).read_bytes())
-    return found.hexdigest()[:16]
+        hashed.update(Path(path).read_bytes())
+    return hashed.hexdigest()[:16]
 
 
 def _damaged(path: str | Path, error: Exception) -> UserError:

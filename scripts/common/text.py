@@ -1,11 +1,11 @@
 """Numbers as sentences have them."""
 
 
-def percent(value: float | None) -> str:
-    """A share of one as signed percent."""
-    return "unknown" if value is None else f"{100 * value:+.2f} %"
+def signed_percent(share: float | None) -> str:
+    """A share of one as percent, with its sign."""
+    return "unknown" if share is None else f"{100 * share:+.2f} %"
 
 
-def share(value: float | None) -> str:
+def percent(share: float | None) -> str:
     """A share of one as percent."""
-    return "unknown" if value is None else f"{100 * value:.1f} %"
+    return "unknown" if share is None else f"{100 * share:.1f} %"

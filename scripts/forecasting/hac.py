@@ -14,10 +14,10 @@ def hac_sum(series: np.ndarray, lags: int) -> float:
     return float(np.sum(series**2) + 2 * overlap)
 
 
-def hac_lags(horizon: int, stride: int, moments: int) -> int:
-    """Lags for losses of windows `stride` bars apart: twice those that overlap, and no fewer than Newey and West's.
+def hac_lags(horizon: int, stride: int, n: int) -> int:
+    """Lags for losses of `n` origin times, `stride` bars apart: twice those that overlap, at least Newey and West's.
 
     Twice, as Bartlett's weights count the furthest overlap for next to nothing. Theirs are 4 (n / 100)^(2/9): Newey and
     West (1994), Review of Economic Studies 61(4).
     """
-    return max(2 * -(-(horizon - 1) // stride), int(4 * (moments / 100) ** (2 / 9)))
+    return max(2 * -(-(horizon - 1) // stride), int(4 * (n / 100) ** (2 / 9)))

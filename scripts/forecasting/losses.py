@@ -1,7 +1,7 @@
-"""Scores of quantile forecasts: elementwise losses over plain arrays; smaller is better but for coverage.
+"""Losses of quantile forecasts, elementwise over plain arrays; smaller is better, except for coverage.
 
-`actual` [...] is the realised cumulative log return, `quantiles` [..., levels] its forecast, `levels` [levels].
-Losses are in log return unless their name says percent.
+`actual` [...] is the realised cumulative log return, `quantiles` [..., levels] its forecast at
+`quantile_levels` [levels]. Losses are in log return unless their name says percent.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def crps(loss: np.ndarray, quantile_levels: Sequence[float] | np.ndarray) -> np.
 
 
 def covered(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Whether the outcome lies in the interval, bounds included; its mean is the interval's coverage."""
+    """Whether the outcome lies in the prediction interval, bounds included; the mean is its coverage."""
     return (lower <= actual) & (actual <= upper)
 
 

@@ -1,4 +1,4 @@
-"""What all figures share: colours, the fan of a forecast, axes in UTC, the mark of the simulated market, saving.
+"""What all figures share: colours, the fan chart of a forecast, axes in UTC, the mark of the simulated market, saving.
 
 Colours are of Okabe and Ito's palette, told apart by the colour-blind: https://jfly.uni-koeln.de/color/
 Figures are drawn without pyplot, so nothing opens a window and nothing is kept between them.
@@ -71,11 +71,11 @@ def member_line(name: str) -> dict[str, Any]:
 
 
 def new_figure(
-    rows: int, columns: int, size: tuple[float, float], title: str, told: str, simulated: bool
+    rows: int, columns: int, size: tuple[float, float], title: str, subtitle: str, simulated: bool
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of `size` inches and its axes [rows, columns], under a title and the lines of `told`, wrapped."""
+    """A figure of `size` inches and its axes [rows, columns], under a title and the lines of `subtitle`, wrapped."""
     width, height = size
-    lines = [part for line in told.splitlines() for part in textwrap.wrap(line, width=int(width * 11.5))]
+    lines = [part for line in subtitle.splitlines() for part in textwrap.wrap(line, width=int(width * 11.5))]
     head = 0.55 + 0.25 * len(lines)  # inches that title and lines take
     layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height), w_pad=0.12, h_pad=0.08)
     figure = Figure(figsize=size, layout=layout)
@@ -92,8 +92,8 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def moments(ms: Any) -> Any:
-    """Places on a time axis of milliseconds since 1970, one or an array."""
+def time_positions(ms: Any) -> Any:
+    """Positions on a time axis of milliseconds since 1970, one or an array."""
     return date2num(np.asarray(ms, dtype="datetime64[ms]"))
 
 
@@ -106,7 +106,7 @@ def utc_axis(axes: Axes, timefmt: str, inches: float) -> None:
 
 
 def fan(axes: Axes, times: np.ndarray, low90: Any, low50: Any, median: Any, high50: Any, high90: Any) -> None:
-    """Draw a forecast: nested 90 and 50 % intervals and the median, each [moments]."""
+    """Draw a fan chart: nested 90 and 50 % prediction intervals and the median, each [times]."""
     axes.fill_between(times, low90, high90, color=SKY, alpha=0.28, linewidth=0, label="forecast, 90 % interval")
     axes.fill_between(times, low50, high50, color=SKY, alpha=0.55, linewidth=0, label="forecast, 50 % interval")
     axes.plot(times, median, color=BLUE, label="forecast, median")

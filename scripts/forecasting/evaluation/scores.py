@@ -1,6 +1,6 @@
-"""What forecast files are worth: mean losses by fold, symbol, member and step, losses by origin, and means of means.
+"""Scores of forecast files: means by fold, symbol, member and step, losses by origin, and pooled means.
 
-docs/evaluation.md says what each figure is.
+docs/evaluation.md defines each metric.
 """
 
 from collections.abc import Sequence
@@ -13,219 +13,230 @@ import pandas as pd
 from common.errors import UserError
 from forecasting import losses
 from forecasting.distribution import Distribution
+from forecasting.documents import Metrics
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
 from forecasting.quantiles import Forecasts, read_forecasts
 from forecasting.realised import realised_returns
 from market.intervals import iso
 
 INTERVALS = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95), 95: (0.025, 0.975)}
-JUDGED = (50, 90)  # intervals whose width and Winkler score are told
+SCORED_INTERVALS = (50, 90)  # those whose width and Winkler score are reported
 COVERAGES = [f"coverage{percent}" for percent in INTERVALS]
 LOSSES = ["pinball", "crps", "mae", "mse"]
-WIDTHS = [f"{figure}{percent}" for figure in ("width", "winkler") for percent in JUDGED]
-PLAIN = [*COVERAGES, "mase", "mape"]
-FIGURES = ["pinball", "crps", *COVERAGES, *WIDTHS, "mae", "rmse", "mase", "mape"]
-CELL = ["fold", "symbol", "member"]
+WIDTHS = [f"{metric}{percent}" for metric in ("width", "winkler") for percent in SCORED_INTERVALS]
+SCALE_FREE = [*COVERAGES, "mase", "mape"]
+METRICS = list(Metrics.__annotations__)
+CELL_KEYS = ["fold", "symbol", "member"]
 
-Runs = dict[str, dict[str, str]]
+FoldFiles = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Market:
-    """What came: log closes by open time (ms) of each symbol, `step` ms apart, and its MASE's unit (log return)."""
+class RealisedPrices:
+    """What forecasts are scored against, by symbol: log closes by open time (ms), and the scale of the MASE.
+
+    closes: bars are `step` ms apart. naive_mae: see the function of that name.
+    """
 
     closes: dict[str, pd.Series]
-    scale: dict[str, float]
+    naive_mae: dict[str, float]
     step: int
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What members scored, and where they sat out.
+    """Scores of all members.
 
-    cells: a row of mean figures per fold, symbol, member and step. losses: a row per fold, symbol and origin with the
-    pinball loss of each member, NaN where that sat out. crossings: by member. sat_out: folds by member.
+    cells: a row of mean metrics per fold, symbol, member and step. losses: a row per fold, symbol and origin with the
+    pinball loss of each member, NaN where it was skipped. crossings: by member. skipped: folds by member.
     """
 
     cells: pd.DataFrame
     losses: pd.DataFrame
     crossings: dict[str, int]
-    sat_out: dict[str, list[str]]
+    skipped: dict[str, list[str]]
 
 
-def by_fold(paths: Sequence[str]) -> Runs:
+def files_by_fold(paths: Sequence[str]) -> FoldFiles:
     """Forecast files by fold and member, from paths that end in <fold>/<member>.parquet, in the folds' order.
 
     Raises UserError when a fold lacks a member that another fold has, or the random walk.
     """
-    runs: Runs = {}
+    files: FoldFiles = {}
     for path in sorted(map(Path, paths), key=lambda path: (int(path.parent.name), path.stem)):
-        runs.setdefault(path.parent.name, {})[path.stem] = str(path)
-    every = {RANDOM_WALK}.union(*runs.values())
-    for fold, members in runs.items():
-        missing = sorted(every - set(members))
+        files.setdefault(path.parent.name, {})[path.stem] = str(path)
+    members = {RANDOM_WALK}.union(*files.values())
+    for fold, present in files.items():
+        missing = sorted(members - set(present))
         if missing:
             raise UserError(f"evaluate: fold {fold} lacks the forecasts of {', '.join(missing)}; predict them first")
-    return runs
+    return files
 
 
-def naive_scale(closes: pd.Series, before: int, step: int) -> float:
+def naive_mae(closes: pd.Series, before: int, step: int) -> float:
     """Mean absolute one-bar change of log closes at times before `before`; NaN if there is none, or none but zeros.
 
-    The naive forecast's error in training, MASE's unit: Hyndman and Koehler (2006), Int. J. Forecasting 22(4).
+    The in-sample error of the naive forecast, by which the MASE is scaled: Hyndman and Koehler (2006), Int. J.
+    Forecasting 22(4).
     """
     past = closes[closes.index < before]
     changes = np.abs(np.diff(past.to_numpy()))[np.diff(past.index.to_numpy()) == step]
     return float(changes.mean()) if changes.any() else np.nan
 
 
-def score_runs(runs: Runs, market: Market, horizon: int, quantile_levels: Sequence[float]) -> Scores:
+def score_files(files: FoldFiles, prices: RealisedPrices, horizon: int, quantile_levels: Sequence[float]) -> Scores:
     """Scores of every forecast file.
 
-    Raises UserError when members differ in their origins, an outcome is missing, or the random walk has no forecast.
+    Raises UserError when members differ in their origins, a realised return is missing, or the random walk has no
+    forecast.
     """
     cells: list[pd.DataFrame] = []
     losses: list[pd.DataFrame] = []
     crossings: dict[str, int] = {}
-    sat_out: dict[str, list[str]] = {}
-    for fold, members in runs.items():
+    skipped: dict[str, list[str]] = {}
+    for fold, members in files.items():
         walk = read_forecasts(members[RANDOM_WALK], horizon, quantile_levels)
         if not len(walk.origin):
             raise UserError(f"{members[RANDOM_WALK]}: holds no forecast; delete it and run again to rebuild it")
-        own = pd.DataFrame({"fold": int(fold), "symbol": walk.symbol, "origin": walk.origin})
-        actual = came(walk, market, horizon)
+        fold_losses = pd.DataFrame({"fold": int(fold), "symbol": walk.symbol, "origin": walk.origin})
+        actual = realised_by_symbol(walk, prices, horizon)
         for member, path in members.items():
-            said = read_forecasts(path, horizon, quantile_levels)
-            if not len(said.origin):
-                sat_out.setdefault(member, []).append(fold)
+            forecasts = read_forecasts(path, horizon, quantile_levels)
+            if not len(forecasts.origin):
+                skipped.setdefault(member, []).append(fold)
                 continue
-            if not said.same_origins(walk):
+            if not forecasts.same_origins(walk):
                 raise UserError(f"{path}: has other origins than {members[RANDOM_WALK]}; delete both and run again")
-            crossings[member] = crossings.get(member, 0) + said.crossings
-            for symbol, rows in said.rows().items():
-                part = score(actual[symbol], said.quantiles[rows], quantile_levels, market.scale[symbol])
-                cells.append(_cell(int(fold), symbol, member, part))
-                own.loc[rows.start : rows.stop - 1, member] = part["pinball"].mean(axis=1)
-        losses.append(own)
-    return Scores(pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings, sat_out)
+            crossings[member] = crossings.get(member, 0) + forecasts.crossings
+            for symbol, rows in forecasts.rows().items():
+                metrics = score(actual[symbol], forecasts.quantiles[rows], quantile_levels, prices.naive_mae[symbol])
+                cells.append(_cell(int(fold), symbol, member, metrics))
+                fold_losses.loc[rows.start : rows.stop - 1, member] = metrics["pinball"].mean(axis=1)
+        losses.append(fold_losses)
+    return Scores(pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings, skipped)
 
 
-def came(said: Forecasts, market: Market, horizon: int) -> dict[str, np.ndarray]:
+def realised_by_symbol(forecasts: Forecasts, prices: RealisedPrices, horizon: int) -> dict[str, np.ndarray]:
     """Realised cumulative log returns [origins, horizon] of each symbol, in the forecasts' order.
 
     Raises UserError when the candles lack a bar of it.
     """
-    found = {}
-    for symbol, rows in said.rows().items():
-        if symbol not in market.closes:
+    realised = {}
+    for symbol, rows in forecasts.rows().items():
+        if symbol not in prices.closes:
             raise UserError(f"evaluate: {symbol} is forecast, but has no candles; delete its forecasts and run again")
-        closes, origin = market.closes[symbol], said.origin[rows]
-        found[symbol] = realised_returns(closes, origin, market.step, horizon)
-        if np.isnan(found[symbol]).any():
-            times = (origin[:, None] + market.step * np.arange(horizon + 1)).ravel()
-            lacking = iso(int(times[~np.isin(times, closes.index)][0]))
+        closes, origin = prices.closes[symbol], forecasts.origin[rows]
+        realised[symbol] = realised_returns(closes, origin, prices.step, horizon)
+        if np.isnan(realised[symbol]).any():
+            times = (origin[:, None] + prices.step * np.arange(horizon + 1)).ravel()
+            missing = iso(int(times[~np.isin(times, closes.index)][0]))
             raise UserError(
-                f"evaluate: the candles of {symbol} lack the bar at {lacking} that forecasts are measured against; "
+                f"evaluate: the candles of {symbol} lack the bar at {missing} that forecasts are scored against; "
                 "delete the forecasts and run again"
             )
-    return found
+    return realised
 
 
 def score(
-    actual: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float], scale: float
+    actual: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float], naive_mae: float
 ) -> dict[str, np.ndarray]:
-    """Every figure [origins, horizon] of outcomes [origins, horizon] and quantiles [..., levels].
+    """Every metric [origins, horizon] of realised returns [origins, horizon] and quantiles [..., levels].
 
-    `pit` is [..., levels + 1]. An interval's end that is not among the levels is interpolated. `scale`: MASE's.
+    `pit` is [..., levels + 1]. An interval's end that is not among the levels is interpolated. `naive_mae`: MASE's
+    scale.
     """
-    at, whole = (
-        {level: quantiles[..., k] for k, level in enumerate(quantile_levels)},
-        Distribution(quantile_levels, quantiles),
-    )
+    by_level = {level: quantiles[..., k] for k, level in enumerate(quantile_levels)}
+    distribution = Distribution(quantile_levels, quantiles)
     loss = losses.pinball(actual, quantiles, quantile_levels)
-    error = actual - at[0.5]
-    figures = {"pinball": loss.mean(axis=-1), "crps": losses.crps(loss, quantile_levels)}
+    error = actual - by_level[0.5]
+    metrics = {"pinball": loss.mean(axis=-1), "crps": losses.crps(loss, quantile_levels)}
     for percent, ends in INTERVALS.items():
-        lower, upper = (at[level] if level in at else whole.quantile(level) for level in ends)
-        figures[f"coverage{percent}"] = losses.covered(actual, lower, upper)
-    for percent in JUDGED:
-        lower, upper = (at[level] for level in INTERVALS[percent])
-        figures[f"width{percent}"] = upper - lower
-        figures[f"winkler{percent}"] = losses.winkler(actual, lower, upper, percent / 100)
-    figures |= {"mae": np.abs(error), "mse": error**2, "mase": np.abs(error) / scale}
-    return figures | {"mape": losses.price_error_percent(actual, at[0.5]), "pit": losses.pit(actual, quantiles)}
+        lower, upper = (by_level[level] if level in by_level else distribution.quantile(level) for level in ends)
+        metrics[f"coverage{percent}"] = losses.covered(actual, lower, upper)
+    for percent in SCORED_INTERVALS:
+        lower, upper = (by_level[level] for level in INTERVALS[percent])
+        metrics[f"width{percent}"] = upper - lower
+        metrics[f"winkler{percent}"] = losses.winkler(actual, lower, upper, percent / 100)
+    metrics |= {"mae": np.abs(error), "mse": error**2, "mase": np.abs(error) / naive_mae}
+    return metrics | {"mape": losses.price_error_percent(actual, by_level[0.5]), "pit": losses.pit(actual, quantiles)}
 
 
-def scored(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The cells' mean figures by `keys`, with rmse, skill against each baseline and the oracle share, sorted."""
+def mean_scores(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The cells' mean metrics by `keys`, with rmse, skill against each baseline and the oracle share, sorted."""
     # every origin has every step, so steps weigh alike
-    means = cells.groupby(keys)[["origins", *LOSSES, *WIDTHS, *PLAIN]].mean().astype({"origins": np.int64})
+    means = cells.groupby(keys)[["origins", *LOSSES, *WIDTHS, *SCALE_FREE]].mean().astype({"origins": np.int64})
     others = [key for key in keys if key != "member"]
-    of_member = means["pinball"].unstack("member")
-    wide = of_member.loc[pd.MultiIndex.from_frame(means.index.to_frame()[others])].set_axis(means.index)
-    told = _compared(means, wide)
+    by_member = means["pinball"].unstack("member")
+    wide = by_member.loc[pd.MultiIndex.from_frame(means.index.to_frame()[others])].set_axis(means.index)
     skills = [f"skill_{name}" for name in baselines(wide.columns)]
-    return told.reset_index()[[*keys, "origins", *FIGURES, *skills, "oracle_share"]]
+    return _with_skill(means, wide).reset_index()[[*keys, "origins", *METRICS, *skills, "oracle_share"]]
 
 
 def pool(cells: pd.DataFrame) -> pd.DataFrame:
-    """Figures by member over all symbols and the folds that it forecast, origins weighing alike; and its PIT.
+    """Metrics by member over all symbols and the folds that it forecast, origins weighing alike; and its PIT.
 
-    Losses and widths are in units of the random walk's own at that symbol in those folds, so that a quiet symbol counts
-    as a wild one does. A skill is NaN against a baseline that sat out one of those folds. Raises UserError when a
-    symbol's price never moves.
+    Losses and widths are relative to the random walk's at that symbol in those folds, so that a symbol of low
+    volatility counts as one of high volatility does. A skill is NaN against a baseline that was skipped in one of those
+    folds. Raises UserError when a symbol's price is constant.
     """
-    still = cells[cells["member"] == RANDOM_WALK].groupby("symbol")["mae"].max()
-    if not still.all():
+    error = cells[cells["member"] == RANDOM_WALK].groupby("symbol")["mae"].max()
+    if not error.all():
         raise UserError(
-            f"evaluate: the price of {', '.join(still.index[still == 0])} stands still in the test spans; "
+            f"evaluate: the price of {', '.join(error.index[error == 0])} is constant in the test spans; "
             "drop it from symbols"
         )
-    folds = {str(member): frozenset(own["fold"]) for member, own in cells.groupby("member")}
+    folds = {str(member): frozenset(rows["fold"]) for member, rows in cells.groupby("member")}
     parts = []
     for span in set(folds.values()):
-        present = [member for member, own in folds.items() if own >= span]
-        among = _pooled(cells[cells["fold"].isin(span) & cells["member"].isin(present)])
-        parts.append(among.loc[[member for member in present if folds[member] == span]])
+        present = [member for member, forecast in folds.items() if forecast >= span]
+        pooled = _pooled(cells[cells["fold"].isin(span) & cells["member"].isin(present)])
+        parts.append(pooled.loc[[member for member in present if folds[member] == span]])
     return pd.concat(parts).sort_index()
 
 
 def pit_shares(pooled: pd.DataFrame) -> pd.DataFrame:
-    """Share of outcomes [members, levels + 1] below, between and above the quantiles, of pooled figures."""
+    """Share of outcomes [members, levels + 1] below, between and above the quantiles, of pooled metrics."""
     return pooled[[name for name in pooled.columns if name.startswith("pit")]]
 
 
-def _cell(fold: int, symbol: str, member: str, figures: dict[str, np.ndarray]) -> pd.DataFrame:
-    origins, horizon = figures["pinball"].shape
+def relative_losses(losses: pd.DataFrame) -> pd.DataFrame:
+    """Losses by origin (`Scores.losses`), each divided by the random walk's mean at its symbol."""
+    scale = losses.groupby("symbol")[RANDOM_WALK].transform("mean")
+    members = losses.columns.drop(["fold", "symbol", "origin"])
+    return losses.assign(**{member: losses[member] / scale for member in members})
+
+
+def _cell(fold: int, symbol: str, member: str, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
+    origins, horizon = metrics["pinball"].shape
     keys = {"fold": fold, "symbol": symbol, "member": member, "step": np.arange(1, horizon + 1), "origins": origins}
-    means = {name: values.mean(axis=0) for name, values in figures.items()}
+    means = {name: values.mean(axis=0) for name, values in metrics.items()}
     shares = means.pop("pit")
     return pd.DataFrame(keys | means | {f"pit{k}": shares[:, k] for k in range(shares.shape[1])})
 
 
 def _pooled(cells: pd.DataFrame) -> pd.DataFrame:
     """`pool` of members that forecast all of the folds."""
-    units = LOSSES + WIDTHS
-    symbols = _weighted(cells, ["symbol", "member"])
-    walk = symbols.loc[symbols.index.get_level_values("member") == RANDOM_WALK, units].droplevel("member")
+    scaled = LOSSES + WIDTHS
+    symbols = _weighted_mean(cells, ["symbol", "member"])
+    walk = symbols.loc[symbols.index.get_level_values("member") == RANDOM_WALK, scaled].droplevel("member")
     relative = cells.copy()
-    relative[units] /= walk.where(walk > 0).loc[cells["symbol"]].to_numpy()
-    members = _weighted(relative, ["member"])
-    return _compared(members, pd.DataFrame([members["pinball"]] * len(members), index=members.index))
+    relative[scaled] /= walk.where(walk > 0).loc[cells["symbol"]].to_numpy()
+    members = _weighted_mean(relative, ["member"])
+    return _with_skill(members, pd.DataFrame([members["pinball"]] * len(members), index=members.index))
 
 
-def _weighted(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Mean of every figure by `keys`, a cell weighing as many origins as it holds."""
+def _weighted_mean(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Mean of every metric by `keys`, a cell weighing as many origins as it holds."""
     weights = cells["origins"]
-    figures = cells.drop(columns=[*CELL, "step", "origins"])
-    sums = figures.mul(weights, axis=0).assign(weight=weights, **cells[keys]).groupby(keys).sum(skipna=False)
+    metrics = cells.drop(columns=[*CELL_KEYS, "step", "origins"])
+    sums = metrics.mul(weights, axis=0).assign(weight=weights, **cells[keys]).groupby(keys).sum(skipna=False)
     return sums.drop(columns="weight").div(sums["weight"], axis=0)
 
 
-def _compared(means: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
+def _with_skill(means: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
     """Add rmse, skills and oracle share to mean losses; `wide` holds each row's pinball loss of every member."""
-    mine, walk = means["pinball"], wide[RANDOM_WALK]
-    skills = {f"skill_{name}": 1 - mine / wide[name].where(wide[name] > 0) for name in baselines(wide.columns)}
-    room = walk - wide[ORACLE] if ORACLE in wide else pd.Series(np.nan, index=means.index)
-    share = (walk - mine) / room.where(room > 0)
+    loss, walk = means["pinball"], wide[RANDOM_WALK]
+    skills = {f"skill_{name}": 1 - loss / wide[name].where(wide[name] > 0) for name in baselines(wide.columns)}
+    possible_gain = walk - wide[ORACLE] if ORACLE in wide else pd.Series(np.nan, index=means.index)
+    share = (walk - loss) / possible_gain.where(possible_gain > 0)
     return means.assign(rmse=np.sqrt(means["mse"]), **skills, oracle_share=share)

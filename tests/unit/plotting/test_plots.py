@@ -20,10 +20,10 @@ from support.pictures import has_badge
 from support.worlds import AS_OF, World, write_candles
 
 AWKWARD: dict[str, dict[str, Any]] = {
-    "nothing came, no skill known": {"settled": 0, "skill": None, "symbols": ["BTCUSDT"], "folds": 1},
+    "nothing is realised, the models were skipped": {"settled": 0, "width": None, "symbols": ["BTCUSDT"], "folds": 1},
     "real, seven symbols, a window that ends early": {
         "settled": 3,
-        "skill": -0.02,
+        "width": 2.5,
         "simulated": False,
         "symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))],
     },
@@ -82,7 +82,7 @@ def test_all_figures_of_an_awkward_run(tmp_path: Path, name: str) -> None:
         else:
             assert path.read_bytes().startswith(b"%PDF-")
     action = read_json(tmp_path / "mock_trade.json")["decision"]["action"]
-    assert action == ("HOLD" if world.skill is None or world.skill < 0 else "BUY")
+    assert action == ("HOLD" if world.width is None or world.width > 2 else "BUY")
 
 
 def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     world = World(tmp_path / "other")
     write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
-        evaluation = first.stem == "ev"  # what came after the decision is none of its business
+        evaluation = first.stem == "ev"  # it does not show what was realised after the decision
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
 
 
@@ -116,11 +116,11 @@ def test_the_mean_weighs_origins_and_leaves_out_what_is_unknown() -> None:
 
 
 def test_symbols_of_any_volatility_count_alike() -> None:
-    # the TFT is 20 % better than the random walk at a quiet symbol, 10 % at one a hundred times as wild
+    # the TFT is 20 % better than the random walk at a quiet symbol, 10 % at one a hundred times as volatile
     table = pd.DataFrame(
         {
             "fold": 0,
-            "symbol": ["CALM", "CALM", "WILD", "WILD"],
+            "symbol": ["QUIET", "QUIET", "VOLATILE", "VOLATILE"],
             "member": ["random_walk", "tft"] * 2,
             "origins": 5,
             "pinball": [1.0, 0.8, 100, 90],

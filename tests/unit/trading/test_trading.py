@@ -1,7 +1,8 @@
-"""The trading room: money, decision, seal, settlement, and the rules built on them."""
+"""The package trading: money, decision, seal, settlement, and the rules built on them."""
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ import pytest
 
 from audit import audit
 from common.errors import UserError
-from common.files import read_csv, read_json, read_parquet, write_json, write_parquet
+from common.files import read_csv, read_document, read_json, read_parquet, write_json, write_parquet
 from consensus import consensus
-from forecasting.ensemble.weights import equal_weights, weighted
+from forecasting.documents import Evaluation
 from summary import summary
-from support.worlds import AS_OF, LEVELS, SETTINGS, World, write_candles
+from support.evaluations import LEVELS, evaluation
+from support.worlds import AS_OF, SETTINGS, World, write_candles
 from trading.costs import Costs
-from trading.decision import Market, decide, seal, steps_ahead, verify
-from trading.settlement import closes_from, result, settle
+from trading.decision import Entry, MemberForecast, decide, seal, steps_ahead, verify
+from trading.documents import Action, Audit, Decided, Trade, TradeConfig, UnsealedTrade
+from trading.settlement import closes_from, describe_result, settle
 
 HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 MINUTE = 60_000
@@ -78,8 +81,12 @@ def test_cash_that_the_flat_commission_eats_is_refused(cash: float) -> None:
 # --- decision ---
 
 TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
-MARKET = Market("2024-06-01T00:00:00Z", 100.0, TIMES)
-FREE: dict[str, Any] = {
+ENTRY = Entry("2024-06-01T00:00:00Z", 100.0, TIMES)
+FREE: TradeConfig = {
+    "symbol": "BTCUSDT",
+    "interval": "5m",
+    "horizon": 3,
+    "horizon_minutes": 15,
     "cash": 1000,
     "commission_pct": 0,
     "commission_flat": 0,
@@ -94,38 +101,34 @@ def path_to(*prices: float) -> np.ndarray:
     return np.log(np.array(prices) / 100)[:, None] + np.array([-0.02, -0.01, 0, 0.01, 0.02])
 
 
-def equally(
-    paths: dict[str, np.ndarray], evaluation: dict[str, Any], settings: dict[str, Any]
-) -> tuple[dict[str, Any], np.ndarray]:
-    """What is decided where all members weigh alike, and their ensemble."""
-    weights = equal_weights(list(paths))
-    path = weighted(paths, weights)
-    return decide(path, paths, weights, LEVELS, evaluation, MARKET, settings), path
+def equally(paths: dict[str, np.ndarray], scores: Evaluation, config: TradeConfig) -> Decided:
+    """What is decided where all members have the same weight."""
+    members = {name: MemberForecast(path, 1 / len(paths), f"sha of {name}") for name, path in paths.items()}
+    return decide(np.mean(list(paths.values()), axis=0), members, LEVELS, scores, ENTRY, config)
 
 
-def scores(skill: float | None = 0.02, significant: bool = True, **pinball: float | None) -> dict[str, Any]:
-    losses = {"random_walk": 1.0, "tft": 0.9} | pinball
-    members = {name: {"pinball": loss} for name, loss in losses.items()}
+def scored(skill: float = 0.02, significant: bool = True) -> Evaluation:
+    """An evaluation of the TFT, whose skill over the random walk is set."""
+    made = evaluation()
+    assert made["difference"]
     return {
-        "members": members,
+        **made,
         "evaluated_model": "tft",
         "best_baseline": "random_walk",
         "skill_vs_best_baseline": skill,
-        "difference": {"significant": significant},
+        "difference": {**made["difference"], "significant": significant},
     }
 
 
 def test_buy_sells_at_the_best_step_of_the_average() -> None:
     paths = {"tft": path_to(101, 104.04, 103), "random_walk": path_to(100, 100, 100)}
-    decided, path = equally(paths, scores(), FREE)
+    decided = equally(paths, scored(), FREE)
     decision = decided["decision"]
     assert decision["action"] == "BUY"
     assert decision["target_time"] == TIMES[1]
     assert decision["target_price"] == pytest.approx(102)  # √(100 · 104.04): the mean of log returns
     assert decision["expected_return_pct"] == pytest.approx(2)
     assert decision["expected_pnl_usd"] == pytest.approx(20)
-    assert decided["forecast"]["model_name"] == "random_walk+tft"
-    assert decided["forecast"]["price_forecast"] == pytest.approx((100 * np.exp(path[:, 2])).tolist())
     assert decided["votes"]["tft"] == pytest.approx(
         {
             "action": "BUY",
@@ -133,7 +136,8 @@ def test_buy_sells_at_the_best_step_of_the_average() -> None:
             "target_price": 104.04,
             "expected_return_pct": 4.04,
             "weight": 0.5,
-            "pinball": 0.9,
+            "pinball": evaluation()["members"]["tft"]["pinball"],
+            "forecast_sha256": "sha of tft",
         }
     )
     assert decided["votes"]["random_walk"]["action"] == "HOLD"
@@ -142,7 +146,7 @@ def test_buy_sells_at_the_best_step_of_the_average() -> None:
 
 def test_hold_without_skill_even_when_the_edge_is_large() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    decided, _ = equally(paths, scores(skill=-0.01), FREE)
+    decided = equally(paths, scored(skill=-0.01), FREE)
     assert decided["decision"]["action"] == "HOLD"
     assert decided["decision"]["reason"] == (
         "The TFT does not beat the best baseline (random_walk): its skill is -1.00 %."
@@ -150,55 +154,59 @@ def test_hold_without_skill_even_when_the_edge_is_large() -> None:
     assert [(gate["name"], gate["passed"]) for gate in decided["gates"]] == [("skill", False), ("edge", True)]
 
 
-@pytest.mark.parametrize("skill", [0, None])
-def test_no_skill_and_unknown_skill_both_hold(skill: float | None) -> None:
+def test_no_skill_is_a_hold() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    assert equally(paths, scores(skill), FREE)[0]["decision"]["action"] == "HOLD"
+    assert equally(paths, scored(skill=0), FREE)["decision"]["action"] == "HOLD"
 
 
-def test_without_a_model_that_was_judged_there_is_no_skill() -> None:
-    decided, _ = equally({"random_walk": path_to(110, 110, 110)}, scores(None) | {"evaluated_model": None}, FREE)
-    assert decided["decision"]["reason"] == "No model forecast every fold: there is no skill to go by."
+def test_unknown_skill_is_a_hold() -> None:
+    """As the evaluation writes it where the models were skipped in a fold."""
+    skipped = evaluation(width=None)
+    assert skipped["evaluated_model"] is None and skipped["skill_vs_best_baseline"] is None
+    decided = equally({"tft": path_to(110, 110, 110)}, skipped, FREE)
+    assert decided["decision"]["action"] == "HOLD"
+    assert decided["decision"]["reason"] == "No model has forecasts in every fold, so its skill is unknown."
+    assert decided["votes"]["tft"]["pinball"] == skipped["members"]["tft"]["pinball"]
 
 
 def test_skill_that_is_not_significant_is_told_and_passes() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    for significant, told in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
-        decided, _ = equally(paths, scores(0.0042, significant), FREE)
+    for significant, detail in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
+        decided = equally(paths, scored(0.0042, significant), FREE)
         assert decided["gates"][0] == {
             "name": "skill",
             "passed": True,
-            "detail": f"the TFT beats the best baseline (random_walk): its skill is {told}",
+            "detail": f"the TFT beats the best baseline (random_walk): its skill is {detail}",
         }
 
 
 def test_skill_is_only_asked_when_required() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    decided, _ = equally(paths, scores(skill=-0.01), FREE | {"require_skill": False})
+    decided = equally(paths, scored(skill=-0.01), {**FREE, "require_skill": False})
     assert decided["decision"]["action"] == "BUY"
     assert [gate["name"] for gate in decided["gates"]] == ["edge"]
 
 
 def test_hold_below_the_edge_and_buy_at_it() -> None:
     paths = {"random_walk": path_to(100, 100, 100)}
-    below, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0.001})
-    at, _ = equally(paths, scores(), FREE | {"min_edge_pct": 0})
+    below = equally(paths, scored(), {**FREE, "min_edge_pct": 0.001})
+    at = equally(paths, scored(), {**FREE, "min_edge_pct": 0})
     assert (below["decision"]["action"], at["decision"]["action"]) == ("HOLD", "BUY")
-    assert "less than the 0.001 % of min_edge_pct" in below["decision"]["reason"]
+    assert "less than min_edge_pct (0.001 %)" in below["decision"]["reason"]
     assert below["decision"]["target_time"] == TIMES[0]  # the earliest of equals
 
 
 def test_the_reason_names_the_first_gate_that_failed() -> None:
     paths = {"random_walk": path_to(100, 100, 100)}
-    decided, _ = equally(paths, scores(skill=-0.01), FREE)
+    decided = equally(paths, scored(skill=-0.01), FREE)
     assert [gate["passed"] for gate in decided["gates"]] == [False, False]
     assert "skill" in decided["decision"]["reason"] and "min_edge_pct" not in decided["decision"]["reason"]
 
 
 def test_costs_can_turn_a_buy_into_a_hold() -> None:
     paths = {"tft": path_to(101, 101, 101), "random_walk": path_to(101, 101, 101)}
-    cheap, _ = equally(paths, scores(), FREE)
-    dear, _ = equally(paths, scores(), FREE | {"commission_pct": 0.4})
+    cheap = equally(paths, scored(), FREE)
+    dear = equally(paths, scored(), {**FREE, "commission_pct": 0.4})
     assert (cheap["decision"]["action"], dear["decision"]["action"]) == ("BUY", "HOLD")
 
 
@@ -210,11 +218,11 @@ def test_steps_ahead() -> None:
             steps_ahead(minutes, horizon=12, step=5 * MINUTE)
 
 
-def test_judge_tells_all_gates_of_a_buy() -> None:
+def test_the_reason_of_a_buy_names_all_gates() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(110, 110, 110)}
-    decided, _ = equally(paths, scores(), FREE)
+    decided = equally(paths, scored(), FREE)
     assert decided["decision"]["reason"].startswith("The TFT beats the best baseline (random_walk): ")
-    assert "; the ensemble expects +10.000 %" in decided["decision"]["reason"]
+    assert "; the ensemble's expected return after costs is +10.000 %" in decided["decision"]["reason"]
 
 
 def test_a_seal_holds_and_breaks() -> None:
@@ -223,7 +231,7 @@ def test_a_seal_holds_and_breaks() -> None:
     canonical = b'{"a":{"x":true},"b":[1.5,null,"\\u00fc"]}'
     assert sealed["seal"] == hashlib.sha256(canonical).hexdigest()
     verify(json.loads(json.dumps(sealed, indent=2)), "trade")
-    forgeries: list[Any] = [sealed | {"b": [1.6, None, "ü"]}, sealed | {"c": 1}, document, []]
+    forgeries: list[Any] = [sealed | {"b": [1.6, None, "ü"]}, sealed | {"c": 1}, document]
     for forged in forgeries:
         with pytest.raises(UserError, match="trade: the decision was changed"):
             verify(forged, "trade")
@@ -232,26 +240,40 @@ def test_a_seal_holds_and_breaks() -> None:
 # --- settlement ---
 
 
-def sealed_trade(action: str) -> tuple[dict[str, Any], pd.DataFrame]:
+def sealed_trade(action: Action) -> tuple[Trade, pd.DataFrame]:
     """A trade of three 5-minute steps, entered at 100, planned to be sold at the second; costs as in HARSH."""
-    trade = {
-        "config": {**asdict(HARSH), "cash": 1022.10, "symbol": "BTCUSDT", "interval": "5m"},
-        "forecast": {"t0_iso": "2024-06-01T00:00:00Z", "times": TIMES},
-        "decision": {
-            "action": action,
-            "entry_time": "2024-06-01T00:00:00Z",
-            "entry_price": 100.0,
-            "target_time": TIMES[1],
-        },
-        "simulated": False,
-        "seal": "s",
+    edge = 0.0 if action == "BUY" else 100.0
+    config: TradeConfig = {
+        **FREE,
+        "commission_pct": HARSH.commission_pct,
+        "commission_flat": HARSH.commission_flat,
+        "slippage_pct": HARSH.slippage_pct,
+        "cash": 1022.10,
+        "min_edge_pct": edge,
     }
+    document: UnsealedTrade = {
+        **equally({"tft": path_to(105, 121, 115)}, scored(), config),
+        "config": config,
+        "simulated": False,
+        "evaluation_sha256": "e",
+        "ensemble_sha256": "f",
+        "forecast": {
+            "t0_iso": ENTRY.time,
+            "horizon_m": 15,
+            "times": TIMES,
+            "price_forecast": [105.0, 121, 115],
+            "model_name": "tft",
+            "path_sha256": "p",
+        },
+    }
+    assert document["decision"]["action"] == action
     path = pd.DataFrame({"price_fc": [105.0, 121, 115], "q0.05": [95.0, 111, 90], "q0.95": [115.0, 130, 118]})
-    return trade, path
+    return {**document, "seal": seal(document)}, path
 
 
-def test_a_buy_that_came_whole() -> None:
-    settled = settle(*sealed_trade("BUY"), np.array([90.0, 110, 117]))
+def test_a_buy_of_which_all_closes_are_realised() -> None:
+    trade, path = sealed_trade("BUY")
+    settled = settle(trade, path, np.array([90.0, 110, 117]))
     assert settled == pytest.approx(
         {
             "status": "complete",
@@ -268,14 +290,14 @@ def test_a_buy_that_came_whole() -> None:
             "realized_pnl_usd": 54.01,
             "realized_return_pct": 100 * 54.01 / 1022.10,
             "was_partial_window": False,
-            "forecast_error_pct": 10,  # 121 forecast, 110 came
+            "forecast_error_pct": 10,  # 121 forecast, 110 realised
             "inside_90": 1 / 3,  # 90 < 95, 110 < 111, 90 ≤ 117 ≤ 118
             "missed": None,
             "simulated": False,
-            "seal": "s",
+            "seal": trade["seal"],
         }
     )
-    assert result(settled) == "It earned 54.01 USD (+5.284 %) after costs."
+    assert describe_result(settled) == "It earned 54.01 USD (+5.284 %) after costs."
 
 
 def test_a_buy_without_the_target_is_sold_before_it() -> None:
@@ -283,22 +305,23 @@ def test_a_buy_without_the_target_is_sold_before_it() -> None:
     assert (settled["status"], settled["was_partial_window"]) == ("partial", True)
     assert (settled["sell_time"], settled["realized_pnl_usd"]) == (TIMES[0], pytest.approx(54.01))
     assert settled["evaluated_at"] == TIMES[2]
-    assert "missing" in result(settled)
+    assert f"the last one before it, of {TIMES[0]}, is used instead" in describe_result(settled)
 
 
 @pytest.mark.parametrize("closes", [[np.nan] * 3, [np.nan, np.nan, 150]])
-def test_a_buy_is_pending_until_a_close_comes(closes: list[float]) -> None:
+def test_a_buy_is_pending_until_a_close_is_available(closes: list[float]) -> None:
     settled = settle(*sealed_trade("BUY"), np.array(closes))
     assert (settled["status"], settled["was_partial_window"]) == ("pending", True)
     assert (settled["entry_fill"], settled["units_bought"]) == (101, pytest.approx(10))
     for name in ("sell_time", "sell_fill", "commission_total_usd", "realized_pnl_usd", "realized_return_pct"):
-        assert settled[name] is None
+        assert dict(settled)[name] is None
     assert settled["forecast_error_pct"] is None
-    assert "nothing is settled" in result(settled)
+    assert "nothing is settled" in describe_result(settled)
 
 
-def test_nothing_came_at_all() -> None:
-    for action in ("BUY", "HOLD"):
+def test_no_close_is_available() -> None:
+    actions: tuple[Action, ...] = ("BUY", "HOLD")
+    for action in actions:
         settled = settle(*sealed_trade(action), np.full(3, np.nan))
         assert settled["evaluated_at"] == settled["entry_time"]
         assert (settled["inside_90"], settled["missed"]) == (None, None)
@@ -318,15 +341,18 @@ def test_a_hold_realises_nothing_and_says_what_it_missed() -> None:
             "hold_was_right": False,
         }
     )
-    assert result(settled) == "Holding missed out: the same plan would have earned 54.01 USD (+5.284 %) after costs."
+    assert (
+        describe_result(settled)
+        == "Holding missed out: the same plan would have earned 54.01 USD (+5.284 %) after costs."
+    )
 
 
 def test_a_hold_that_was_right() -> None:
     settled = settle(*sealed_trade("HOLD"), np.array([90.0, 90, 90]))
-    assert settled["missed"]["hold_was_right"] is True
+    assert settled["missed"] and settled["missed"]["hold_was_right"] is True
     # 10 · 90 · 0.99 · 0.99 − 2 = 880.09 back of 1022.10
     assert settled["missed"]["pnl_usd"] == pytest.approx(-142.01)
-    assert result(settled).startswith("Holding was right: the same plan would have lost 142.01 USD")
+    assert describe_result(settled).startswith("Holding was right: the same plan would have lost 142.01 USD")
 
 
 def test_closes_are_found_by_their_time() -> None:
@@ -337,10 +363,10 @@ def test_closes_are_found_by_their_time() -> None:
 # --- the rules ---
 
 
-def run(world: World, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def run(world: World, **settings: Any) -> tuple[Trade, Audit]:
     consensus(**world.consensus_inputs(**settings))
     audit(**world.audit_inputs())
-    return read_json(world.folder / "mock_trade.json"), read_json(world.folder / "mock_eval.json")
+    return read_document(world.trade, Trade), read_document(world.audit, Audit)
 
 
 def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
@@ -356,21 +382,23 @@ def test_consensus_and_audit_of_a_buy(tmp_path: Path) -> None:
     assert trade["votes"]["seasonal_naive"]["weight"] == 0
 
     entry = float(read_parquet(world.candles("BTCUSDT"))["close"].iloc[-1])
-    target = entry * np.exp((0.012 + 0.004) / 4)  # four members are heard; two of them expect no move
+    target = entry * np.exp((0.012 + 0.004) / 4)  # the median of four members, two of which expect no change
     assert trade["decision"]["entry_price"] == entry
     assert trade["decision"]["target_price"] == pytest.approx(target, rel=1e-12)
     path = read_csv(tmp_path / "forecast_path.csv")
     assert list(path) == ["time", "price_fc", "q0.05", "q0.25", "q0.5", "q0.75", "q0.95"]
+    expected = entry * np.exp(0.004 * np.arange(1, 13) / 12)
+    assert trade["forecast"]["price_forecast"] == pytest.approx(expected.tolist(), rel=1e-9)
     assert path["price_fc"].to_numpy() == pytest.approx(trade["forecast"]["price_forecast"], rel=1e-9)
 
-    came = float(read_parquet(world.outcome("BTCUSDT"))["close"].iloc[-1])
-    earned = Costs(0.1, 0, 0.02).round_trip(1000, entry, came)
+    close = float(read_parquet(world.outcome("BTCUSDT"))["close"].iloc[-1])
+    earned = Costs(0.1, 0, 0.02).round_trip(1000, entry, close)
     assert audited["realized_pnl_usd"] == earned.pnl
     assert (audited["sell_time"], audited["status"]) == ("2024-06-01T01:00:00Z", "complete")
     assert audited["seal"] == trade["seal"]
 
 
-def test_a_shorter_trade_sees_only_its_own_steps(tmp_path: Path) -> None:
+def test_a_shorter_trade_uses_its_own_steps_alone(tmp_path: Path) -> None:
     trade, audited = run(World(tmp_path), horizon_minutes=20)
     assert len(trade["forecast"]["times"]) == len(read_csv(tmp_path / "forecast_path.csv")) == 4
     assert trade["decision"]["target_time"] <= "2024-06-01T00:20:00Z"
@@ -395,13 +423,13 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_what_comes_later_changes_no_decision(tmp_path: Path) -> None:
+def test_later_candles_change_no_decision(tmp_path: Path) -> None:
     world = World(tmp_path)
     before, _ = run(world)
     write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.full(12, 1.0))
     after, audited = run(world)
     assert after == before
-    assert audited["realized_return_pct"] < -99
+    assert (audited["realized_return_pct"] or 0) < -99
 
 
 def test_a_changed_decision_is_not_audited(tmp_path: Path) -> None:
@@ -428,14 +456,14 @@ def test_a_decision_is_tied_to_its_forecasts(tmp_path: Path) -> None:
     world = World(tmp_path)
     before, _ = run(world)
     table = read_parquet(world.forecast("seasonal_naive"))
-    table["q0.95"] += 0.001  # not heard, but told
+    table["q0.95"] += 0.001  # weight 0, but it has a vote
     write_parquet(world.forecast("seasonal_naive"), table)
     after, _ = run(world)
     assert after["decision"] == before["decision"]
     assert after["seal"] != before["seal"]
 
 
-def test_a_member_that_sits_out_has_no_vote(tmp_path: Path) -> None:
+def test_a_skipped_member_has_no_vote(tmp_path: Path) -> None:
     world = World(tmp_path)
     before, _ = run(world)
     write_parquet(world.forecast("garch_fhs"), read_parquet(world.forecast("garch_fhs")).iloc[:0])
@@ -470,29 +498,57 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
     assert earlier == {name: (tmp_path / name).read_bytes() for name in earlier}
 
 
-def test_the_summary_gives_the_tft_a_line_where_another_is_judged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", ["evaluation", "weights", "trade", "audit"])
+@pytest.mark.parametrize("damage", ["a field is missing", "another type", "another document", "no JSON"])
+def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path, document: str, damage: str) -> None:
     world = World(tmp_path)
     run(world)
-    judged = {"verdict": "The ensemble does not beat it.", "verdict_tft": "The TFT may or may not beat it."}
-    write_json(world.evaluation, read_json(world.evaluation) | judged)
-    text = tmp_path / "summary.txt"
-    summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))
-    lines = text.read_text().splitlines()
+    readers: dict[str, tuple[Path, Callable[[], None]]] = {
+        "evaluation": (world.evaluation, lambda: consensus(**world.consensus_inputs())),
+        "weights": (world.weights, lambda: consensus(**world.consensus_inputs())),
+        "trade": (world.trade, lambda: audit(**world.audit_inputs())),
+        "audit": (world.audit, lambda: summary(**world.summary_inputs())),
+    }
+    file, read = readers[document]
+    content = read_json(file)
+    field = sorted(content)[-1]
+    damaged = {
+        "a field is missing": {key: value for key, value in content.items() if key != field},
+        "another type": content | {field: ["x"]},
+        "another document": [content],
+    }
+    file.write_text(json.dumps(damaged[damage]) if damage in damaged else json.dumps(content)[:-9])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(UserError, match=rf"^{file}: .*damaged.*; delete it and run again to rebuild it$") as caught:
+        read()
+    assert "\n" not in str(caught.value)
+    assert (f"({field}" in str(caught.value)) == (damage in ("a field is missing", "another type"))
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+def test_the_summary_has_a_verdict_on_the_tft_where_another_is_evaluated(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    summary(**world.summary_inputs())
+    lines = (tmp_path / "summary.txt").read_text().splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("verdict "))
-    assert [line.split("  ")[-1].strip() for line in lines[place : place + 2]] == list(judged.values())
+    verdicts = [line[len("evaluation  ") :] for line in lines[place : place + 2]]
+    made = read_document(world.evaluation, Evaluation)
+    assert verdicts == [made["verdict"], made["verdict_tft"]]
+    assert verdicts[0].startswith("The ensemble beats") and verdicts[1].startswith("The TFT beats")
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-@pytest.mark.parametrize("skill", [0.013, None])
-def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: bool, skill: float | None) -> None:
-    world = World(tmp_path, simulated=simulated, skill=skill)
+@pytest.mark.parametrize("width", [1.0, None])
+def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: bool, width: float | None) -> None:
+    world = World(tmp_path, simulated=simulated, width=width)
     run(world)
+    summary(**world.summary_inputs())
     text = tmp_path / "summary.txt"
-    summary(str(text), str(world.evaluation), str(tmp_path / "mock_trade.json"), str(tmp_path / "mock_eval.json"))
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
     assert 10 <= len(lines) <= 13
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
-    assert f"{'BUY' if skill else 'HOLD'} BTCUSDT" in text.read_text()
+    assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()

@@ -9,22 +9,22 @@ import pytest
 from scipy.stats import t as student
 
 from forecasting.evaluation.significance import (
-    Panel,
+    LossPanel,
+    bootstrap_losses,
     confidence_set,
     diebold_mariano,
-    enough,
-    holm,
     make_panel,
-    resampled,
     skill_interval,
 )
+from forecasting.evaluation.verdict import compare
 from forecasting.hac import hac_lags, hac_sum
 from support.workflow import ROOT
 
 NAMES = ["one", "other"]
+RIVALS = ["random_walk", "ewma", "ewma_fhs", "ewma_drift"]
 
 
-def of_gap(gap: np.ndarray, symbols: int = 1) -> Panel:
+def of_gap(gap: np.ndarray, symbols: int = 1) -> LossPanel:
     """Every symbol's losses: 1 + gap for one, 1 for the other."""
     origin = np.tile(np.arange(len(gap)) * 60_000, symbols)
     frame = pd.DataFrame({"fold": 0, "origin": origin, "one": 1 + np.tile(gap, symbols), "other": 1.0})
@@ -39,7 +39,7 @@ def test_panel_adds_symbols_and_keeps_the_grid() -> None:
     assert made.fold.tolist() == [0, 0, 0, 0, 1]
     assert made.origins.tolist() == [2, 0, 0, 1, 1]
     assert made.of("one").tolist() == [3, 0, 0, 4, 5]
-    assert made.moments() == 3
+    assert made.origin_times() == 3
 
 
 def test_hac_sum_by_hand() -> None:
@@ -55,21 +55,22 @@ import sys
 sys.path.insert(0, {scripts!r})
 import numpy as np
 import pandas as pd
-from forecasting import hac, losses as scores
-from forecasting.evaluation import significance
+from forecasting.evaluation.significance import bootstrap_losses, make_panel
+from forecasting.hac import hac_sum
+from forecasting.losses import crps
 
 losses = np.random.default_rng(1).random((1001, 7))
 frame = pd.DataFrame(losses, columns=list("abcdefg")).assign(fold=0, origin=1000 * np.arange(1001))
-totals = significance.resampled(significance.make_panel(frame, list("abcdefg"), 1000), 5)
-crps = scores.crps(losses, [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
-print(hac.hac_sum(losses[:, 0], 5).hex(), crps.tobytes().hex(), totals.tobytes().hex())
+totals = bootstrap_losses(make_panel(frame, list("abcdefg"), 1000), 5)
+scores = crps(losses, [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+print(hac_sum(losses[:, 0], 5).hex(), scores.tobytes().hex(), totals.tobytes().hex())
 """
 
 
 def test_a_figure_s_last_bits_do_not_depend_on_the_machine_s_blas() -> None:
     """A kernel for each processor adds up in another order, and a run's files should be the same on all."""
     code = FIGURES.format(scripts=str(ROOT / "scripts"))
-    told = {
+    printed = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={"OPENBLAS_CORETYPE": kernel},
@@ -79,7 +80,7 @@ def test_a_figure_s_last_bits_do_not_depend_on_the_machine_s_blas() -> None:
         ).stdout
         for kernel in ("Nehalem", "Haswell")
     }
-    assert len(told) == 1
+    assert len(printed) == 1
 
 
 def test_hac_sum_sees_overlap() -> None:
@@ -93,10 +94,10 @@ def test_hac_sum_sees_overlap() -> None:
 
 
 @pytest.mark.parametrize(
-    "horizon, stride, moments, lags", [(60, 15, 100, 8), (60, 15, 1, 8), (2, 1, 100, 4), (60, 60, 1, 2)]
+    "horizon, stride, times, lags", [(60, 15, 100, 8), (60, 15, 1, 8), (2, 1, 100, 4), (60, 60, 1, 2)]
 )
-def test_hac_lags(horizon: int, stride: int, moments: int, lags: int) -> None:
-    assert hac_lags(horizon, stride, moments) == lags
+def test_hac_lags(horizon: int, stride: int, times: int, lags: int) -> None:
+    assert hac_lags(horizon, stride, times) == lags
 
 
 @pytest.mark.parametrize("lags", [0, 6])
@@ -139,7 +140,7 @@ def test_folds_are_not_neighbours() -> None:
     assert diebold_mariano(make_panel(frame, NAMES, 1), "one", "other", 3)[1] == pytest.approx(expected)
 
 
-def test_the_test_rarely_cries_wolf() -> None:
+def test_false_positives_are_about_as_rare_as_p_says() -> None:
     """Losses of windows that overlap fourfold and do not differ: p below 0.05 about as often as it says."""
     noise = np.random.default_rng(6).standard_normal((400, 604))
     gaps = np.lib.stride_tricks.sliding_window_view(noise, 5, axis=1).mean(axis=2)
@@ -147,19 +148,27 @@ def test_the_test_rarely_cries_wolf() -> None:
     assert 0.03 < (p < 0.05).mean() < 0.1
 
 
-@pytest.mark.parametrize("moments, lags, is_enough", [(45, 8, True), (44, 8, False)])
-def test_enough(moments: int, lags: int, is_enough: bool) -> None:
-    assert enough(of_gap(np.zeros(moments)), lags) == is_enough
+@pytest.mark.parametrize("times, lags, sufficient", [(45, 8, True), (44, 8, False)])
+def test_a_standard_error_needs_five_independent_blocks(times: int, lags: int, sufficient: bool) -> None:
+    assert of_gap(np.zeros(times)).suffices(lags) == sufficient
 
 
-def test_holm_by_hand() -> None:
-    # 0.01 · 4, 0.02 · 3, 0.03 · 2 raised to 0.06, 0.9
-    assert holm([0.03, 0.01, 0.9, 0.02]) == pytest.approx([0.06, 0.04, 0.9, 0.06])
-    assert holm([0.6, 0.7]) == [1, 1]
-    assert holm([0.04]) == [0.04]
+def test_p_values_are_corrected_by_holm_s_method() -> None:
+    """By hand: the k-th smallest of n times n − k + 1, none below a smaller one's, none above 1."""
+    random = np.random.default_rng(8)
+    losses = pd.DataFrame(1 + 0.1 * random.standard_normal((200, 5)), columns=["tft", *RIVALS])
+    losses["tft"] -= 0.02
+    panel = make_panel(losses.assign(fold=0, origin=np.arange(200)), ["tft", *RIVALS], 1)
+    against = compare(panel, 4)["comparisons"]["tft"]
+    p = {name: test["p"] or 0.0 for name, test in against.items()}
+    order = sorted(p, key=lambda name: p[name])
+    raised = [(len(p) - k) * p[name] for k, name in enumerate(order)]
+    expected = dict(zip(order, np.minimum(np.maximum.accumulate(raised), 1), strict=True))
+    assert {name: test["p_holm"] for name, test in against.items()} == pytest.approx(expected, rel=1e-12)
+    assert len(set(expected.values())) > 1
 
 
-def test_bands_cover_the_true_skill() -> None:
+def test_confidence_intervals_cover_the_true_skill() -> None:
     """In 95 of 100 worlds, or nearly: the losses of windows that overlap fourfold, of a member 10 % better."""
     covered = 0
     for seed in range(40):
@@ -167,24 +176,24 @@ def test_bands_cover_the_true_skill() -> None:
         smooth = np.lib.stride_tricks.sliding_window_view(noise, 5, axis=1).mean(axis=2)
         frame = pd.DataFrame({"fold": 0, "origin": np.arange(400), "one": 0.9 + 0.2 * smooth[0]})
         made = make_panel(frame.assign(other=1 + 0.2 * smooth[1]), NAMES, 1)
-        drawn = resampled(made, 9)
+        drawn = bootstrap_losses(made, 9)
         low, high = skill_interval(drawn[:, 0], drawn[:, 1])
         assert 0.02 < high - low < 0.15
         covered += low < 0.1 < high
     assert covered >= 34
 
 
-def test_a_band_keeps_moments_whole() -> None:
-    """Losses as wild as can be, but shared by both members: their ratio is certain."""
+def test_an_origin_time_is_drawn_whole() -> None:
+    """Losses as noisy as can be, but shared by both members: their ratio is certain."""
     frame = pd.DataFrame({"fold": 0, "origin": np.arange(60), "other": np.random.default_rng(1).exponential(size=60)})
-    drawn = resampled(make_panel(frame.assign(one=0.8 * frame["other"]), NAMES, 1), 5)
-    assert skill_interval(drawn[:, 0], drawn[:, 1]) == pytest.approx((0.2, 0.2))
+    drawn = bootstrap_losses(make_panel(frame.assign(one=0.8 * frame["other"]), NAMES, 1), 5)
+    assert skill_interval(drawn[:, 0], drawn[:, 1]) == pytest.approx([0.2, 0.2])
 
 
 def test_draws_are_the_same_each_time() -> None:
     made = of_gap(np.random.default_rng(1).standard_normal(60))
-    np.testing.assert_array_equal(resampled(made, 5), resampled(made, 5))
-    assert resampled(made, 5).std() > 0
+    np.testing.assert_array_equal(bootstrap_losses(made, 5), bootstrap_losses(made, 5))
+    assert bootstrap_losses(made, 5).std() > 0
 
 
 def test_confidence_set_holds_equals_and_excludes_the_worse() -> None:

@@ -1,0 +1,133 @@
+"""What evaluation.json and weights.json hold; docs/evaluation.md says what each field means.
+
+NaN is null. Confidence intervals are [lower, upper].
+"""
+
+from typing import Literal
+
+from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
+
+
+class Metrics(TypedDict):
+    """Mean scores of a member, in the order of the tables' columns.
+
+    Null where the reference is zero: the random walk's interval, or the naive forecast's error of the MASE.
+    """
+
+    pinball: float
+    crps: float
+    coverage50: float
+    coverage80: float
+    coverage90: float
+    coverage95: float
+    width50: float | None
+    width90: float | None
+    winkler50: float | None
+    winkler90: float | None
+    mae: float
+    rmse: float
+    mase: float | None
+    mape: float
+
+
+class MemberScores(Metrics):
+    """A member's pooled scores: skill by baseline, and how many rows had crossing quantiles before they were sorted."""
+
+    oracle_share: float | None
+    crossings: int
+    skill: dict[str, float | None]
+
+
+class Skill(TypedDict):
+    """Skill over a baseline, with its 95 % confidence interval; null where there are too few origins."""
+
+    skill: float
+    confidence_interval: list[float] | None
+
+
+class SkillTest(Skill):
+    """The same, with the Diebold-Mariano test of no difference; `p_holm` is corrected for the number of baselines."""
+
+    standard_error: float | None
+    p: float | None
+    p_holm: float | None
+
+
+class Difference(TypedDict):
+    """A model's mean loss less a baseline's, relative to the baseline's, and its test."""
+
+    model: str
+    baseline: str
+    mean: float
+    standard_error: float | None
+    p: float | None
+    p_holm: float | None
+    significant: bool
+    lags: int
+    origin_times: int
+    origins: int
+
+
+class Comparison(TypedDict):
+    """Models against baselines; `evaluated_model` is null where no model has forecasts in every fold."""
+
+    evaluated_model: str | None
+    best_baseline: str
+    skill_vs_best_baseline: float | None
+    difference: Difference | None
+    comparisons: dict[str, dict[str, SkillTest]]
+    vs_best_baseline: dict[str, Skill]
+    confidence_set: list[str] | None
+    verdict: str
+    verdict_tft: str | None
+
+
+class FoldSpan(TypedDict):
+    """A fold: when its training ended, its test span, and how many origins it was tested at."""
+
+    fold: str
+    train_end_iso: str
+    test_start_iso: str
+    test_end_iso: str
+    origins: int
+
+
+class Pit(TypedDict):
+    """Shares of outcomes below, between and above the quantiles: nominal, and by member."""
+
+    nominal: list[float]
+    members: dict[str, list[float]]
+
+
+class Evaluation(Comparison):
+    """evaluation.json."""
+
+    simulated: bool
+    exchange: str
+    interval: str
+    horizon: int
+    symbols: list[str]
+    quantiles: list[float]
+    folds: list[FoldSpan]
+    members: dict[str, MemberScores]
+    oracle: Literal["data-generating process", "realised volatility"] | None
+    pit: Pit
+    skipped: dict[str, list[str]]
+    previous_trials: int
+
+
+class WeightSettings(TypedDict):
+    """The config's sections `ensemble` and `calibration`."""
+
+    weights: Literal["equal", "simplex"]
+    tolerance: float
+    window: int
+    strength: float
+
+
+class Weights(TypedDict):
+    """weights.json: the ensemble's members with their weights, and every member's loss in validation."""
+
+    weights: dict[str, float]
+    validation_loss: dict[str, float]
+    settings: WeightSettings

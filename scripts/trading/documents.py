@@ -1,0 +1,141 @@
+"""What mock_trade.json and mock_eval.json hold; docs/decision.md says what each field means.
+
+Times are UTC text, prices and `_usd` amounts in the quote currency, `_pct` in percent.
+"""
+
+from typing import Literal
+
+from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
+
+Action = Literal["BUY", "HOLD"]
+
+
+class TradeConfig(TypedDict):
+    """The config's section `consensus`, and what is forecast: `horizon` in bars."""
+
+    symbol: str
+    interval: str
+    horizon: int
+    horizon_minutes: int
+    cash: float
+    commission_pct: float
+    commission_flat: float
+    slippage_pct: float
+    min_edge_pct: float
+    require_skill: bool
+
+
+class PathForecast(TypedDict):
+    """The ensemble's median price at the close of each step."""
+
+    t0_iso: str
+    horizon_m: int
+    times: list[str]
+    price_forecast: list[float]
+    model_name: str
+    path_sha256: str
+
+
+class Decision(TypedDict):
+    """BUY or HOLD, why, and the plan: for a HOLD the one that was not taken."""
+
+    action: Action
+    reason: str
+    entry_time: str
+    entry_price: float
+    target_time: str
+    target_price: float
+    expected_return_pct: float
+    expected_pnl_usd: float
+    commission_total_usd: float
+
+
+class Vote(TypedDict):
+    """What a member's own forecast would decide, its weight in the ensemble and its loss in the evaluation."""
+
+    action: Action
+    target_time: str
+    target_price: float
+    expected_return_pct: float
+    weight: float
+    pinball: float | None
+    forecast_sha256: str
+
+
+class GateResult(TypedDict):
+    """A condition of a BUY, and whether it was met."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Breakeven(TypedDict):
+    """The close at which a sale returns the cash, and the price change from the entry to there."""
+
+    price: float
+    return_pct: float
+
+
+class Decided(TypedDict):
+    """All that follows from the forecasts, the evaluation and the costs."""
+
+    decision: Decision
+    votes: dict[str, Vote]
+    gates: list[GateResult]
+    breakeven: Breakeven
+
+
+class UnsealedTrade(Decided):
+    """mock_trade.json before it is sealed."""
+
+    config: TradeConfig
+    simulated: bool
+    evaluation_sha256: str
+    ensemble_sha256: str
+    forecast: PathForecast
+
+
+class Trade(UnsealedTrade):
+    """mock_trade.json."""
+
+    seal: str
+
+
+class MissedTrade(TypedDict):
+    """What the plan of a HOLD would have returned."""
+
+    sell_time: str
+    sell_fill: float
+    pnl_usd: float
+    return_pct: float
+    hold_was_right: bool
+
+
+class Fills(TypedDict):
+    """What was bought and sold: nothing for a HOLD; null where no close up to the sale is available yet."""
+
+    entry_fill: float | None
+    units_bought: float
+    sell_time: str | None
+    sell_fill: float | None
+    commission_total_usd: float | None
+    realized_pnl_usd: float | None
+    realized_return_pct: float | None
+    missed: MissedTrade | None
+
+
+class Audit(Fills):
+    """mock_eval.json."""
+
+    status: Literal["complete", "partial", "pending"]
+    evaluated_at: str
+    symbol: str
+    interval: str
+    action: Action
+    entry_time: str
+    was_partial_window: bool
+    forecast_error_pct: float | None
+    inside_90: float | None
+    simulated: bool
+    seal: str
