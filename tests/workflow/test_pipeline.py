@@ -5,20 +5,25 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from common.files import write_parquet
+from common.files import read_document, write_parquet
+from forecasting.documents import Evaluation, Weights
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from market.exchange import fetch_rows
 from market.intervals import MINUTE, iso
 from market.simulated import Simulated
 from support.binance_server import BinanceServer
-from support.workflow import ROOT, artifacts, snakemake
+from support.workflow import ROOT, artifacts, planned, snakemake
+from trading.documents import Audit, Trade
 
 TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
 DATA_END = 1_717_200_000_000
@@ -42,7 +47,16 @@ def test_a_run_leaves_every_artifact(done: Path) -> None:
     assert (done / "lightning_logs" / "fold-live-tft-seed1" / "metrics.csv").exists()
 
 
+def test_every_document_is_of_its_type(done: Path) -> None:
+    kinds: dict[str, type[Any]] = {"evaluation": Evaluation, "mock_trade": Trade, "mock_eval": Audit}
+    kinds |= {f"forecasts/{fold}/weights": Weights for fold in ("0", "1", "live")}
+    for name, kind in kinds.items():
+        fields = set(read_document(done / "artifacts" / f"{name}.json", kind))
+        assert fields == set(kind.__annotations__), name
+
+
 def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None:
+    """Contracts: whatever the types say."""
     trade = json.loads((done / "artifacts" / "mock_trade.json").read_text())
     audit = json.loads((done / "artifacts" / "mock_eval.json").read_text())
     assert {"config", "forecast", "decision", "votes", "gates", "breakeven", "seal"} <= set(trade)
@@ -107,44 +121,34 @@ def test_the_same_run_gives_the_same_bytes(done: Path, tmp_path: Path) -> None:
 def test_a_new_decision_needs_no_new_training(done: Path) -> None:
     """Called as `make refresh` does, on the config that the run left."""
     run = str(done / "artifacts" / "run.yaml")
-    jobs = snakemake(done, "-n", "-j1", "--configfile", run, "-R", "data/as_of/live.json").stdout
-    assert "consensus" in jobs
-    assert "train_tft" not in jobs
-    assert "evaluate" not in jobs
+    jobs = planned(snakemake(done, "-n", "-j1", "--configfile", run, "-R", "data/as_of/live.json").stdout)
+    assert {"as_of", "consensus", "audit"} <= set(jobs)
+    assert not {"train_tft", "evaluate"} & set(jobs)
 
 
 def test_another_seed_trains_that_seed_alone(done: Path) -> None:
-    jobs = snakemake(done, *TINY, "-n", "--config", "tft={seeds: [1, 2]}").stdout
-    assert re.search(r"^train_tft +3$", jobs, flags=re.MULTILINE)
+    assert planned(snakemake(done, *TINY, "-n", "--config", "tft={seeds: [1, 2]}").stdout)["train_tft"] == 3
 
 
-def test_auditing_again_touches_no_decision(done: Path) -> None:
-    """What `make audit` calls: the last run's own config, and no rule before the settlement."""
+def test_auditing_again_leaves_the_decision(done: Path) -> None:
+    """`make audit`, on the last run's own config: no rule before the outcome runs."""
     before = artifacts(done)
-    again = (ROOT / "Makefile").read_text().split("\naudit: ")[1].split("clean:")[0]
-    rules = re.search(r"-R fetch_outcome --allowed-rules ((?:\w+|\\\s)[\s\w\\]*) \$\(ARGS\)", again)
-    assert rules is not None
-    allowed = rules[1].replace("\\", " ").split()
-    told = snakemake(
-        done,
-        "-j2",
-        "--configfile",
-        str(done / "artifacts/run.yaml"),
-        "-R",
-        "fetch_outcome",
-        "--allowed-rules",
-        *allowed,
-    ).stderr
-    assert "Fetching what came after the decision" in told
-    assert "Deciding" not in told
+    variables = [f"ARTIFACTS={done / 'artifacts'}", f"SNAKEMAKE={sys.executable} -m snakemake", "CORES=2"]
+    # the packages are those that the tests run with
+    command = ["make", "-C", str(ROOT), "-o", ".venv/.runtime", "audit", *variables, f"ARGS=--directory {done}"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert made.returncode == 0, made.stderr
+    jobs = planned(made.stdout + made.stderr)
+    assert jobs["fetch_outcome"] == 2 and jobs["audit"] == jobs["summary"] == 1
+    assert not {"as_of", "fetch_candles", "train_tft", "evaluate", "consensus"} & set(jobs)
     assert artifacts(done) == before
 
 
-def test_what_the_model_looks_at_is_told_to_those_who_ask(done: Path, tmp_path: Path) -> None:
+def test_the_tft_is_interpreted_when_asked_for(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(done, folder)
-    told = snakemake(folder, *TINY, "--", "interpret", "artifacts/plots/interpretation.png").stderr
-    assert "Training" not in told
+    jobs = planned(snakemake(folder, *TINY, "--", "interpret", "artifacts/plots/interpretation.png").stderr)
+    assert set(jobs) == {"interpret", "plot_interpretation", "total"}
     for name, label in (("interpretation", "kind"), ("interpretation_attention", None)):
         table = pd.read_csv(folder / "artifacts" / f"{name}.csv")
         shares = table.groupby(["symbol", "regime", *([label] if label else [])])[table.columns[-1]].sum()
@@ -154,28 +158,27 @@ def test_what_the_model_looks_at_is_told_to_those_who_ask(done: Path, tmp_path: 
 
 
 def test_a_damaged_artifact_is_named_and_the_rest_is_kept(done: Path, tmp_path: Path) -> None:
-    features = done / "data" / "features" / "train" / "BTCUSDT.parquet"
-    whole, before = features.read_bytes(), artifacts(done)
+    folder = tmp_path / "run"
+    shutil.copytree(done, folder)
+    features = folder / "data" / "features" / "train" / "BTCUSDT.parquet"
     times = features.stat().st_atime, features.stat().st_mtime
+    whole = features.read_bytes()
     features.write_bytes(whole[:1000])
-    try:
-        failed = snakemake(done, *TINY, "--rerun-triggers", "code", "-R", "predict_baselines", check=False)
-        assert failed.returncode != 0
-        told = failed.stdout + failed.stderr
-        assert "data/features/train/BTCUSDT.parquet: missing or damaged" in told
-        assert "Traceback" not in told
-        damaged = {str(features.relative_to(done)): whole[:1000]}
-        assert artifacts(done) == before | damaged
-    finally:
-        features.write_bytes(whole)
-        os.utime(features, times)
+    before = artifacts(folder)
+    failed = snakemake(folder, *TINY, "--rerun-triggers", "code", "-R", "predict_baselines", check=False)
+    assert failed.returncode != 0
+    output = failed.stdout + failed.stderr
+    assert "data/features/train/BTCUSDT.parquet: missing or damaged" in output
+    assert "Traceback" not in output
+    assert artifacts(folder) == before
     # what a failed job was to make is still to be made, though there is an earlier one
-    planned = snakemake(done, "-n", *TINY).stdout
-    assert re.search(r"^predict_baselines +\d+$", planned, re.MULTILINE)
-    assert (done / "artifacts" / "evaluation.json").stat().st_mtime > 0
+    features.write_bytes(whole)
+    os.utime(features, times)
+    assert "predict_baselines" in planned(snakemake(folder, "-n", *TINY).stdout)
+    assert (folder / "artifacts" / "evaluation.json").stat().st_mtime > 0
 
 
-def tape(folder: Path, poison_from: int | None) -> None:
+def write_candle_files(folder: Path, poison_from: int | None) -> None:
     """Candle files of the simulated market's last days; from `poison_from` on, every value is another."""
     market = Simulated(7, DATA_END)
     draw = np.random.default_rng(3)
@@ -193,9 +196,9 @@ def tape(folder: Path, poison_from: int | None) -> None:
 
 
 def replayed(folder: Path, poison_from: int | None, *targets: str) -> Path:
-    """A run on a tape of candle files."""
-    tape(folder / "tape", poison_from)
-    snakemake(folder, *TINY, "--config", "exchange={id: replay, folder: tape}", "folds={count: 1}", "--", *targets)
+    """A run on candle files."""
+    write_candle_files(folder / "files", poison_from)
+    snakemake(folder, *TINY, "--config", "exchange={id: replay, folder: files}", "folds={count: 1}", "--", *targets)
     return folder
 
 
@@ -222,8 +225,8 @@ def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
     rows = fetch_rows(Simulated(7, DATA_END), "ETH/USDT", "1h", DATA_END - 1600 * 60 * MINUTE, DATA_END)
     kept = np.delete(rows, [*range(500, 520), 900], axis=0)
     frame = pd.DataFrame(kept, columns=["timestamp", "open", "high", "low", "close", "volume"])
-    write_parquet(tmp_path / "tape" / "ETHUSDT.parquet", frame.astype({"timestamp": "int64"}))
-    settings = ["exchange={id: replay, folder: tape}", "symbols=[ETH/USDT]", "interval=1h", "days=60"]
+    write_parquet(tmp_path / "files" / "ETHUSDT.parquet", frame.astype({"timestamp": "int64"}))
+    settings = ["exchange={id: replay, folder: files}", "symbols=[ETH/USDT]", "interval=1h", "days=60"]
     snakemake(tmp_path, *TINY, "--config", *settings, "folds={count: 1}", "--", "artifacts/mock_eval.json")
     quality = json.loads((tmp_path / "data/candles/train/ETHUSDT.quality.json").read_text())
     assert (quality["missing"], quality["filled"]) == (20, 1)
