@@ -8,7 +8,6 @@ Other settings: --config as Snakemake's, such as --config lookback=96.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from common.files import read_document  # noqa: E402
+from forecasting.documents import Evaluation, Weights  # noqa: E402
 from forecasting.members import ENSEMBLE, HAR, ORACLE, TFT  # noqa: E402
 from market.intervals import DAY, iso, step_ms  # noqa: E402
 
@@ -29,7 +30,7 @@ TEST = 0.3
 
 
 def main() -> None:
-    """Run the workflow over the folder and print what the evaluation found."""
+    """Run the workflow over the folder and print the figures of the evaluation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", type=Path, help="folder with one <symbol>.parquet a symbol; none: the simulated market"
@@ -57,13 +58,13 @@ def main() -> None:
         command += ["--config", *given.config] if given.config else []
         done = subprocess.run([*command, "--", "evaluate"], cwd=ROOT, stdout=subprocess.DEVNULL)
         if done.returncode:
-            # the job that failed has said why
+            # the failed job's message is on the terminal
             raise SystemExit(done.returncode)
         took = time.monotonic() - began
         print((folder / "artifacts/logs/evaluate/all.log").read_text())
-        print(figures(json.loads((folder / "artifacts/evaluation.json").read_text())))
-        for weights in sorted(folder.glob("artifacts/forecasts/*/weights.json")):
-            print(f"fold {weights.parent.name}: {json.loads(weights.read_text())['weights']}")
+        print(figures(read_document(folder / "artifacts/evaluation.json", Evaluation)))
+        for path in sorted(folder.glob("artifacts/forecasts/*/weights.json")):
+            print(f"fold {path.parent.name}: {read_document(path, Weights)['weights']}")
         print(f"{took:.0f} s with {given.cores} cores")
 
 
@@ -81,7 +82,7 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
         if not files:
             raise SystemExit(f"skill.py: {given.data}: holds no .parquet file; give a folder with one a symbol")
         times = [pd.read_parquet(path, columns=["timestamp"])["timestamp"] for path in files]
-        first, last = min(own.iloc[0] for own in times), max(own.iloc[-1] for own in times)
+        first, last = min(column.iloc[0] for column in times), max(column.iloc[-1] for column in times)
         bars = int((last - first) / step * (1 - given.hold_back))
         config |= {
             "exchange": {"id": "replay", "folder": str(given.data.resolve())},
@@ -102,25 +103,26 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
     return config
 
 
-def figures(found: dict[str, Any]) -> str:
+def figures(evaluation: Evaluation) -> str:
     """The figures that are asked of the ensemble, a line each."""
-    members, against = found["members"], found["comparisons"][ENSEMBLE]
-    own = members[ENSEMBLE]
+    members, tests = evaluation["members"], evaluation["comparisons"][ENSEMBLE]
+    scores = members[ENSEMBLE]
     lines = ["figure                                    ensemble         asked"]
     asked = {"ewma_fhs": "+0.8 % (1m), +1.8 % (1h), p < 0.05", HAR: "no worse than -0.05 %"}
-    for rival, words in asked.items():
-        versus = against[rival]
-        low, high = versus["confidence_interval"] or (float("nan"), float("nan"))
-        told = f"{100 * versus['skill']:+.2f} % ({100 * low:+.2f} … {100 * high:+.2f}), p = {versus['p']:.3g}"
-        lines.append(f"skill over {rival:<12} {told:>36}   {words}")
-    for level, bound in (("90", 1.5), ("50", 2.5)):
-        error = 100 * own[f"coverage{level}"] - int(level)
-        lines.append(f"coverage of {level} %, points off {error:>+31.2f}   within {bound}")
-    lines.append(f"MAE over no change's {own['mae']:>42.4f}   at most 1.003")
+    for rival, target in asked.items():
+        test = tests[rival]
+        lower, upper = test["confidence_interval"] or (float("nan"), float("nan"))
+        p = float("nan") if test["p"] is None else test["p"]
+        skill = f"{100 * test['skill']:+.2f} % ({100 * lower:+.2f} … {100 * upper:+.2f}), p = {p:.3g}"
+        lines.append(f"skill over {rival:<12} {skill:>36}   {target}")
+    for percent, coverage, bound in ((90, scores["coverage90"], 1.5), (50, scores["coverage50"], 2.5)):
+        lines.append(f"coverage of {percent} %, points off {100 * coverage - percent:>+31.2f}   within {bound}")
+    lines.append(f"MAE over the random walk's {scores['mae']:>37.4f}   at most 1.003")
     if ORACLE in members:
-        name = "law" if found["simulated"] else "realised volatility"
-        share = (1 - own["pinball"]) / (1 - members[ORACLE]["pinball"])
-        lines.append(f"share of the oracle's gain ({name}) {share:>24.1%}   90 % on the simulated market")
+        share = (1 - scores["pinball"]) / (1 - members[ORACLE]["pinball"])
+        lines.append(
+            f"share of the gain of the oracle ({evaluation['oracle']}) {share:.1%}   90 % on the simulated market"
+        )
     return "\n".join(lines)
 
 

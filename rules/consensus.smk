@@ -39,7 +39,7 @@ rule consensus:
 
 
 rule fetch_outcome:
-    """What came after the decision, once that is sealed. Nothing before the audit reads it."""
+    """Candles after the decision, once that is sealed. No rule before the audit reads them."""
     input:
         cutoff=f"{DATA}/as_of/live.json",
         sealed=f"{ARTIFACTS}/mock_trade.json",
@@ -67,13 +67,13 @@ rule fetch_outcome:
         horizon=SETTINGS["horizon"],
         fill=SETTINGS["candles"]["fill"],
     message:
-        "Fetching what came after the decision ({wildcards.symbol})"
+        "Fetching the candles after the decision ({wildcards.symbol})"
     script:
         "../scripts/fetch_outcome.py"
 
 
 rule audit:
-    """What the sealed decision really earned, for HOLD too."""
+    """The realised return of the sealed decision, for HOLD too."""
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         path=f"{ARTIFACTS}/forecast_path.csv",

@@ -32,7 +32,7 @@ rule plot_evaluation:
 
 
 rule plot_forecast:
-    """The live forecast of each symbol: history, quantile fan, what came."""
+    """The live forecast of each symbol: history, fan chart, realised closes."""
     input:
         forecasts=f"{ARTIFACTS}/forecasts/live/{ENSEMBLE}.parquet",
         candles=[f"{DATA}/candles/live/{symbol}.parquet" for symbol in SYMBOLS],
@@ -67,7 +67,7 @@ rule plot_forecast:
 
 
 rule plot_consensus:
-    """The trade: history, forecast, entry, exit, breakeven, what came."""
+    """The trade: history, forecast, entry, exit, breakeven, realised closes."""
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
@@ -103,7 +103,7 @@ rule plot_consensus:
 
 
 rule plot_interpretation:
-    """What the TFT looks at: variables and bars. No part of `plots`: it needs rule interpret, which `all` does not."""
+    """Variable importance and attention of the TFT. No part of `plots`: it needs rule interpret, which `all` does not."""
     input:
         importance=f"{ARTIFACTS}/interpretation.csv",
         attention=f"{ARTIFACTS}/interpretation_attention.csv",
@@ -128,6 +128,6 @@ rule plot_interpretation:
     params:
         interval=SETTINGS["interval"],
     message:
-        "Plotting what the TFT looks at"
+        "Plotting variable importance and attention"
     script:
         "../scripts/plot_interpretation.py"

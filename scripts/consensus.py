@@ -38,7 +38,7 @@ def consensus(
     forecast: the live ensemble forecast; weights: its members'. forecasts: a live file a member, named by it. candles:
     the symbol's bars up to the cutoff, whose last close is the entry. symbol: its slug. settings: the config's
     `consensus` section. Raises UserError on an impossible horizon_minutes or cash, and when forecasts, candles and
-    cutoff are not of the same moment.
+    cutoff are not of the same time.
     """
     now, step = read_json(cutoff), step_ms(interval)
     config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": interval, "horizon": horizon})

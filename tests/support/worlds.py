@@ -43,7 +43,7 @@ class World:
     symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT")
     interval: str = "5m"
     horizon: int = 12
-    settled: int = 12
+    realised: int = 12
     simulated: bool = True
     folds: int = 3
     width: float | None = 1.0
@@ -63,7 +63,7 @@ class World:
             closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
             times = AS_OF + self.step * np.arange(-before, after)
             write_candles(self.candles(symbol), times[:before], closes[:before])
-            write_candles(self.outcome(symbol), times[before:][: self.settled], closes[before:][: self.settled])
+            write_candles(self.outcome(symbol), times[before:][: self.realised], closes[before:][: self.realised])
         tables = {member: self._forecast_table(member) for member in [TFT, *BASELINES]}
         ensemble = tables[TFT].copy()
         columns = quantile_columns(LEVELS)

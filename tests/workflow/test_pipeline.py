@@ -239,7 +239,7 @@ def test_one_symbol_of_hourly_bars_with_gaps(tmp_path: Path) -> None:
 
 
 def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) -> None:
-    """By ccxt, over a real socket: decide, audit what little has come, and audit again when all has."""
+    """By ccxt, over a real socket: decide, audit on the first few bars, and audit again when all are there."""
     rows = fetch_rows(Simulated(7, DATA_END), "BTC/USDT", "1m", DATA_END - 4500 * MINUTE, DATA_END)
     now = DATA_END - 60 * MINUTE
     with BinanceServer({"BTCUSDT": rows}, "1m", now=now + 4 * MINUTE + 30_000) as server:

@@ -20,14 +20,14 @@ from support.pictures import has_badge
 from support.worlds import AS_OF, World, write_candles
 
 AWKWARD: dict[str, dict[str, Any]] = {
-    "nothing is realised, the models were skipped": {"settled": 0, "width": None, "symbols": ["BTCUSDT"], "folds": 1},
+    "nothing is realised, the models were skipped": {"realised": 0, "width": None, "symbols": ["BTCUSDT"], "folds": 1},
     "real, seven symbols, a window that ends early": {
-        "settled": 3,
+        "realised": 3,
         "width": 2.5,
         "simulated": False,
         "symbols": ["BTCUSDT", *(f"COIN{k}USDT" for k in range(6))],
     },
-    "one step of a day": {"horizon": 1, "settled": 1, "interval": "1d"},
+    "one step of a day": {"horizon": 1, "realised": 1, "interval": "1d"},
 }
 
 

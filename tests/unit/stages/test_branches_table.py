@@ -18,7 +18,7 @@ def test_each_branch_is_a_line_of_its_skill_decision_and_result(
 ) -> None:
     worlds = {
         "5m-12": World(tmp_path / "5m-12"),
-        "1d-1": World(tmp_path / "1d-1", interval="1d", horizon=1, settled=0, simulated=False, width=None),
+        "1d-1": World(tmp_path / "1d-1", interval="1d", horizon=1, realised=0, simulated=False, width=None),
     }
     for world in worlds.values():
         consensus(**world.consensus_inputs())

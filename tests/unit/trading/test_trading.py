@@ -405,14 +405,14 @@ def test_a_shorter_trade_uses_its_own_steps_alone(tmp_path: Path) -> None:
     assert audited["evaluated_at"] == "2024-06-01T00:20:00Z"
 
 
-@pytest.mark.parametrize(("settled", "status"), [(0, "pending"), (7, "partial"), (12, "complete")])
+@pytest.mark.parametrize(("realised", "status"), [(0, "pending"), (7, "partial"), (12, "complete")])
 @pytest.mark.parametrize("drift", [{"tft": 0.02}, {}])
-def test_audit_of_windows_that_end_early(tmp_path: Path, settled: int, status: str, drift: dict[str, float]) -> None:
-    _, audited = run(World(tmp_path, settled=settled, drift=drift), horizon_minutes=60)
+def test_audit_of_windows_that_end_early(tmp_path: Path, realised: int, status: str, drift: dict[str, float]) -> None:
+    _, audited = run(World(tmp_path, realised=realised, drift=drift), horizon_minutes=60)
     if not drift:  # a flat forecast plans to sell at the first step, so any candle completes it
-        status = "pending" if settled == 0 else "complete"
+        status = "pending" if realised == 0 else "complete"
     assert (audited["status"], audited["was_partial_window"]) == (status, status != "complete")
-    assert audited["evaluated_at"] == f"2024-06-01T0{settled // 12}:{5 * settled % 60:02}:00Z"
+    assert audited["evaluated_at"] == f"2024-06-01T0{realised // 12}:{5 * realised % 60:02}:00Z"
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
