@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -498,9 +499,11 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
     assert earlier == {name: (tmp_path / name).read_bytes() for name in earlier}
 
 
-@pytest.mark.parametrize("document", ["evaluation", "weights", "trade", "audit"])
-@pytest.mark.parametrize("damage", ["a field is missing", "another type", "another document", "no JSON"])
-def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path, document: str, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [("evaluation", "horizon"), ("weights", "settings.window"), ("trade", "config.horizon"), ("audit", "inside_90")],
+)
+def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path, document: str, number: str) -> None:
     world = World(tmp_path)
     run(world)
     readers: dict[str, tuple[Path, Callable[[], None]]] = {
@@ -511,19 +514,24 @@ def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path,
     }
     file, read = readers[document]
     content = read_json(file)
-    field = sorted(content)[-1]
+    *parents, leaf = number.split(".")
+    as_text = deepcopy(content)
+    place = as_text[parents[0]] if parents else as_text
+    place[leaf] = str(place[leaf])
+    without = {key: value for key, value in content.items() if key != number.split(".")[0]}
     damaged = {
-        "a field is missing": {key: value for key, value in content.items() if key != field},
-        "another type": content | {field: ["x"]},
-        "another document": [content],
+        json.dumps(without): rf"\({number.split('.')[0]}: ",
+        json.dumps(as_text): rf"\({number}: ",
+        json.dumps([content]): r"\(JSON: ",
+        json.dumps(content)[:-9]: "damaged",
     }
-    file.write_text(json.dumps(damaged[damage]) if damage in damaged else json.dumps(content)[:-9])
-    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    with pytest.raises(UserError, match=rf"^{file}: .*damaged.*; delete it and run again to rebuild it$") as caught:
-        read()
-    assert "\n" not in str(caught.value)
-    assert (f"({field}" in str(caught.value)) == (damage in ("a field is missing", "another type"))
-    assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for text, named in damaged.items():
+        file.write_text(text)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+        with pytest.raises(UserError, match=rf"^{file}: .*{named}.*; delete it and run again to rebuild it$") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+        assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
 
 
 def test_the_summary_has_a_verdict_on_the_tft_where_another_is_evaluated(tmp_path: Path) -> None:
