@@ -15,7 +15,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from market import indicators  # noqa: E402
+from market.candles import COLUMNS  # noqa: E402
+from market.features import KEYS, compute_features  # noqa: E402
+from market.indicators import relative_returns  # noqa: E402
 from market.intervals import DAY, MINUTE, parse_time  # noqa: E402
 from market.simulated import Simulated  # noqa: E402
 
@@ -27,25 +29,21 @@ def main() -> None:
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     end = parse_time(config["exchange"]["data_end"])
     rows = Simulated(config["exchange"]["seed"], end).fetch_ohlcv("BTC/USDT", "1m", end - 365 * DAY, 365 * 1440)
-    candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"]).astype(
-        {"timestamp": int}
-    )
+    candles = pd.DataFrame(rows, columns=COLUMNS).astype({"timestamp": int})
     timestamp, close = candles["timestamp"].to_numpy(), candles["close"].to_numpy()
-    relative = indicators.relative_returns(timestamp, close, max(config["features"]["spans"]), MINUTE)
+    relative = relative_returns(timestamp, close, max(config["features"]["spans"]), MINUTE)
     others = pd.DataFrame({"timestamp": timestamp, "relative_return": relative})
     del rows
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = []
     for _ in range(5):
         start = time.perf_counter()
-        made = indicators.features(candles, others, config["features"]["spans"], MINUTE)
+        made = compute_features(candles, others, config["features"]["spans"], MINUTE)
         taken.append(time.perf_counter() - start)
     size = made.memory_usage(index=False).sum() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{len(candles):,} bars, {made.shape[1] - 4} features: best {len(candles) / min(taken):,.0f} rows/s,", end=" "
-    )
-    print(f"median {len(candles) / sorted(taken)[2]:,.0f} rows/s on one core")
+    best, median = (f"{len(candles) / seconds:,.0f} rows/s" for seconds in (min(taken), sorted(taken)[2]))
+    print(f"{len(candles):,} bars, {made.shape[1] - len(KEYS)} features: best {best}, median {median} on one core")
     print(f"the frame holds {size:.0f} MiB; the process peaked at {peak / 1024:.0f} MiB, {before / 1024:.0f} before")
 
 

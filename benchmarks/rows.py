@@ -23,7 +23,7 @@ import pandas as pd  # noqa: E402
 
 from common.files import write_json, write_parquet  # noqa: E402
 from forecasting.members import TFT, TFT_RAW  # noqa: E402
-from market import indicators  # noqa: E402
+from market.features import compute_features  # noqa: E402
 from market.intervals import MINUTE, iso, parse_time  # noqa: E402
 from market.simulated import COINS, Simulated  # noqa: E402
 from market.warmup import warm_up  # noqa: E402
@@ -42,7 +42,7 @@ def write_features(folder: Path, rows: int) -> list[str]:
         found = market.fetch_ohlcv(f"{coin.base}/USDT", "1m", market.milliseconds() - bars * MINUTE, bars)
         candles = pd.DataFrame(found, columns=["timestamp", "open", "high", "low", "close", "volume"])
         candles = candles.astype({"timestamp": "int64"})
-        frame = indicators.features(candles, None, CONFIG["features"]["spans"], MINUTE)
+        frame = compute_features(candles, None, CONFIG["features"]["spans"], MINUTE)
         paths.append(str(folder / f"{coin.base}USDT.parquet"))
         write_parquet(paths[-1], frame)
         write_parquet(folder / "candles" / f"{coin.base}USDT.parquet", candles)

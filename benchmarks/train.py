@@ -51,6 +51,7 @@ from forecasting.tft import training  # noqa: E402
 from forecasting.tft.datasets import Split  # noqa: E402
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler  # noqa: E402
 from market import indicators  # noqa: E402
+from market.features import compute_features  # noqa: E402
 from market.intervals import MINUTE, parse_time  # noqa: E402
 from market.replay import Replay  # noqa: E402
 from market.simulated import COINS, Simulated  # noqa: E402
@@ -80,7 +81,7 @@ def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.Dat
     for name in names:
         rows = market.fetch_ohlcv(name, "1m", end - BARS * MINUTE, BARS)
         candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"])
-        frame = indicators.features(candles.astype({"timestamp": "int64"}), None, [5, 60], MINUTE)
+        frame = compute_features(candles.astype({"timestamp": "int64"}), None, [5, 60], MINUTE)
         spared = [name for name in feature_columns(frame) if name not in indicators.CALENDAR][FEATURES - 4 :]
         # volatility is left to be learned, as it is by who trains on returns in one unit
         typical = float(np.sqrt((frame["scale"] ** 2).mean()))

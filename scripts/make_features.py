@@ -1,4 +1,4 @@
-"""Rule make_features: causal features of one symbol, from its candles and the other symbols' latest returns."""
+"""Rule make_features: causal features of one symbol, from its candles and the other symbols' mean relative return."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_parquet
 from common.job import job, say
-from market import indicators
 from market.candles import read_candles
+from market.features import compute_features
+from market.indicators import relative_returns
 from market.intervals import step_ms
 from market.warmup import warm_up
 
@@ -17,34 +18,36 @@ from market.warmup import warm_up
 def make_features(output: str, candles: str, others: list[str], spans: list[int], interval: str) -> None:
     """Write the features of the symbol of `candles`; `others` are the candle files of the run's other symbols.
 
-    Raises UserError when no unbroken run of bars is long enough to be warm.
+    Raises UserError when no contiguous segment is longer than the warm-up.
     """
-    step = step_ms(interval)
-    own = read_candles(candles, interval)
-    frame = indicators.features(own, mean_return(others, max(spans), interval) if others else None, spans, step)
+    symbol_candles = read_candles(candles, interval)
+    mean = mean_relative_return(others, max(spans), interval) if others else None
+    frame = compute_features(symbol_candles, mean, spans, step_ms(interval))
     if frame.empty:
         raise UserError(
-            f"{candles}: no unbroken run of more than {warm_up(spans)} moving bars among its {len(own)}, "
-            "which features.spans need to warm up; give more days, shorter spans, or a whole candle file"
+            f"{candles}: insufficient history: none of its {len(symbol_candles)} bars follow {warm_up(spans)} bars "
+            "without a gap or a frozen price, the warm-up that features.spans need; give more days or shorter spans"
         )
     write_parquet(output, frame)
-    say(f"make_features: {Path(candles).stem}, {len(frame)} rows, {frame['segment'].iloc[-1] + 1} unbroken run(s)")
+    count = frame["segment"].iloc[-1] + 1
+    say(f"make_features: {Path(candles).stem}, {len(frame)} rows in {count} contiguous segment(s)")
 
 
-def mean_return(paths: list[str], span: int, interval: str) -> pd.DataFrame:
-    """`timestamp, relative_return`: the mean over the given symbols of each bar's log return, in units of its own size.
+def mean_relative_return(paths: list[str], span: int, interval: str) -> pd.DataFrame:
+    """`timestamp, relative_return`: the mean over the given symbols of each bar's relative return.
 
-    That is `indicators.relative_returns` over `span` bars, so the wildest symbol counts no more than the calmest. A bar
-    has the mean of the symbols that have a value there; one at which none has is left out.
+    That is `market.indicators.relative_returns` over `span` bars: in units of each symbol's volatility, so that a
+    volatile symbol counts no more than a quiet one. A bar has the mean of the symbols that have a value there; one at
+    which none has is left out.
     """
     # sum and count alone: a column for each of many symbols would take a lot of memory
     sums = pd.DataFrame({"total": [], "count": []}, index=pd.Index([], dtype="int64"), dtype="float64")
     for path in paths:
         bars = read_candles(path, interval, ["timestamp", "close"])
         timestamp = bars["timestamp"].to_numpy()
-        relative = indicators.relative_returns(timestamp, bars["close"].to_numpy(), span, step_ms(interval))
-        known = np.isfinite(relative)
-        sums = sums.add(pd.DataFrame({"total": relative[known], "count": 1.0}, index=timestamp[known]), fill_value=0)
+        relative = relative_returns(timestamp, bars["close"].to_numpy(), span, step_ms(interval))
+        valid = np.isfinite(relative)
+        sums = sums.add(pd.DataFrame({"total": relative[valid], "count": 1.0}, index=timestamp[valid]), fill_value=0)
     mean = sums["total"] / sums["count"]
     return pd.DataFrame({"timestamp": mean.index.to_numpy(), "relative_return": mean.to_numpy()})
 

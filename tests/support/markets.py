@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from common.files import write_json, write_parquet
-from market import indicators
+from market.features import compute_features
 from market.intervals import DAY, MINUTE
 
 START = 1_699_833_600_000  # 2023-11-13T00:00:00Z, a Monday
@@ -85,7 +85,7 @@ def write_market(folder: Path, frames: Mapping[str, pd.DataFrame], step: int = M
     """The symbols' candles and features as files; their paths, in the order given."""
     paths: dict[str, list[str]] = {"candles": [], "features": []}
     for symbol, frame in frames.items():
-        made = {"candles": frame, "features": indicators.features(frame, None, SPANS, step)}
+        made = {"candles": frame, "features": compute_features(frame, None, SPANS, step)}
         for kind, table in made.items():
             paths[kind].append(str(folder / kind / f"{symbol}.parquet"))
             write_parquet(paths[kind][-1], table)

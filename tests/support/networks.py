@@ -14,7 +14,7 @@ from forecasting.tft import network as tft
 from forecasting.tft import training
 from forecasting.tft.datasets import Split, split
 from forecasting.tft.panel import feature_columns
-from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE, iso
 from support.candles import candles
 
@@ -63,7 +63,7 @@ def learnable() -> list[pd.DataFrame]:
     frame = candles(1500)
     drift = lfilter([1], [1, -0.97], np.random.default_rng(5).normal(0, 2e-4, len(frame)))
     frame[["open", "high", "low", "close"]] *= np.exp(np.cumsum(drift))[:, None]
-    return [indicators.features(frame, None, SPANS, MINUTE)]
+    return [compute_features(frame, None, SPANS, MINUTE)]
 
 
 def train_files(folder: Path, frames: list[pd.DataFrame], member: str = "tft_raw") -> dict[str, Any]:

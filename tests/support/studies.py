@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from common.files import write_json, write_parquet
-from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE, iso
 from support import networks
 from support.candles import candles
@@ -38,7 +38,7 @@ def files(folder: Path, poison_from: int | None = None, **changed: Any) -> dict[
         tapes.append(str(folder / "candles" / f"S{seed}.parquet"))
         features.append(str(folder / "features" / f"S{seed}.parquet"))
         write_parquet(tapes[-1], frame)
-        write_parquet(features[-1], indicators.features(frame, None, [5, 30], MINUTE))
+        write_parquet(features[-1], compute_features(frame, None, [5, 30], MINUTE))
     write_json(folder / "cutoff.json", {"as_of": as_of, "as_of_iso": iso(as_of)})
     return {
         "output": str(folder / "tuned.yaml"),

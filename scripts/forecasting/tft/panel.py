@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 
 from forecasting.tft.correction import Base
+from market.features import KEYS
 from market.indicators import CALENDAR, calendar
 from market.intervals import iso
 
-KEYS = ["timestamp", "segment", "close", "scale"]
 POSITION = "position"
 KNOWN = [*CALENDAR, POSITION]
 # standardised values are told apart up to so many units, either way

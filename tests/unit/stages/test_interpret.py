@@ -15,7 +15,7 @@ from forecasting.tft import checkpoint
 from forecasting.tft import network as tft
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler
 from interpret import interpret, look, thinned
-from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE
 from plot_interpretation import by_regime, by_symbol, plot_interpretation
 from support.candles import candles, others
@@ -25,7 +25,7 @@ from support.pictures import has_badge
 
 @pytest.fixture(scope="module")
 def frames() -> list[pd.DataFrame]:
-    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+    return [compute_features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
 
 
 def run(folder: Path, frames: list[pd.DataFrame], networks: list[tft.QuantileTFT]) -> list[pd.DataFrame]:

@@ -12,7 +12,7 @@ from forecasting.folds import Fold, validation_fold
 from forecasting.tft import forking
 from forecasting.tft.datasets import AllWindows, RandomChunks, Split, grouped, last_of_run, split
 from forecasting.tft.panel import HALF, Panel, fit_scaler
-from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE
 from support.candles import candles
 
@@ -195,7 +195,7 @@ def gapped() -> list[pd.DataFrame]:
     """Two symbols, the first with bars missing in its middle."""
     one, two = candles(900, seed=1), candles(700, seed=2)
     one = one[(one.index < 400) | (one.index >= 430)].reset_index(drop=True)
-    return [indicators.features(frame, None, [5, 30], MINUTE) for frame in (one, two)]
+    return [compute_features(frame, None, [5, 30], MINUTE) for frame in (one, two)]
 
 
 def cut(frames: list[pd.DataFrame], share: float) -> Split:

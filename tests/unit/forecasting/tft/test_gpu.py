@@ -14,7 +14,7 @@ from forecasting.tft import network as tft
 from forecasting.tft import training
 from forecasting.tft.cuda_graph import CapturedStep
 from forecasting.tft.panel import Chunks, Panel, fit_scaler
-from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE
 from support.candles import candles, others
 from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, Spoil, cut, learnable, network_for
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO GPU: w
 
 @pytest.fixture(scope="module")
 def frames() -> list[pd.DataFrame]:
-    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+    return [compute_features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from forecasting.tft import checkpoint, training
 from forecasting.tft import network as tft
 from forecasting.tft.panel import HALF, Panel, feature_columns, fit_scaler
 from market import indicators
+from market.features import compute_features
 from market.intervals import MINUTE, iso
 from support.candles import candles, others
 from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, Spoil, cut, learnable, network_for, train_files
@@ -27,7 +28,7 @@ from train_tft import train_tft
 
 @pytest.fixture(scope="module")
 def frames() -> list[pd.DataFrame]:
-    return [indicators.features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
+    return [compute_features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
 
 
 @pytest.fixture(scope="module")
