@@ -23,9 +23,10 @@ import pandas as pd  # noqa: E402
 
 from common.files import write_json, write_parquet  # noqa: E402
 from forecasting.members import TFT, TFT_RAW  # noqa: E402
+from market.coins import COINS  # noqa: E402
 from market.features import compute_features  # noqa: E402
 from market.intervals import MINUTE, iso, parse_time  # noqa: E402
-from market.simulated import COINS, Simulated  # noqa: E402
+from market.simulated import Simulated  # noqa: E402
 from market.warmup import warm_up  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

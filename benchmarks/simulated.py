@@ -11,10 +11,10 @@ from market.simulated import Simulated
 
 
 def year_of_minutes() -> int:
-    """Fetch the tape's last year as a pager does; returns the number of bars."""
-    market = Simulated(seed=7, data_end=parse_time("2024-06-01T00:00:00Z"))
-    since, bars = market.milliseconds() - 365 * DAY, 0
-    while page := market.fetch_ohlcv("BTC/USDT", "1m", since, 1000):
+    """Fetch the last year of the data page by page; returns the number of bars."""
+    exchange = Simulated(seed=7, data_end=parse_time("2024-06-01T00:00:00Z"))
+    since, bars = exchange.milliseconds() - 365 * DAY, 0
+    while page := exchange.fetch_ohlcv("BTC/USDT", "1m", since, 1000):
         bars += len(page)
         since = int(page[-1][0]) + MINUTE
     return bars

@@ -4,7 +4,6 @@ For each number: seconds of a dry run of everything, and of really making all fe
 work is about a second, so that what a job costs beside its work shows.
 """
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -12,8 +11,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "scripts" / "market" / "simulated.py").read_text()
-NAMES = [f"{coin}/USDT" for coin in re.findall(r'\("([A-Z0-9]+)", [\d.]+, ', TEXT)]  # the simulated market's
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from market.coins import COINS  # noqa: E402
+
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-j2"]
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     """Run and report."""
     print("symbols  dry run: jobs, s  features: jobs, s, s a job")
     for count in map(int, sys.argv[1:] or ["2", "10", "50"]):
-        symbols = f"symbols=[{', '.join(NAMES[:count])}]"
+        symbols = f"symbols=[{', '.join(f'{coin.base}/USDT' for coin in COINS[:count])}]"
         with tempfile.TemporaryDirectory() as folder:
             dry, all_jobs = timed(folder, "-n", "--config", symbols)
             real, jobs = timed(folder, "features", "--config", symbols)

@@ -51,10 +51,11 @@ from forecasting.tft import training  # noqa: E402
 from forecasting.tft.datasets import Split  # noqa: E402
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler  # noqa: E402
 from market import indicators  # noqa: E402
+from market.coins import COINS  # noqa: E402
 from market.features import compute_features  # noqa: E402
 from market.intervals import MINUTE, parse_time  # noqa: E402
 from market.replay import Replay  # noqa: E402
-from market.simulated import COINS, Simulated  # noqa: E402
+from market.simulated import Simulated  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 CASES: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ def candles_of(cutoff):
     return [f"{DATA}/candles/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
-def tape():
+def replay_files():
     """The candle files that the replay exchange reads: a changed or a new one fetches anew."""
     folder = SETTINGS["exchange"]["folder"]
     if SETTINGS["exchange"]["id"] != "replay":

@@ -43,7 +43,7 @@ rule fetch_outcome:
     input:
         cutoff=f"{DATA}/as_of/live.json",
         sealed=f"{ARTIFACTS}/mock_trade.json",
-        tape=tape(),
+        files=replay_files(),
         code=code("fetch_outcome"),
     output:
         candles=update(f"{DATA}/outcome/{{symbol}}.parquet"),

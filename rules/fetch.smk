@@ -27,10 +27,10 @@ rule run_config:
 
 
 rule as_of:
-    """Pin the moment after which nothing is known. The decision's cutoff is never before the training's."""
+    """The time after which nothing is known. The decision's cutoff is never before the training's."""
     input:
         not_before=lambda wildcards: ([] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"),
-        tape=tape(),
+        files=replay_files(),
         code=code("as_of"),
     output:
         cutoff=update(f"{DATA}/as_of/{{cutoff}}.json"),
@@ -62,7 +62,7 @@ rule fetch_candles:
     """Candles of one symbol up to a cutoff, cleaned, and what was found wrong with them."""
     input:
         cutoff=f"{DATA}/as_of/{{cutoff}}.json",
-        tape=tape(),
+        files=replay_files(),
         code=code("fetch_candles"),
     output:
         candles=update(f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet"),
@@ -84,9 +84,7 @@ rule fetch_candles:
         symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
         bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
-        fill=SETTINGS["candles"]["fill"],
-        max_missing=SETTINGS["candles"]["max_missing"],
-        max_conflicting=SETTINGS["candles"]["max_conflicting"],
+        candles=SETTINGS["candles"],
     message:
         "Fetching {wildcards.symbol} ({wildcards.cutoff})"
     script:

@@ -1,4 +1,4 @@
-"""Rule as_of: cutoff the moment after which nothing is known, and check symbols and interval against the exchange."""
+"""Rule as_of: write the cutoff, the time after which nothing is known; check symbols and interval on the exchange."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,62 +6,65 @@ from typing import Any
 from common.errors import UserError
 from common.files import read_json, write_json
 from common.job import job, say
-from market.exchange import EMBEDDED, Exchange, check_interval, clock, open_exchange, resolve_symbols
+from market.exchange import Exchange, is_historical, open_exchange
+from market.fetching import check_interval, clock, resolve_symbols
 from market.intervals import iso, parse_time, step_ms
 
 
 def as_of(
     output: str,
-    exchange: Mapping[str, Any],
+    exchange_settings: Mapping[str, Any],
     symbols: list[str],
     interval: str,
     horizon: int,
-    wanted: str,
+    requested: str,
     not_before: str | None,
 ) -> None:
     """Write the cutoff: `as_of` (ms, on the interval's grid), `as_of_iso`, `exchange`, `simulated`, `symbols`.
 
-    exchange: the config's section. symbols: as the user writes them. wanted: `latest` or an ISO time.
-    not_before: another cutoff, which this one is never earlier than, or None.
-    Raises UserError when the exchange lacks a symbol or the interval, or `wanted` lies in its future.
+    exchange_settings: the config's section `exchange`. symbols: as the user writes them. requested: `latest` or an ISO
+    time. not_before: the file of another cutoff, which this one is never earlier than, or None.
+    Raises UserError when the exchange lacks a symbol or the interval, or `requested` lies in its future.
     """
-    step_ms(interval)
-    market = open_exchange(exchange, symbols, interval)
-    check_interval(market, interval)
-    names = resolve_symbols(market, symbols)
-    moment = _moment(market, step_ms(interval), horizon, wanted)
+    bar_ms = step_ms(interval)
+    exchange = open_exchange(exchange_settings, symbols, interval)
+    check_interval(exchange, interval)
+    unified = resolve_symbols(exchange, symbols)
+    time = _resolve_time(exchange, bar_ms, horizon, requested)
     if not_before:
-        moment = max(moment, read_json(not_before)["as_of"])
+        time = max(time, read_json(not_before)["as_of"])
     cutoff = {
-        "as_of": moment,
-        "as_of_iso": iso(moment),
-        "exchange": market.id,
-        "simulated": market.id == "simulated",
-        "symbols": names,
+        "as_of": time,
+        "as_of_iso": iso(time),
+        "exchange": exchange.id,
+        "simulated": exchange.id == "simulated",
+        "symbols": unified,
     }
     write_json(output, cutoff)
-    say(f"as_of: {cutoff['as_of_iso']} on {market.id}, {', '.join(names.values())}")
+    say(f"as_of: {cutoff['as_of_iso']} on {exchange.id}, {', '.join(unified.values())}")
 
 
-def _moment(market: Exchange, step: int, horizon: int, wanted: str) -> int:
-    """The moment that `wanted` stands for, ms on the grid; on a tape, `latest` leaves a horizon for the audit."""
-    now = clock(market) // step * step
-    if wanted == "latest":
-        return now - horizon * step if market.id in EMBEDDED else now
-    moment = parse_time(wanted) // step * step
-    if moment > now:
-        raise UserError(f"as_of: {wanted} is to come: on {market.id} it is {iso(now)}; choose latest or earlier")
-    return moment
+def _resolve_time(exchange: Exchange, bar_ms: int, horizon: int, requested: str) -> int:
+    """The requested time, ms on the grid; on historical data, `latest` leaves a horizon for the audit."""
+    now = clock(exchange) // bar_ms * bar_ms
+    if requested == "latest":
+        return now - horizon * bar_ms if is_historical(exchange) else now
+    time = parse_time(requested) // bar_ms * bar_ms
+    if time > now:
+        raise UserError(
+            f"as_of: {requested} is in the future: the time on {exchange.id} is {iso(now)}; choose latest or earlier"
+        )
+    return time
 
 
 if __name__ == "__main__":
     with job() as snakemake:
         as_of(
             output=snakemake.output.cutoff,
-            exchange=snakemake.params.exchange,
+            exchange_settings=snakemake.params.exchange,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,
-            wanted=snakemake.params.as_of,
+            requested=snakemake.params.as_of,
             not_before=snakemake.input.get("not_before"),
         )

@@ -5,8 +5,9 @@ from typing import Any
 
 from common.files import read_json
 from common.job import job, say
-from market.candles import clean, write_candles
-from market.exchange import fetch_rows, open_exchange
+from market.candles import Quality, check_quality, clean, write_candles
+from market.exchange import open_exchange
+from market.fetching import fetch_rows
 from market.intervals import step_ms
 from market.symbols import slug
 
@@ -15,35 +16,41 @@ def fetch_candles(
     output: str,
     quality_output: str,
     cutoff: str,
-    exchange: Mapping[str, Any],
+    exchange_settings: Mapping[str, Any],
     symbol: str,
     interval: str,
     bars: int,
-    fill: int,
-    max_missing: float,
-    max_conflicting: float,
+    candles_settings: Mapping[str, Any],
 ) -> None:
     """Write the last `bars` candles that closed by the cutoff's as_of, and the record of their quality.
 
-    exchange: the config's section. symbol: as the user writes it. fill, max_missing, max_conflicting: see
-    `market.candles.clean`. Raises UserError when the exchange does not give them, or they are not good enough.
+    exchange_settings, candles_settings: the config's sections `exchange` and `candles`. symbol: as the user writes it.
+    Raises UserError when the exchange fails to give them, or `market.candles.check_quality` refuses them.
     """
-    known_until = read_json(cutoff)
-    name, end = slug(symbol), known_until["as_of"]
+    limits = dict(candles_settings)
+    fill = limits.pop("fill")
+    until = read_json(cutoff)
+    name, end = slug(symbol), until["as_of"]
     start = end - bars * step_ms(interval)
-    market = open_exchange(exchange, [symbol], interval)
-    rows = fetch_rows(market, known_until["symbols"][name], interval, start, end)
-    candles, quality = clean(rows, name, interval, start, end, fill, max_missing, max_conflicting)
+    exchange = open_exchange(exchange_settings, [symbol], interval)
+    rows = fetch_rows(exchange, until["symbols"][name], interval, start, end)
+    candles, quality = clean(rows, name, interval, start, end, fill)
+    check_quality(candles, quality, **limits)
     write_candles(output, quality_output, candles, quality)
-    say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; " + _faults(quality))
+    say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; {_summary(quality)}")
 
 
-def _faults(quality: Mapping[str, Any]) -> str:
-    """What was wrong, in a few words."""
-    counts = {name: quality[name] for name in ("missing", "filled", "duplicates")}
-    counts |= {name: len(quality[name]) for name in ("conflicting", "dropped", "frozen_spans")}
-    faults = [f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number]
-    return ", ".join(faults) or "nothing wrong with them"
+def _summary(quality: Quality) -> str:
+    """What was found wrong, in a few words."""
+    counts = {
+        "missing": quality["missing"],
+        "filled": quality["filled"],
+        "duplicates": quality["duplicates"],
+        "conflicting": len(quality["conflicting"]),
+        "dropped": len(quality["dropped"]),
+        "frozen spans": len(quality["frozen_spans"]),
+    }
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no defects"
 
 
 if __name__ == "__main__":
@@ -52,11 +59,9 @@ if __name__ == "__main__":
             output=snakemake.output.candles,
             quality_output=snakemake.output.quality,
             cutoff=snakemake.input.cutoff,
-            exchange=snakemake.params.exchange,
+            exchange_settings=snakemake.params.exchange,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,
             bars=snakemake.params.bars,
-            fill=snakemake.params.fill,
-            max_missing=snakemake.params.max_missing,
-            max_conflicting=snakemake.params.max_conflicting,
+            candles_settings=snakemake.params.candles,
         )

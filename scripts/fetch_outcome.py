@@ -1,12 +1,13 @@
-"""Rule fetch_outcome: what came after the decision, as far as it has come. Nothing before the audit reads it."""
+"""Rule fetch_outcome: the candles after the decision, as far as they exist. Nothing before the audit reads them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from common.files import read_json
 from common.job import job, say
-from market.candles import tidy, write_candles
-from market.exchange import fetch_closed_rows, open_exchange
+from market.candles import clean, write_candles
+from market.exchange import open_exchange
+from market.fetching import fetch_closed_rows
 from market.intervals import step_ms
 from market.symbols import slug
 
@@ -15,7 +16,7 @@ def fetch_outcome(
     output: str,
     quality_output: str,
     cutoff: str,
-    exchange: Mapping[str, Any],
+    exchange_settings: Mapping[str, Any],
     symbol: str,
     interval: str,
     horizon: int,
@@ -23,19 +24,19 @@ def fetch_outcome(
 ) -> None:
     """Write the closed candles of the `horizon` bars after the cutoff's as_of, and the record of their quality.
 
-    They may be fewer, or none, when the exchange has not got there yet; the record's `end` says how far they go.
-    exchange: the config's section. symbol: as the user writes it. fill: gaps of up to so many bars between two candles
-    are filled. Raises UserError when the exchange does not answer.
+    They may be fewer, or none, while the horizon has not passed; the record's `end` says how far they go.
+    exchange_settings: the config's section `exchange`. symbol: as the user writes it. fill: gaps of up to so many bars
+    between two candles are filled. Raises UserError when a request to the exchange fails.
     """
-    known_until = read_json(cutoff)
-    name, step, start = slug(symbol), step_ms(interval), known_until["as_of"]
-    market = open_exchange(exchange, [symbol], interval)
-    rows = fetch_closed_rows(market, known_until["symbols"][name], interval, start, start + horizon * step)
-    # what has not come yet is no gap
-    reached = int(rows[:, 0].max(initial=start - step)) // step * step + step
-    candles, quality = tidy(rows, name, interval, start, reached, fill)
+    until = read_json(cutoff)
+    name, bar_ms, start = slug(symbol), step_ms(interval), until["as_of"]
+    exchange = open_exchange(exchange_settings, [symbol], interval)
+    rows = fetch_closed_rows(exchange, until["symbols"][name], interval, start, start + horizon * bar_ms)
+    # bars that do not exist yet are no gap
+    end = int(rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
+    candles, quality = clean(rows, name, interval, start, end, fill)
     write_candles(output, quality_output, candles, quality)
-    say(f"{name} {interval}: {len(candles)} of {horizon} bars after {known_until['as_of_iso']} have come")
+    say(f"{name} {interval}: {len(candles)} of {horizon} bars after {until['as_of_iso']} are available")
 
 
 if __name__ == "__main__":
@@ -44,7 +45,7 @@ if __name__ == "__main__":
             output=snakemake.output.candles,
             quality_output=snakemake.output.quality,
             cutoff=snakemake.input.cutoff,
-            exchange=snakemake.params.exchange,
+            exchange_settings=snakemake.params.exchange,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,

@@ -2,4 +2,11 @@
 
 
 class UserError(Exception):
-    """Something the user can mend. Its text is one line: what is wrong, where, and what to do."""
+    """Something the user can fix. Its text is one line: what is wrong, where, and what to do."""
+
+
+def one_line(error: Exception) -> str:
+    """The error's message on one line of at most 200 characters, its type where it has none: some messages hold a
+    whole page of HTML."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 
-from common.errors import UserError
+from common.errors import UserError, one_line
 
 Document = TypeVar("Document")
 
@@ -120,5 +120,4 @@ def fingerprint(files: Sequence[str | Path], *params: Any) -> str:
 
 
 def _damaged(path: str | Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path}: missing or damaged ({reason}); delete it and run again to rebuild it")
+    return UserError(f"{path}: missing or damaged ({one_line(error)}); delete it and run again to rebuild it")

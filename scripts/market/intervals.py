@@ -1,4 +1,5 @@
-"""Bar lengths and moments, UTC, in milliseconds since 1970. Standard library only: the workflow reads it too."""
+"""Bar lengths in milliseconds, and times in milliseconds since 1970 (UTC). Standard library only: the workflow reads it
+too."""
 
 import re
 from datetime import UTC, datetime
@@ -11,22 +12,27 @@ _UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": DAY, "w": 7 * DAY}
 
 
 def step_ms(interval: str) -> int:
-    """Length of a bar in milliseconds, of an interval as ccxt writes it. Raises UserError on any other text."""
+    """Length of a bar in milliseconds, of an interval as ccxt writes it. Raises UserError on any other text.
+
+    The value travels as `bar_ms`; a `step` is one of the horizon.
+    """
     match = re.fullmatch(r"([1-9]\d*)([mhdw])", interval)
     if not match:
-        raise UserError(f"interval: {interval!r} is not an interval; write it as ccxt does: 1m, 5m, 15m, 1h, 4h, 1d")
+        raise UserError(
+            f"interval: invalid interval {interval!r}; use a ccxt timeframe such as 1m, 5m, 15m, 1h, 4h, 1d"
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 
-def interval_of(step: int) -> str:
-    """The interval, as ccxt writes it, of bars of `step` milliseconds (whole minutes): `step_ms` of it is `step`."""
-    unit = max((unit for unit, size in _UNITS.items() if step % size == 0), key=_UNITS.__getitem__)
-    return f"{step // _UNITS[unit]}{unit}"
+def interval_of(bar_ms: int) -> str:
+    """The interval, as ccxt writes it, of bars of so many milliseconds (whole minutes): the inverse of `step_ms`."""
+    unit = max((unit for unit, size in _UNITS.items() if bar_ms % size == 0), key=_UNITS.__getitem__)
+    return f"{bar_ms // _UNITS[unit]}{unit}"
 
 
-def season_bars(step: int) -> int:
-    """Bars of a season: a day, or a week where a bar lasts a day or more. `step` is a bar's length in ms."""
-    return max(1, round((DAY if step < DAY else 7 * DAY) / step))
+def season_bars(bar_ms: int) -> int:
+    """Bars of a season: a day, or a week where a bar lasts a day or more. bar_ms: bar length in ms."""
+    return max(1, round((DAY if bar_ms < DAY else 7 * DAY) / bar_ms))
 
 
 def iso(ms: int) -> str:

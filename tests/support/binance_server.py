@@ -24,9 +24,9 @@ class BinanceServer:
     """Serves bars of one interval, of the symbols given, until `now`; use it as a context manager.
 
     candles: by symbol, rows [n, 6] in order. now: the server's clock, ms; bars that open later are not served, so the
-    newest may be open. `failures` are HTTP statuses that the next requests get instead of an answer; `requests` are the
-    paths asked for, with their query. `window`, when set, is how many bars of time from `startTime` an answer spans,
-    as on many other exchanges: it is empty where nothing was traded for that long.
+    newest may be open. `failures` are HTTP statuses that the next requests get instead of a response; `requests` are
+    the paths requested, with their query. `window`, when set, is how many bars of time from `startTime` a response
+    spans, as on many other exchanges: it is empty where there were no trades for that long.
     """
 
     def __init__(self, candles: Mapping[str, np.ndarray], interval: str, now: int) -> None:
@@ -61,7 +61,7 @@ class BinanceServer:
         """Requests so far of one endpoint."""
         return [path for path in self.requests if path.startswith(f"/api/v3/{name}")]
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Any:
+    def respond(self, path: str, query: Mapping[str, str]) -> Any:
         """The reply to one request. Raises BinanceError."""
         endpoints: dict[str, Callable[[Mapping[str, str]], Any]] = {
             "/api/v3/ping": lambda _: {},
@@ -82,7 +82,7 @@ class BinanceServer:
             "serverTime": self.now,
             "rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}],
             "exchangeFilters": [],
-            "symbols": [market(symbol) for symbol in wanted or self.candles],
+            "symbols": [symbol_info(symbol) for symbol in wanted or self.candles],
         }
 
     def _klines(self, query: Mapping[str, str]) -> list[list[Any]]:
@@ -117,7 +117,7 @@ class BinanceServer:
                     self.reply(server.failures.pop(0), {"code": -1001, "msg": "Internal error."})
                     return
                 try:
-                    self.reply(200, server.answer(address.path, query))
+                    self.reply(200, server.respond(address.path, query))
                 except BinanceError as refusal:
                     status, code, message = refusal.args
                     self.reply(status, {"code": code, "msg": message})
@@ -136,15 +136,15 @@ class BinanceServer:
         return Handler
 
 
-def kline(row: np.ndarray, step: int) -> list[Any]:
+def kline(row: np.ndarray, bar_ms: int) -> list[Any]:
     """One bar as Binance writes it: prices and volumes are texts."""
     opened, *values = row.tolist()
     texts = [f"{value:.8f}" for value in values]
     quote = f"{values[3] * values[4]:.8f}"
-    return [int(opened), *texts, int(opened) + step - 1, quote, 100, texts[4], quote, "0"]
+    return [int(opened), *texts, int(opened) + bar_ms - 1, quote, 100, texts[4], quote, "0"]
 
 
-def market(symbol: str) -> dict[str, Any]:
+def symbol_info(symbol: str) -> dict[str, Any]:
     """One symbol of exchangeInfo: the fields of Binance's reply, the filters that ccxt reads."""
     base, quote = SYMBOLS[symbol]
     flags = dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Made-up markets whose volatility is known: candles, and their features as files."""
+"""Candles of stochastic volatility, of which the true volatility is known; candles and their features as files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TICKS = 12
 
 
 @dataclass(frozen=True)
-class Market:
+class StochasticVolatility:
     """A symbol whose log variance is an AR(1) around a season: `memory`, `noise` of each step, swing by time of day,
     weekends' variance relative to weekdays'."""
 
@@ -27,11 +27,11 @@ class Market:
     noise: float = 0.15
     swing: float = 0.0
     weekend: float = 1.0
-    step: int = MINUTE
+    bar_ms: int = MINUTE
 
     def season(self, timestamp: np.ndarray) -> np.ndarray:
         """Relative variance of the bars that open then."""
-        daily = 1 + self.swing * np.sin(2 * np.pi * (timestamp % DAY + self.step / 2) / DAY)
+        daily = 1 + self.swing * np.sin(2 * np.pi * (timestamp % DAY + self.bar_ms / 2) / DAY)
         return daily * np.where((timestamp // DAY + 3) % 7 >= 5, self.weekend, 1.0)
 
     def log_variance(self, rows: int, seed: int) -> np.ndarray:
@@ -41,7 +41,7 @@ class Market:
 
     def candles(self, rows: int, seed: int, start: int = START) -> pd.DataFrame:
         """So many candles from `start` on."""
-        timestamp = start + self.step * np.arange(rows)
+        timestamp = start + self.bar_ms * np.arange(rows)
         deviation = 1e-3 * np.sqrt(np.exp(self.log_variance(rows, seed)) * self.season(timestamp))
         return candles(timestamp, deviation, seed)
 
@@ -50,7 +50,7 @@ class Market:
         ahead = np.arange(1, horizon + 1)
         spread = self.noise**2 * (1 - self.memory ** (2 * ahead)) / (1 - self.memory**2)
         mean = np.exp(log_variance[rows, None] * self.memory**ahead + spread / 2)
-        return 1e-3 * np.sqrt(np.cumsum(mean * self.season(start + self.step * (rows[:, None] + ahead)), axis=1))
+        return 1e-3 * np.sqrt(np.cumsum(mean * self.season(start + self.bar_ms * (rows[:, None] + ahead)), axis=1))
 
 
 def candles(timestamp: np.ndarray, deviation: np.ndarray, seed: int) -> pd.DataFrame:
@@ -81,18 +81,18 @@ def poisoned(frame: pd.DataFrame, after: int) -> pd.DataFrame:
     return spoilt
 
 
-def write_market(folder: Path, frames: Mapping[str, pd.DataFrame], step: int = MINUTE) -> dict[str, list[str]]:
+def write_symbols(folder: Path, frames: Mapping[str, pd.DataFrame], bar_ms: int = MINUTE) -> dict[str, list[str]]:
     """The symbols' candles and features as files; their paths, in the order given."""
     paths: dict[str, list[str]] = {"candles": [], "features": []}
     for symbol, frame in frames.items():
-        made = {"candles": frame, "features": compute_features(frame, None, SPANS, step)}
-        for kind, table in made.items():
+        tables = {"candles": frame, "features": compute_features(frame, None, SPANS, bar_ms)}
+        for kind, table in tables.items():
             paths[kind].append(str(folder / kind / f"{symbol}.parquet"))
             write_parquet(paths[kind][-1], table)
     return paths
 
 
-def write_pin(folder: Path, as_of: int) -> str:
+def write_cutoff(folder: Path, as_of: int) -> str:
     """A cutoff file; its path."""
     write_json(folder / f"{as_of}.json", {"as_of": as_of})
     return str(folder / f"{as_of}.json")

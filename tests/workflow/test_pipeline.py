@@ -18,7 +18,7 @@ import yaml
 from common.files import read_document, write_parquet
 from forecasting.documents import Evaluation, Weights
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
-from market.exchange import fetch_rows
+from market.fetching import fetch_rows
 from market.intervals import MINUTE, iso
 from market.simulated import Simulated
 from support.binance_server import BinanceServer

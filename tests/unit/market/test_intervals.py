@@ -11,7 +11,7 @@ from support.workflow import ROOT
 
 
 @pytest.mark.parametrize("interval", [*INTERVALS, "7m", "90m", "3d", "1w", "2w"])
-def test_a_step_and_its_interval_are_each_others_inverse(interval: str) -> None:
+def test_an_interval_and_its_length_are_each_others_inverse(interval: str) -> None:
     assert step_ms(interval_of(step_ms(interval))) == step_ms(interval)
     assert interval_of(step_ms(interval)) == interval
 
@@ -21,13 +21,13 @@ def test_an_interval_is_written_in_its_largest_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "bars"), [(MINUTE, 1440), (15 * MINUTE, 96), (240 * MINUTE, 6), (DAY, 7), (7 * DAY, 1)]
+    ("bar_ms", "bars"), [(MINUTE, 1440), (15 * MINUTE, 96), (240 * MINUTE, 6), (DAY, 7), (7 * DAY, 1)]
 )
-def test_season_bars(step: int, bars: int) -> None:
-    assert season_bars(step) == bars
+def test_season_bars(bar_ms: int, bars: int) -> None:
+    assert season_bars(bar_ms) == bars
 
 
-def test_what_the_workflow_reads_needs_the_standard_library_alone() -> None:
+def test_modules_that_the_workflow_reads_need_the_standard_library_alone() -> None:
     code = "import common.secrets, market.intervals, market.symbols, market.warmup"
     path = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})"
     # -S leaves out the site-packages, -I the environment

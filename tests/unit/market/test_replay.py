@@ -1,4 +1,4 @@
-"""A folder of candle files as an exchange: formats, names, intervals, resampling, and files that are no good."""
+"""A folder of candle files as an exchange: formats, names, intervals, resampling, and damaged files."""
 
 import gzip
 import json
@@ -11,22 +11,23 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from market.candle_files import read_rows
 from market.candles import COLUMNS, clean, write_candles
-from market.exchange import resolve_symbols
+from market.fetching import resolve_symbols
 from market.intervals import MINUTE, step_ms
-from market.replay import Replay, read_rows, symbol_in
+from market.replay import Replay, symbol_in
 
 START = 1_704_067_200_000  # 2024-01-01
 HOUR = 60 * MINUTE
 
 
-def bars(count: int, step: int = MINUTE, start: int = START) -> np.ndarray:
+def bars(count: int, bar_ms: int = MINUTE, start: int = START) -> np.ndarray:
     """A regular walk with prices and volumes that text holds exactly."""
     random = np.random.default_rng(count)
     close = np.round(100 + np.cumsum(random.normal(0, 0.1, count)), 2)
     opened = np.append(100, close[:-1])
     high, low = np.round(np.maximum(opened, close) + 0.05, 2), np.round(np.minimum(opened, close) - 0.05, 2)
-    return np.stack([start + np.arange(count) * step, opened, high, low, close, np.arange(count) + 0.5], axis=1)
+    return np.stack([start + np.arange(count) * bar_ms, opened, high, low, close, np.arange(count) + 0.5], axis=1)
 
 
 def table(rows: np.ndarray) -> pd.DataFrame:
@@ -154,14 +155,14 @@ def test_a_folder_may_carry_the_symbol_and_other_files_are_left_alone(tmp_path: 
     assert len(market.fetch_ohlcv("ETH/MXN")) == 50
 
 
-def test_our_own_candles_are_a_tape(tmp_path: Path) -> None:
+def test_fetched_candles_can_be_replayed(tmp_path: Path) -> None:
     rows = bars(50)
-    candles, quality = clean(rows, "BTCUSDT", "1m", START, START + 50 * MINUTE, 0, 0, 0)
+    candles, quality = clean(rows, "BTCUSDT", "1m", START, START + 50 * MINUTE, 0)
     write_candles(tmp_path / "BTCUSDT.parquet", tmp_path / "BTCUSDT.quality.json", candles, quality)
     assert Replay(tmp_path, ["BTCUSDT"], "1m").fetch_ohlcv("BTCUSDT", "1m", START) == rows.tolist()
 
 
-def test_monthly_files_are_one_tape(tmp_path: Path) -> None:
+def test_monthly_files_are_joined(tmp_path: Path) -> None:
     rows = bars(120)
     for month, part in ((1, rows[:50]), (2, rows[50:80]), (3, rows[79:])):  # the last overlaps by a bar
         vision(part).to_csv(tmp_path / f"BTCUSDT-1m-2024-0{month}.csv", index=False)
@@ -187,16 +188,16 @@ def test_pages_start_at_since_and_never_cut_equal_times(tmp_path: Path) -> None:
     assert market.fetch_ohlcv("BTCUSDT", "1m", START + 50 * MINUTE) == []
 
 
-def test_coarser_bars_are_made_of_finer_ones(tmp_path: Path) -> None:
+def test_coarser_bars_are_resampled_from_finer_ones(tmp_path: Path) -> None:
     rows = bars(33, start=START - 3 * MINUTE)
     spoilt = np.delete(np.insert(rows, 21, rows[20] * [1, 1, 1, 1, 1, 0.5], axis=0), 10, axis=0)
     table(spoilt).to_parquet(tmp_path / "BTCUSDT.parquet")
     market = Replay(tmp_path, ["BTCUSDT"], "5m")
     found = np.array(market.fetch_ohlcv("BTCUSDT", "5m", 0))
-    whole = [3, 13, 18, 23, 28]  # not the begun bar, nor the one that misses a minute
+    complete = [3, 13, 18, 23, 28]  # not the partial first bar, nor the one that misses a minute
     expected = [
         [rows[at, 0], rows[at, 1], part[:, 2].max(), part[:, 3].min(), part[-1, 4], part[:, 5].sum()]
-        for at, part in ((at, rows[at : at + 5]) for at in whole)
+        for at, part in ((at, rows[at : at + 5]) for at in complete)
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert list(market.timeframes) == ["5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
@@ -210,21 +211,23 @@ def test_exact_files_are_preferred_to_finer_ones(tmp_path: Path) -> None:
     assert len(Replay(tmp_path, ["BTCUSDT"], "5m").fetch_ohlcv("BTCUSDT", "5m", START)) == 120
 
 
-def test_finer_bars_are_never_made_of_coarser_ones(tmp_path: Path) -> None:
+def test_finer_bars_are_never_made_from_coarser_ones(tmp_path: Path) -> None:
     table(bars(30, HOUR)).to_parquet(tmp_path / "BTCUSDT.parquet")
-    with pytest.raises(UserError, match="5m cannot be made of the 1h files of BTCUSDT .*choose 1h or a multiple"):
+    with pytest.raises(
+        UserError, match="5m cannot be resampled from the 1h files of BTCUSDT .*choose 1h or a multiple"
+    ):
         Replay(tmp_path, ["BTCUSDT"], "5m")
 
 
 def test_a_name_that_contradicts_the_bars_is_refused(tmp_path: Path) -> None:
     table(bars(30, 5 * MINUTE)).to_parquet(tmp_path / "BTCUSDT-1m.parquet")
-    with pytest.raises(UserError, match=r"BTCUSDT-1m\.parquet: its bars are 5m apart, its name says 1m"):
+    with pytest.raises(UserError, match=r"BTCUSDT-1m\.parquet: its bars are 5m apart but its name says 1m"):
         Replay(tmp_path, ["BTCUSDT"], "1m")
 
 
 def test_one_bar_needs_its_interval_in_the_name(tmp_path: Path) -> None:
     table(bars(1)).to_parquet(tmp_path / "BTCUSDT.parquet")
-    with pytest.raises(UserError, match="holds one bar"):
+    with pytest.raises(UserError, match="holds a single bar"):
         Replay(tmp_path, ["BTCUSDT"], "1m")
     (tmp_path / "BTCUSDT.parquet").rename(tmp_path / "BTCUSDT-1m.parquet")
     assert len(Replay(tmp_path, ["BTCUSDT"], "1m").fetch_ohlcv("BTCUSDT", "1m")) == 1
@@ -233,17 +236,19 @@ def test_one_bar_needs_its_interval_in_the_name(tmp_path: Path) -> None:
 def test_two_files_of_the_same_time_are_refused(tmp_path: Path) -> None:
     table(bars(30)).to_parquet(tmp_path / "BTCUSDT.parquet")
     table(bars(30)[3:20]).to_csv(tmp_path / "BTCUSDT.csv", index=False)
-    with pytest.raises(UserError, match=r"BTCUSDT\.parquet and .*BTCUSDT\.csv both hold BTCUSDT 1m of the same time"):
+    with pytest.raises(
+        UserError, match=r"BTCUSDT\.parquet and .*BTCUSDT\.csv overlap, both hold BTCUSDT 1m candles of the same time"
+    ):
         Replay(tmp_path, ["BTCUSDT"], "1m")
 
 
 def test_a_missing_folder_or_symbol_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"exchange\.folder: .*nowhere is no folder"):
+    with pytest.raises(UserError, match=r"exchange\.folder: .*nowhere is not a folder"):
         Replay(tmp_path / "nowhere", ["BTCUSDT"], "1m")
     with pytest.raises(UserError, match=r"exchange\.folder: is not set"):
         Replay(None, ["BTCUSDT"], "1m")
     table(bars(30)).to_parquet(tmp_path / "ETHUSDT.parquet")
-    with pytest.raises(UserError, match="no candle file of BTCUSDT; it has ETH/USDT"):
+    with pytest.raises(UserError, match="no candle file of BTCUSDT in .*; available symbols: ETH/USDT"):
         Replay(tmp_path, ["BTC/USDT"], "1m")
 
 
@@ -259,14 +264,14 @@ CSV = table(bars(30)).to_csv(index=False)
         (
             "BTCUSDT.csv",
             b"time,price\n1,2\n",
-            "needs a time, open, high, low, close and volume, and has columns time, price",
+            "not a candle file: the columns time, open, high, low, close and volume are required, it has time, price",
         ),
-        ("BTCUSDT.csv", CSV.replace("100.", "x", 1).encode(), "is no candle file"),
-        ("BTCUSDT.csv", CSV.replace("17040", "monday", 1).encode(), "is no candle file"),
+        ("BTCUSDT.csv", CSV.replace("100.", "x", 1).encode(), "invalid candle file"),
+        ("BTCUSDT.csv", CSV.replace("17040", "monday", 1).encode(), "invalid candle file"),
         ("BTCUSDT.csv", b"\x00\xff\xfe\x80" * 50, "BTCUSDT.csv"),
         ("BTCUSDT.json", b"[[1704067200000, 1, 2", "cannot be read"),
         ("BTCUSDT.json", b"[]", "is empty"),
-        ("BTCUSDT.json", b'{"result": {}}', "a list of bars is needed"),
+        ("BTCUSDT.json", b'{"result": {}}', "expected a JSON list of bars"),
         ("BTCUSDT.json.gz", b"no gzip", "cannot be read"),
         ("BTCUSDT.zip", b"no zip", "cannot be read"),
         ("BTCUSDT.parquet", b"PAR1 no parquet", "cannot be read"),

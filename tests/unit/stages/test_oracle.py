@@ -17,14 +17,14 @@ from forecasting.realised import log_closes, realised_returns
 from market.intervals import MINUTE, step_ms
 from predict_baselines import predict_baselines
 from predict_oracle import predict_oracle, realised
-from support.markets import Market, poisoned, write_market, write_pin
+from support.markets import StochasticVolatility, poisoned, write_cutoff, write_symbols
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 HORIZON = 12
 
 
 def test_the_oracle_by_hand() -> None:
-    frame = Market(memory=0.9, noise=0.5).candles(1200, seed=1)
+    frame = StochasticVolatility(memory=0.9, noise=0.5).candles(1200, seed=1)
     bars, step = Bars.of(frame, MINUTE), 3
     end, origin = int(bars.timestamp[1000]), bars.timestamp[[1010, 1100]]
     told = realised(bars, origin, end, HORIZON, LEVELS)
@@ -41,7 +41,7 @@ def test_the_oracle_by_hand() -> None:
 
 
 def test_what_comes_after_the_horizon_is_not_known_to_the_oracle_either() -> None:
-    frame = Market().candles(1200, seed=2)
+    frame = StochasticVolatility().candles(1200, seed=2)
     end, row = int(frame["timestamp"][1000]), 1100
     origin = np.array([int(frame["timestamp"][row])])
     last = int(frame["timestamp"][row + HORIZON])
@@ -69,8 +69,8 @@ def test_on_real_candles_it_beats_every_baseline(
         name: pd.read_parquet(shared_data / "candles" / folder / f"{name}.parquet").iloc[-8000:].reset_index(drop=True)
         for name in symbols
     }
-    paths, as_of = write_market(tmp_path, frames, step), int(frames[symbols[0]]["timestamp"].iloc[-1]) + step
-    cutoff, folds = write_pin(tmp_path, as_of), {"count": 1, "test_bars": 2000, "embargo": HORIZON}
+    paths, as_of = write_symbols(tmp_path, frames, step), int(frames[symbols[0]]["timestamp"].iloc[-1]) + step
+    cutoff, folds = write_cutoff(tmp_path, as_of), {"count": 1, "test_bars": 2000, "embargo": HORIZON}
     files = {name: str(tmp_path / f"{name}.parquet") for name in [*BASELINES, "oracle"]}
     shared: dict[str, Any] = {
         "fold": "0",

@@ -12,7 +12,7 @@ from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_ha
 from forecasting.baselines.interface import Member, Settings
 from forecasting.losses import covered, pinball
 from market.intervals import DAY, MINUTE, season_bars, step_ms
-from support.markets import START, Market, poisoned
+from support.markets import START, StochasticVolatility, poisoned
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 HORIZON = 12
@@ -25,7 +25,7 @@ def settings(step: int, horizon: int = HORIZON) -> Settings:
 
 
 def test_a_bar_s_variance_is_the_mean_of_squared_return_and_parkinson() -> None:
-    frame = Market().candles(50, seed=1).drop(index=20)
+    frame = StochasticVolatility().candles(50, seed=1).drop(index=20)
     bars = Bars.of(frame, MINUTE)
     high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
     ranged = np.log(high / low) ** 2 / (4 * np.log(2))
@@ -49,7 +49,7 @@ def test_season_by_hand() -> None:
 
 
 def test_the_season_is_found() -> None:
-    market = Market(memory=0.97, noise=0.05, swing=0.6, weekend=0.5, step=FIVE)
+    market = StochasticVolatility(memory=0.97, noise=0.05, swing=0.6, weekend=0.5, bar_ms=FIVE)
     season = fit_season(Bars.of(market.candles(90 * 288, seed=2), FIVE))
     assert len(season.slots) == 96
     slots = 1 + 0.6 * np.sin(2 * np.pi * (np.arange(96) + 0.5) / 96)
@@ -61,13 +61,15 @@ def test_the_season_is_found() -> None:
 
 
 def test_no_season_is_found_where_there_is_none() -> None:
-    season = fit_season(Bars.of(Market(memory=0.0, noise=0.0, step=FIVE).candles(90 * 288, seed=3), FIVE))
+    season = fit_season(
+        Bars.of(StochasticVolatility(memory=0.0, noise=0.0, bar_ms=FIVE).candles(90 * 288, seed=3), FIVE)
+    )
     np.testing.assert_allclose(season.slots, 1, atol=0.15)
     np.testing.assert_allclose(season.days, 1, atol=0.05)
 
 
 def test_one_wild_day_makes_no_season() -> None:
-    frame = Market(memory=0.0, noise=0.0, step=FIVE).candles(60 * 288, seed=4)
+    frame = StochasticVolatility(memory=0.0, noise=0.0, bar_ms=FIVE).candles(60 * 288, seed=4)
     bars = Bars.of(frame, FIVE)
     wild = bars.variance.copy()
     wild[2 * 288 : 2 * 288 + 72] *= 10_000  # a morning
@@ -76,13 +78,13 @@ def test_one_wild_day_makes_no_season() -> None:
 
 
 def test_weekends_need_two_of_them() -> None:
-    market = Market(memory=0.0, noise=0.0, weekend=0.2, step=60 * MINUTE)
-    one, two = (fit_season(Bars.of(market.candles(24 * days, seed=5), market.step)).days for days in (7, 14))
+    market = StochasticVolatility(memory=0.0, noise=0.0, weekend=0.2, bar_ms=60 * MINUTE)
+    one, two = (fit_season(Bars.of(market.candles(24 * days, seed=5), market.bar_ms)).days for days in (7, 14))
     assert one.tolist() == [1.0] * 7
     assert two[5] / two[0] == pytest.approx(0.2, rel=0.3)
 
 
-MARKET = Market(memory=0.985, noise=0.25, swing=0.6, weekend=0.6, step=FIVE)
+MARKET = StochasticVolatility(memory=0.985, noise=0.25, swing=0.6, weekend=0.6, bar_ms=FIVE)
 KNOWN, TESTED = 70 * 288, 25 * 288
 
 
@@ -147,7 +149,7 @@ def test_scales_reach_no_further_than_a_quarter_of_the_history() -> None:
 @LEVERAGE
 def test_long_intervals(interval: str, slots: int, leverage: bool) -> None:
     step, rows = step_ms(interval), 1600
-    market = Market(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, step=step)
+    market = StochasticVolatility(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, bar_ms=step)
     bars = Bars.of(market.candles(rows, seed=10), step)
     history = bars.before(int(bars.timestamp[rows * 3 // 4]))
     season = fit_season(history)

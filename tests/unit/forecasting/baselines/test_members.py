@@ -18,12 +18,12 @@ from forecasting.members import BASELINES, RANDOM_WALK
 from forecasting.quantiles import forecast_table, read_forecasts
 from market.intervals import DAY, MINUTE, season_bars, step_ms
 from predict_baselines import forecast, members, predict_baselines
-from support.markets import START, Market, candles, poisoned, write_market, write_pin
+from support.markets import START, StochasticVolatility, candles, poisoned, write_cutoff, write_symbols
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 HORIZON = 6
 SETTINGS = Settings(HORIZON, LEVELS, season=20, ewma_halflife=20, drift_halflife=40)
-MARKET = Market(memory=0.98, noise=0.2)
+MARKET = StochasticVolatility(memory=0.98, noise=0.2)
 EVERY = pytest.mark.parametrize("name", BASELINES)
 FITTED, ROWS = 1000, 1300
 ORIGINS = np.arange(1010, 1250, 8)
@@ -119,7 +119,7 @@ def test_a_garch_s_parameters_are_found() -> None:
 
 
 def test_a_garch_is_held_below_a_unit_root_and_its_steps_are_the_recursion_s() -> None:
-    bars = Bars.of(Market(memory=0.999, noise=0.1).candles(4000, seed=4), MINUTE)
+    bars = Bars.of(StochasticVolatility(memory=0.999, noise=0.1).candles(4000, seed=4), MINUTE)
     moves = np.diff(bars.log_close, prepend=np.nan)
     mean, alpha, beta = fit_garch(moves)
     assert 0.9 < alpha + beta <= 0.9999
@@ -137,7 +137,7 @@ def test_a_garch_is_held_below_a_unit_root_and_its_steps_are_the_recursion_s() -
 
 @pytest.mark.parametrize("name", ["ewma_fhs", "seasonal_ewma_fhs", "garch_fhs", "har_fhs", "lhar_fhs", "lightgbm"])
 def test_members_of_volatility_beat_the_random_walk_and_cover_what_they_say(name: str) -> None:
-    bars = Bars.of(Market(memory=0.98, noise=0.25).candles(14_000, seed=5), MINUTE)
+    bars = Bars.of(StochasticVolatility(memory=0.98, noise=0.25).candles(14_000, seed=5), MINUTE)
     origins = np.arange(9000, 13_990, 3)
     track = Track(bars.before(int(bars.timestamp[9000])), bars, origins)
     own, walk = (members()[member]([track], SETTINGS)[0] for member in (name, RANDOM_WALK))
@@ -223,7 +223,7 @@ def test_the_last_bits_of_prices_make_no_other_file(name: str, frames: list[pd.D
 def test_bars_of_hours_and_days(name: str, interval: str) -> None:
     """Weekends within, and slots of a day that are few: what is said covers what comes, blind to what follows."""
     step, rows, fitted = step_ms(interval), 1400, 1000
-    market = Market(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, step=step)
+    market = StochasticVolatility(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, bar_ms=step)
     frame = market.candles(rows, seed=9)
     settings = Settings(5, LEVELS, season_bars(step), ewma_halflife=20, drift_halflife=60)
     origins = np.arange(fitted, rows - 5)
@@ -260,8 +260,8 @@ def run(
     """The files that the rule writes of these candles, by kind and member. later: the candles of the fold's own cutoff
     go on with those of training; else they are the whole history."""
     frames = live or fitted
-    trained = write_market(folder / "train", fitted)
-    now = write_market(folder / "live", frames) if live else trained
+    trained = write_symbols(folder / "train", fitted)
+    now = write_symbols(folder / "live", frames) if live else trained
     ends = [max(int(f["timestamp"].iloc[-1]) for f in own.values()) + MINUTE for own in (frames, fitted)]
     written = {
         kind: {name: str(folder / kind / f"{name}.parquet") for name in BASELINES} for kind in ("output", "validation")
@@ -274,8 +274,8 @@ def run(
         train_features=trained["features"],
         candles=trained["candles"] if later else now["candles"],
         live_candles=now["candles"] if live and later else [],
-        cutoff=write_pin(folder, ends[0]),
-        train_cutoff=write_pin(folder, ends[1]),
+        cutoff=write_cutoff(folder, ends[0]),
+        train_cutoff=write_cutoff(folder, ends[1]),
         fold=fold,
         symbols=list(fitted),
         **rule,

@@ -24,7 +24,7 @@ from market.candles import read_candles
 from market.intervals import MINUTE
 from predict_baselines import predict_baselines
 from predict_tft import predict_tft
-from support.markets import START, candles, poisoned, write_market, write_pin
+from support.markets import START, candles, poisoned, write_cutoff, write_symbols
 from train_tft import train_tft
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -141,12 +141,12 @@ def build(folder: Path, strength: float) -> World:
         name: candles(timestamp[first:], 1e-3 * np.exp(strength * state[first:ROWS]), seed)
         for name, first, seed in (("A", 0, 1), ("B", LATE, 2))
     }
-    paths = write_market(folder, frames)
+    paths = write_symbols(folder, frames)
     for path in paths["features"]:
         frame = read_parquet(path)
         at = (frame["timestamp"].to_numpy() - START) // MINUTE
         write_parquet(path, frame.assign(news=news[at].astype(np.float32)))
-    world = World(folder, paths, write_pin(folder, START + ROWS * MINUTE))
+    world = World(folder, paths, write_cutoff(folder, START + ROWS * MINUTE))
     world.forecast_base()
     return world
 
@@ -206,7 +206,7 @@ def test_what_comes_after_an_origin_changes_no_byte_of_its_correction(world: Wor
     # an origin: the bar after it is another
     last, told = START + MINUTE * (ROWS - TESTED + 37 * 4), []
     for folder, own in (("clean", known), ("spoilt", {name: poisoned(frame, last) for name, frame in known.items()})):
-        made = World(tmp_path / folder, write_market(tmp_path / folder, own), world.cutoff)
+        made = World(tmp_path / folder, write_symbols(tmp_path / folder, own), world.cutoff)
         made.forecast_base()
         bars = made.bars()
         frames = correction.with_inputs(made.frames(), bars, correction.fit_hars("AB", bars, FIT_END, HORIZON))
@@ -341,7 +341,7 @@ def test_with_a_symbol_too_young_for_a_har_it_sits_out_and_says_so(
     young = world.bars()[0].timestamp[1834 - 100]
     frames = {name: read_candles(path, "1m") for name, path in zip("AB", world.paths["candles"], strict=True)}
     frames["B"] = frames["B"][frames["B"]["timestamp"] >= young].reset_index(drop=True)
-    short = World(tmp_path, write_market(tmp_path, frames), world.cutoff)
+    short = World(tmp_path, write_symbols(tmp_path, frames), world.cutoff)
     short.forecast_base()
     capsys.readouterr()
     model = short.train()

@@ -1,0 +1,38 @@
+"""Settings of exchanges for tests, and a random walk for the loopback server to serve."""
+
+from typing import Any
+
+import numpy as np
+
+from market.intervals import MINUTE
+from support.binance_server import BinanceServer
+
+START = 1_704_067_200_000  # 2024-01-01
+BARS = 2600  # more than two of Binance's pages
+NOW = START + BARS * MINUTE - 20_000  # the last bar is open
+DATA_END = "2021-03-01T00:00:00Z"  # of the simulated market
+
+
+def walk(seed: int) -> np.ndarray:
+    """`BARS` one-minute bars [n, 6] from START, of prices and volumes that text holds exactly."""
+    random = np.random.default_rng(seed)
+    close = np.round(100 + np.cumsum(random.normal(0, 0.05, BARS)), 2)
+    opened = np.append(100, close[:-1])
+    opens = START + np.arange(BARS) * MINUTE
+    volume = np.round(random.uniform(1, 2, BARS), 3)
+    return np.stack([opens, opened, np.maximum(opened, close), np.minimum(opened, close), close, volume], axis=1)
+
+
+def serve_walks() -> BinanceServer:
+    """A server of two symbols; use it as a context manager."""
+    return BinanceServer({"BTCUSDT": walk(1), "ETHUSDT": walk(2)}, "1m", NOW)
+
+
+def exchange_settings(**given: Any) -> dict[str, Any]:
+    """The config's section `exchange`."""
+    return {"id": "simulated", "folder": None, "options": {}, "seed": 7, "data_end": DATA_END, **given}
+
+
+def live_settings(server: BinanceServer) -> dict[str, Any]:
+    """The section for ccxt's Binance, on the loopback server."""
+    return exchange_settings(id="binance", options=server.options)

@@ -1,0 +1,142 @@
+"""The rules as_of, fetch_candles and fetch_outcome: on a loopback server, the simulated market and a folder."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from as_of import as_of
+from common.errors import UserError
+from fetch_candles import fetch_candles
+from fetch_outcome import fetch_outcome
+from market.candles import read_candles
+from market.intervals import MINUTE, iso, parse_time
+from support.binance_server import BinanceServer
+from support.exchanges import BARS, DATA_END, START, exchange_settings, live_settings, serve_walks, walk
+
+LIMITS = {"fill": 3, "max_missing": 0.1, "max_conflicting": 0.01}
+
+
+@pytest.fixture
+def server() -> Iterator[BinanceServer]:
+    with serve_walks() as running:
+        yield running
+
+
+def cutoff_file(folder: Path, server: BinanceServer, time: int) -> str:
+    """A cutoff at that time, as the rule writes it; its path."""
+    as_of(str(folder / "cutoff.json"), live_settings(server), ["BTC/USDT"], "1m", 60, iso(time), None)
+    return str(folder / "cutoff.json")
+
+
+def outcome(folder: Path, settings: dict[str, Any], cutoff: str) -> tuple[Any, dict[str, Any]]:
+    """Candles and quality record of the 60 minutes after the cutoff."""
+    fetch_outcome(str(folder / "s.parquet"), str(folder / "s.json"), cutoff, settings, "BTC/USDT", "1m", 60, 3)
+    return read_candles(folder / "s.parquet", "1m"), json.loads((folder / "s.json").read_text())
+
+
+def test_cutoffs_of_a_live_exchange(tmp_path: Path, server: BinanceServer) -> None:
+    train, cutoff = str(tmp_path / "train.json"), str(tmp_path / "live.json")
+    as_of(train, live_settings(server), ["BTCUSDT", "ETH/USDT"], "1m", 60, "latest", None)
+    assert json.loads(Path(train).read_text()) == {
+        "as_of": START + (BARS - 1) * MINUTE,
+        "as_of_iso": iso(START + (BARS - 1) * MINUTE),
+        "exchange": "binance",
+        "simulated": False,
+        "symbols": {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"},
+    }
+    as_of(cutoff, live_settings(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", None)
+    assert json.loads(Path(cutoff).read_text())["as_of"] == START + 60 * MINUTE
+    as_of(cutoff, live_settings(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", train)
+    assert json.loads(Path(cutoff).read_text())["as_of"] == START + (BARS - 1) * MINUTE
+
+
+def test_a_cutoff_is_never_in_the_future(tmp_path: Path, server: BinanceServer) -> None:
+    with pytest.raises(
+        UserError, match=r"as_of: 2024-01-02T19:20:00Z is in the future: the time on binance is 2024-01-02T19:19"
+    ):
+        as_of(
+            str(tmp_path / "cutoff.json"), live_settings(server), ["BTC/USDT"], "1m", 60, "2024-01-02T19:20:00Z", None
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_latest_on_historical_data_leaves_a_horizon(tmp_path: Path) -> None:
+    as_of(str(tmp_path / "cutoff.json"), exchange_settings(), ["BTCUSDT"], "15m", 8, "latest", None)
+    cutoff = json.loads((tmp_path / "cutoff.json").read_text())
+    assert (cutoff["as_of_iso"], cutoff["simulated"]) == ("2021-02-28T22:00:00Z", True)
+
+
+def test_candles_up_to_the_cutoff(tmp_path: Path, server: BinanceServer) -> None:
+    server.candles = {"BTCUSDT": np.delete(walk(1), [500, *range(700, 710)], axis=0)}
+    cutoff = cutoff_file(tmp_path, server, START + 1500 * MINUTE)
+    out, quality = str(tmp_path / "BTCUSDT.parquet"), str(tmp_path / "BTCUSDT.quality.json")
+    fetch_candles(out, quality, cutoff, live_settings(server), "BTCUSDT", "1m", 1200, LIMITS)
+    candles, record = read_candles(out, "1m"), json.loads(Path(quality).read_text())
+    expected = np.delete(walk(1), range(700, 710), axis=0)[300:1490]
+    expected[200, 1:] = [*[walk(1)[499, 4]] * 4, 0]
+    np.testing.assert_array_equal(candles.to_numpy(), expected)
+    assert (record["expected"], record["missing"], record["filled"]) == (1200, 10, 1)
+
+
+def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, server: BinanceServer) -> None:
+    cutoff = cutoff_file(tmp_path, server, START + 100 * MINUTE)
+    (tmp_path / "BTCUSDT.parquet").write_text("earlier")
+    with pytest.raises(UserError, match="BTCUSDT 1m: 100 of 200 bars .* are missing"):
+        fetch_candles(
+            str(tmp_path / "BTCUSDT.parquet"), "q.json", cutoff, live_settings(server), "BTCUSDT", "1m", 200, LIMITS
+        )
+    assert (tmp_path / "BTCUSDT.parquet").read_text() == "earlier"
+
+
+def test_the_outcome_on_a_live_exchange_is_what_has_closed(tmp_path: Path, server: BinanceServer) -> None:
+    start = START + (BARS - 41) * MINUTE
+    cutoff = cutoff_file(tmp_path, server, start)
+    candles, quality = outcome(tmp_path, live_settings(server), cutoff)
+    np.testing.assert_array_equal(candles.to_numpy(), walk(1)[-41:-1])
+    assert (quality["missing"], quality["bars"], quality["end"]) == (0, 40, iso(START + (BARS - 1) * MINUTE))
+    server.now = START + (BARS - 30) * MINUTE - 1
+    assert len(outcome(tmp_path, live_settings(server), cutoff)[0]) == 10
+    server.now = start + 1  # the first bar has just opened
+    candles, quality = outcome(tmp_path, live_settings(server), cutoff)
+    assert candles.empty and (quality["bars"], quality["expected"]) == (0, 0)
+
+
+def test_the_outcome_on_historical_data_is_complete(tmp_path: Path) -> None:
+    cutoff = str(tmp_path / "cutoff.json")
+    as_of(cutoff, exchange_settings(), ["BTC/USDT"], "1m", 60, "latest", None)
+    candles, _ = outcome(tmp_path, exchange_settings(), cutoff)
+    assert len(candles) == 60
+    assert candles["timestamp"].iloc[0] == parse_time(DATA_END) - 60 * MINUTE
+
+
+def test_the_simulated_market_end_to_end(tmp_path: Path) -> None:
+    cutoff, out, quality = (str(tmp_path / name) for name in ("cutoff.json", "c.parquet", "c.json"))
+    as_of(cutoff, exchange_settings(), ["ETHUSDT"], "5m", 12, "2021-02-01", None)
+    fetch_candles(
+        out,
+        quality,
+        cutoff,
+        exchange_settings(),
+        "ETHUSDT",
+        "5m",
+        3000,
+        LIMITS | {"max_missing": 0, "max_conflicting": 0},
+    )
+    candles = read_candles(out, "5m")
+    assert len(candles) == 3000 and candles["timestamp"].iloc[-1] == parse_time("2021-01-31T23:55:00Z")
+
+
+def test_real_candles_end_to_end(tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = exchange_settings(id="replay", folder=str(shared_data / "candles/binance-spot-1m-2023"))
+    cutoff, out, quality = (str(tmp_path / name) for name in ("cutoff.json", "c.parquet", "c.json"))
+    as_of(cutoff, settings, ["BTCUSDT", "ETH/USDT", "SOLUSDT"], "1m", 60, "latest", None)
+    found = json.loads(Path(cutoff).read_text())
+    assert (found["as_of_iso"], found["symbols"]["ETHUSDT"]) == ("2023-05-01T20:02:00Z", "ETH/USDT")
+    fetch_candles(out, quality, cutoff, settings, "SOLUSDT", "1m", 64_800, LIMITS)
+    assert (len(read_candles(out, "1m")), json.loads(Path(quality).read_text())["missing"]) == (64_720, 80)
+    assert "SOLUSDT 1m: 64720 bars to 2023-05-01T20:02:00Z; 80 missing, 1 frozen spans" in capsys.readouterr().err
+    assert len(outcome(tmp_path, settings, cutoff)[0]) == 60
