@@ -1,1 +1,1 @@
-"""Small things that every room needs: errors for people, atomic files, the frame of a job."""
+"""What scripts and packages share: errors for users, atomic files, a job's log, names of secrets, numbers as text."""

@@ -1,1 +1,2 @@
-"""What the Snakefile needs before any job runs: the checked config, and which modules a script is made of."""
+"""What runs before and around the jobs, in Snakemake's Python: the checked config and its branches, the modules that a
+script imports, the container image, the flags of exec.sh, and patches of Snakemake and its plugins."""

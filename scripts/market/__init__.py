@@ -1,1 +1,1 @@
-"""The market: exchanges behind one seam, candles and their quality, indicators. Knows no model."""
+"""The market: exchanges behind one seam, candles and their quality, indicators and features. Knows no model."""

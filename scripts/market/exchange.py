@@ -57,6 +57,6 @@ def open_exchange(settings: Mapping[str, Any], symbols: list[str], interval: str
 
 
 def is_historical(exchange: Exchange) -> bool:
-    """Has its data an end, at which its clock stands and by which all its bars are closed? So says its own attribute
-    `historical`, which ccxt's exchanges lack."""
+    """Does its data have an end, at which its clock stands and by which every bar is closed? True of an exchange whose
+    attribute `historical` is; ccxt's exchanges have none."""
     return getattr(exchange, "historical", False)
