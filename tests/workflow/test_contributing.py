@@ -1,0 +1,113 @@
+"""CONTRIBUTING.md, followed word for word in a copy of the checkout; pre-commit's hooks; links of all pages."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from support.workflow import ROOT
+
+PAGE = ROOT / "CONTRIBUTING.md"
+RECIPES = dict(re.findall(r"^## An? (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL))
+BLOCK = r"^(?:(?:New file|In) `(?P<path>[^`]+)`:\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```"
+
+
+def follow(recipe: str, checkout: Path) -> None:
+    """Make the edits of a recipe in the checkout: new files, and diffs of the file that was named last."""
+    path = checkout
+    for block in re.finditer(BLOCK, RECIPES[recipe], flags=re.MULTILINE | re.DOTALL):
+        path = checkout / block["path"] if block["path"] else path
+        if block["kind"] == "diff":
+            lines = block["text"].splitlines(keepends=True)
+            before, after = ("".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +"))
+            assert path.read_text().count(before) == 1, before
+            path.write_text(path.read_text().replace(before, after))
+        elif block["path"]:
+            assert not path.exists()
+            path.write_text(block["text"])
+
+
+def commands(recipe: str) -> list[str]:
+    """The commands of a recipe."""
+    return "".join(re.findall(r"^```bash\n(.*?)^```", RECIPES[recipe], flags=re.MULTILINE | re.DOTALL)).splitlines()
+
+
+def run(command: str, checkout: Path) -> str:
+    """What a command prints, by a shell in the checkout."""
+    done = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files that git has, in which every recipe was followed, one after the other."""
+    folder = tmp_path_factory.mktemp("contributing") / "checkout"
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    for recipe in RECIPES:
+        follow(recipe, folder)
+    return folder
+
+
+def test_every_kind_of_addition_has_a_recipe() -> None:
+    assert list(RECIPES) == ["feature", "exchange"]
+
+
+def test_what_the_recipes_add_passes_the_checks(checkout: Path) -> None:
+    run("ruff check . && ruff format --check . && snakefmt --check Snakefile rules", checkout)
+
+
+def test_the_feature(checkout: Path) -> None:
+    (command,) = commands("feature")
+    run(command, checkout)
+    features = pd.read_parquet(checkout / "data/features/train/BTCUSDT.parquet")
+    candles = pd.read_parquet(checkout / "data/candles/train/BTCUSDT.parquet").tail(30)
+    low, high = candles["low"].min(), candles["high"].max()
+    expected = (candles["close"].iloc[-1] - low) / (high - low)
+    assert features["close_in_range_30"].iloc[-1] == pytest.approx(expected, rel=1e-5)
+    assert "close_in_range_5" in features
+
+
+def test_the_exchange(checkout: Path) -> None:
+    (command,) = commands("exchange")
+    run(command, checkout)
+    candles = pd.read_parquet(checkout / "data/candles/train/SINEUSDT.parquet")
+    hours = candles["timestamp"].to_numpy() / 3_600_000
+    np.testing.assert_allclose(candles["open"], 100 + np.sin(2 * np.pi * hours / 6), rtol=1e-9)
+
+
+def test_the_hooks_are_the_checks_of_make_check() -> None:
+    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert recipe is not None
+    checks = re.sub(r"\$\(SNAKEMAKE\)", "$(VENV)/bin/snakemake", recipe[1]).replace("$(VENV)", ".venv").splitlines()
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    # a hook that is given file names has them in place of the folders
+    entries = {hook["entry"].replace(" --force-exclude", "") for hook in hooks}
+    assert len(entries) == len(checks)
+    for check in checks:
+        assert any(check.strip().startswith(entry) for entry in entries) or check.strip() in entries, check
+
+
+def pages() -> list[Path]:
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "config").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_of_the_project_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        target = link.partition("#")[0]
+        assert link.startswith(("http://", "https://", "#")) or (page.parent / target).exists(), link
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
