@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from support.workflow import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
 RECIPES = dict(re.findall(r"^## An? (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL))
-BLOCK = r"^(?:(?:New file|In) `(?P<path>[^`]+)`:\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```"
+BLOCK = r"^(?:(?:New file|In) `(?P<path>[^`\n]+)`[^\n]*:\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```"
 
 
 def follow(recipe: str, checkout: Path) -> None:
@@ -58,7 +59,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_addition_has_a_recipe() -> None:
-    assert list(RECIPES) == ["feature", "exchange"]
+    assert list(RECIPES) == ["feature", "exchange", "rule", "plot"]
 
 
 def test_what_the_recipes_add_passes_the_checks(checkout: Path) -> None:
@@ -82,6 +83,25 @@ def test_the_exchange(checkout: Path) -> None:
     candles = pd.read_parquet(checkout / "data/candles/train/SINEUSDT.parquet")
     hours = candles["timestamp"].to_numpy() / 3_600_000
     np.testing.assert_allclose(candles["open"], 100 + np.sin(2 * np.pi * hours / 6), rtol=1e-9)
+
+
+def test_the_rule(checkout: Path) -> None:
+    (command,) = commands("rule")
+    run(command, checkout)
+    table = pd.read_csv(checkout / "artifacts/daily_range.csv")
+    candles = pd.read_parquet(checkout / "data/candles/train/ETHUSDT.parquet")
+    day = candles[pd.to_datetime(candles["timestamp"], unit="ms").dt.strftime("%Y-%m-%d") == "2024-05-30"]
+    (row,) = table[(table["symbol"] == "ETHUSDT") & (table["day"] == "2024-05-30")].itertuples()
+    assert (row.low, row.high) == (day["low"].min(), day["high"].max())
+
+
+def test_the_plot(checkout: Path) -> None:
+    (command,) = commands("plot")
+    run(command, checkout)
+    picture = matplotlib.image.imread(checkout / "artifacts/plots/range.png")
+    assert picture.shape[0] > 500 and picture[..., :3].std() > 0
+    assert (checkout / "artifacts/plots/range.pdf").read_bytes().startswith(b"%PDF")
+    assert "artifacts/plots/range.pdf" in run("snakemake --summary plots --configfile config/tiny.yaml", checkout)
 
 
 def test_the_hooks_are_the_checks_of_make_check() -> None:
