@@ -75,7 +75,10 @@ def test_two_spellings_of_a_branch_are_one_config() -> None:
 @pytest.mark.parametrize(
     ("branches", "said"),
     [
-        ([{"interval": "1m"}, {"horizon": 60}], "branches.1: is 1m-60, as branches.0 is; change its interval or horizon"),
+        (
+            [{"interval": "1m"}, {"horizon": 60}],
+            "branches.1: is 1m-60, as branches.0 is; change its interval or horizon",
+        ),
         ([{}, {"horizn": 3}], "branches.1.horizn: unknown key; did you mean horizon?"),
         ([{"tft": {"epoch": 3}}], "branches.0.tft.epoch: unknown key; did you mean epochs?"),
         ([{"tft": None}], "branches.0.tft: invalid value None; it must be a mapping"),
