@@ -1,7 +1,7 @@
 """What more rows cost a training: python benchmarks/rows.py [--member tft_raw] [rows …] (625000 2500000 10000000).
 
 Simulated one-minute candles of up to 1,000,000 bars a symbol become features, and rule train_tft's own function trains
-on them for four epochs of 20 steps, in a process of its own. The member is the TFT that corrects, or tft_raw. Time
+on them for four epochs of 20 steps, in a process of its own. The member is tft, the correction, or tft_raw. Time
 before training should grow as rows do, time of an epoch hardly (the validation windows are at most 1024), and memory by
 what a row takes, not by what a window does.
 """
@@ -22,7 +22,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import pandas as pd  # noqa: E402
 
 from common.files import write_json, write_parquet  # noqa: E402
-from forecasting.members import TFT, TFT_RAW  # noqa: E402
+from forecasting.folds import FoldScheme  # noqa: E402
+from forecasting.members import MEMBERS, TFT, TFTS  # noqa: E402
+from forecasting.task import Task  # noqa: E402
 from market.coins import COINS  # noqa: E402
 from market.features import compute_features  # noqa: E402
 from market.intervals import MINUTE, iso, parse_time  # noqa: E402
@@ -56,38 +58,36 @@ def train(folder: Path, member: str, features: list[str]) -> None:
     """Train as the rule does, in this process."""
     from train_tft import train_tft
 
-    model = CONFIG["tft"] | {
-        "epochs": EPOCHS,
-        "patience": EPOCHS,
-        "stride": min(CONFIG["lookback"], CONFIG["horizon"]),
-    }
+    lookback, horizon = CONFIG["lookback"], CONFIG["horizon"]
+    settings = CONFIG["tft"] | {"epochs": EPOCHS, "patience": EPOCHS, "stride": min(lookback, horizon)}
+    fraction = CONFIG["folds"]["validation_fraction"]
     train_tft(
         output=str(folder / "model.ckpt"), curve=str(folder / "curve.csv"), features=features,
         candles=[str(folder / "candles" / Path(path).name) for path in features],
-        cutoff=str(folder / "cutoff.json"), member=member, fold="0", seed=1, interval="1m",
-        lookback=CONFIG["lookback"], horizon=CONFIG["horizon"],
-        quantile_levels=CONFIG["quantiles"], folds={"count": 3, "test_bars": 1440, "embargo": CONFIG["horizon"]},
-        model=model, validation_fraction=CONFIG["folds"]["validation_fraction"], threads=1,
+        cutoff=str(folder / "cutoff.json"), member=member, corrects=bool(MEMBERS[member].needs), fold="0", seed=1,
+        task=Task("1m", lookback, horizon, CONFIG["quantiles"]),
+        scheme=FoldScheme(count=3, test_bars=1440, embargo=horizon, validation_fraction=fraction),
+        settings=settings, threads=1,
     )  # fmt: skip
 
 
 def watched(folder: Path, member: str, features: list[str]) -> tuple[float, float, float]:
     """Seconds until training begins, seconds an epoch, and peak memory (MiB), of `train` in a process of its own."""
-    begun, ends, told = time.monotonic(), [], []
+    started, ends, lines = time.monotonic(), [], []
     with subprocess.Popen(
         [sys.executable, __file__, "--train", str(folder), member, *features], stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stderr is not None
         for line in child.stderr:
-            told.append(line)
-            if " to validate" in line or "validation loss" in line:
+            lines.append(line)
+            if "training windows" in line or "validation loss" in line:
                 ends.append(time.monotonic())
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise SystemExit("".join(told[-20:]))
-    # the first epoch also looks at where training starts
-    return ends[0] - begun, (ends[-1] - ends[1]) / (EPOCHS - 1), usage.ru_maxrss / 1024
+        raise SystemExit("".join(lines[-20:]))
+    # the first epoch also validates the start
+    return ends[0] - started, (ends[-1] - ends[1]) / (EPOCHS - 1), usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def main() -> None:
         return train(Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=int, nargs="*", default=[625_000, 2_500_000, 10_000_000])
-    parser.add_argument("--member", choices=[TFT, TFT_RAW], default=TFT)
+    parser.add_argument("--member", choices=TFTS, default=TFT)
     given = parser.parse_args()
     print("      rows  symbols  files, MiB  until training begins, s  an epoch, s  peak, MiB", flush=True)
     for rows in given.rows:

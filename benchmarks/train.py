@@ -26,11 +26,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -46,9 +46,16 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset  # noqa: E402
 
 from common.errors import UserError  # noqa: E402
 from forecasting.folds import training_origins  # noqa: E402
-from forecasting.tft import network as tft  # noqa: E402
+from forecasting.task import Task  # noqa: E402
 from forecasting.tft import training  # noqa: E402
-from forecasting.tft.datasets import Split  # noqa: E402
+from forecasting.tft.datasets import TrainingOrigins  # noqa: E402
+from forecasting.tft.network import (  # noqa: E402
+    QuantileTFT,
+    build_network,
+    hyperparameters,
+    init_output_bias,
+    predict,
+)
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler  # noqa: E402
 from market import indicators  # noqa: E402
 from market.coins import COINS  # noqa: E402
@@ -84,28 +91,28 @@ def frames_of(count: int, folder: str | None, symbols: list[str]) -> list[pd.Dat
         candles = pd.DataFrame(rows, columns=["timestamp", "open", "high", "low", "close", "volume"])
         frame = compute_features(candles.astype({"timestamp": "int64"}), None, [5, 60], MINUTE)
         spared = [name for name in feature_columns(frame) if name not in indicators.CALENDAR][FEATURES - 4 :]
-        # volatility is left to be learned, as it is by who trains on returns in one unit
+        # volatility is left to be learned, as in a training on returns in one unit
         typical = float(np.sqrt((frame["scale"] ** 2).mean()))
         frames.append(frame.drop(columns=spared).assign(scale=typical))
     return frames
 
 
-def spread(frames: list[pd.DataFrame], lookback: int, horizon: int) -> Split:
+def split(frames: list[pd.DataFrame], task: Task) -> TrainingOrigins:
     """Every fifth block of BLOCK bars validates, and no window fitted on reaches into one: how fast a model learns is
-    measured where it meets what it has learned from, not a change of regime."""
+    measured on the regimes that it has learned from."""
     starts = np.cumsum([0, *(len(frame) for frame in frames)])
     fit, validation = [], []
     for frame, start in zip(frames, starts, strict=False):
         times = frame["timestamp"].to_numpy()
-        origins = training_origins(frame, int(times[-1]) + MINUTE, MINUTE, lookback, horizon)
-        first, last = (times[origins + to] // (BLOCK * MINUTE) for to in (1 - lookback, horizon))
+        origins = training_origins(frame, int(times[-1]) + MINUTE, task)
+        first, last = (times[origins + to] // (BLOCK * MINUTE) for to in (1 - task.lookback, task.horizon))
         held = first % 5 == 4, last % 5 == 4
         fit.append(start + origins[~held[0] & ~held[1]])
         validation.append(start + origins[held[0] & (first == last)])
-    return Split(np.concatenate(fit), np.concatenate(validation), 0)
+    return TrainingOrigins(np.concatenate(fit), np.concatenate(validation), 0)
 
 
-def collating(frames: list[pd.DataFrame], lookback: int, horizon: int) -> float:
+def collating(frames: list[pd.DataFrame], task: Task) -> float:
     """Seconds that pytorch-forecasting's own data set takes to make a batch of these windows."""
     names = feature_columns(frames[0])
     rows = [
@@ -114,7 +121,7 @@ def collating(frames: list[pd.DataFrame], lookback: int, horizon: int) -> float:
     ]
     windows = TimeSeriesDataSet(
         pd.concat(rows, ignore_index=True), time_idx="time", target="close", group_ids=["symbol"],
-        max_encoder_length=lookback, min_encoder_length=lookback, max_prediction_length=horizon,
+        max_encoder_length=task.lookback, min_encoder_length=task.lookback, max_prediction_length=task.horizon,
         time_varying_known_reals=list(indicators.CALENDAR),
         time_varying_unknown_reals=[name for name in names if name not in indicators.CALENDAR],
     )  # fmt: skip
@@ -156,16 +163,16 @@ class RandomWindows(Dataset):
         return self.panel.windows(picked), torch.from_numpy(self.panel.targets(picked)).to(self.panel.device)
 
 
-class Stock(tft.QuantileTFT):
+class Stock(QuantileTFT):
     """pytorch-forecasting's forward, under the same loss and a constant learning rate, as is its default."""
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         """One step's loss."""
-        return self.mean_loss(self(batch[0])["prediction"], batch[1])
+        return self.pinball_loss(self(batch[0])["prediction"], batch[1])
 
-    def mean_loss(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss of tft.QuantileTFT.losses: said [n, horizon, levels], target [n, horizon]."""
-        error = target.unsqueeze(-1) - said
+    def pinball_loss(self, quantiles: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The mean loss of QuantileTFT.losses, of quantiles [n, horizon, levels] and target [n, horizon]."""
+        error = target.unsqueeze(-1) - quantiles
         quantile_levels = torch.tensor(self.loss.quantiles, device=error.device)
         root_h = torch.arange(1, error.shape[1] + 1, device=error.device).sqrt()
         return (torch.maximum(quantile_levels * error, (quantile_levels - 1) * error).mean(dim=-1) * root_h).mean()
@@ -194,12 +201,13 @@ class Clock(Callback):
         """One row."""
         self.judge.load_state_dict(network.state_dict())
         with in_float32():
-            said = tft.predict(self.judge, self.panel, self.origins, forks=1, chunks=512 if on_gpu(self.panel) else 32)
+            chunks = 512 if on_gpu(self.panel) else 32
+            outputs = predict(self.judge, self.panel, self.origins, forks=1, chunks=chunks)
             if not self.rows:
                 with torch.no_grad():
                     stock = self.judge(self.panel.windows(self.origins[:WINDOWS]))["prediction"].cpu()
-                torch.testing.assert_close(said[:WINDOWS], stock, rtol=0, atol=1e-5)
-        loss, even, odd = (float(self.judge.mean_loss(said[some], self.target[some])) for some in self.parts)
+                torch.testing.assert_close(outputs[:WINDOWS], stock, rtol=0, atol=1e-5)
+        loss, even, odd = (float(self.judge.pinball_loss(outputs[p], self.target[p])) for p in self.parts)
         self.rows.append({"seconds": self.spent, "step": step, "loss": loss, "even": even, "odd": odd})
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -226,62 +234,58 @@ def one(job: dict[str, Any]) -> None:
     torch.set_num_threads(job.get("threads", 1))
     if hasattr(os, "sched_setaffinity") and job.get("threads", 1) == 1 and job["device"] == "cpu":
         os.sched_setaffinity(0, {job["core"]})
-    case, model = CASES[job["case"]], CONFIG["tft"] | {"hidden_size": CASES[job["case"]]["hidden"]} | job["model"]
-    lookback, horizon, quantile_levels = case["lookback"], case["horizon"], CONFIG["quantiles"]
+    case = CASES[job["case"]]
+    settings = CONFIG["tft"] | {"hidden_size": case["hidden"]} | job["model"]
+    task = Task("1m", case["lookback"], case["horizon"], CONFIG["quantiles"])
     frames = frames_of(case["symbols"], job["data"], job["symbols"])
-    model["stride"] = model["stride"] or min(horizon, lookback)
-    parts = spread(frames, lookback, horizon)
-    panel = Panel(frames, fit_scaler(frames), MINUTE, lookback, horizon, training.device(job["device"]))
+    settings["stride"] = settings["stride"] or min(task.horizon, task.lookback)
+    origins = split(frames, task)
+    panel = Panel(frames, fit_scaler(frames), task, training.device(job["device"]))
     if on_gpu(panel):
         torch.set_float32_matmul_precision("high")
         torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(job["seed"])
-    hyper = tft.hyperparameters(feature_columns(frames[0]), len(quantile_levels), model, lookback)
-    start = np.quantile(panel.targets(parts.fit[:: 1 + len(parts.fit) // 20_000]), quantile_levels)
-    judge, network = (
-        build(hyper, quantile_levels) for build in (stock, stock if job["method"] == "stock" else tft.build)
-    )
-    tft.init_output_bias(network, start)
-    waits = collating(frames, lookback, horizon) if job["method"] == "stock" and not on_gpu(panel) else 0.0
-    clock = Clock(judge.eval().to(panel.device), panel, parts.validation, job["minutes"] * 60, waits)
+    hyper = hyperparameters(feature_columns(frames[0]), len(task.quantile_levels), settings, task.lookback)
+    start = np.quantile(panel.targets(origins.fit[:: 1 + len(origins.fit) // 20_000]), task.quantile_levels)
+    ours = build_network if job["method"] == "ours" else stock
+    judge, network = stock(hyper, task.quantile_levels), ours(hyper, task.quantile_levels)
+    init_output_bias(network, start)
+    waits = collating(frames, task) if job["method"] == "stock" and not on_gpu(panel) else 0.0
+    clock = Clock(judge.eval().to(panel.device), panel, origins.validation, job["minutes"] * 60, waits)
     with tempfile.TemporaryDirectory() as scratch:
-        fit = fit_stock if job["method"] == "stock" else fit_ours
-        fit(network, panel, parts, model, job, clock, Path(scratch))
+        if job["method"] == "stock":
+            fit_stock(network, panel, origins, settings, job["seed"], clock)
+        else:
+            run = training.Run(job["seed"], "benchmark", Path(scratch))
+            training.fit(network, panel, origins, settings, run, [clock])
     rows = pd.DataFrame(clock.rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if on_gpu(panel):
         peak = torch.cuda.max_memory_allocated() / 2**20
-    told = {"method": job["method"], "rate": job["model"]["learning_rate"], "seed": job["seed"], "peak_mib": peak}
-    rows.assign(**told, batch=model["batch_size"]).to_csv(job["out"], index=False)
+    run_of = {"method": job["method"], "rate": job["model"]["learning_rate"], "seed": job["seed"], "peak_mib": peak}
+    rows.assign(**run_of, batch=settings["batch_size"]).to_csv(job["out"], index=False)
 
 
-def stock(hyper: dict[str, Any], quantile_levels: list[float]) -> Stock:
+def stock(hyper: dict[str, Any], quantile_levels: Sequence[float]) -> Stock:
     """The library's model."""
-    network = tft.build(hyper, quantile_levels)
+    network = build_network(hyper, quantile_levels)
     network.__class__ = Stock
-    return network
+    return cast(Stock, network)
 
 
 def fit_stock(
-    network: Stock, panel: Panel, parts: Split, model: dict[str, Any], job: dict[str, Any], clock: Clock, scratch: Path
+    network: QuantileTFT, panel: Panel, origins: TrainingOrigins, settings: dict[str, Any], seed: int, clock: Clock
 ) -> None:
     """Train with stock's forward until the time is up."""
-    drawn = RandomWindows(panel, parts.fit, model["steps_per_epoch"], model["batch_size"], job["seed"])
+    drawn = RandomWindows(panel, origins.fit, settings["steps_per_epoch"], settings["batch_size"], seed)
     windows = DataLoader(drawn, batch_size=None)
     trainer = lightning.Trainer(
-        accelerator=panel.device, max_epochs=10**6, gradient_clip_val=model["gradient_clip"], callbacks=[clock],
+        accelerator=panel.device, max_epochs=10**6, gradient_clip_val=settings["gradient_clip"], callbacks=[clock],
         num_sanity_val_steps=0, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
-    # one batch of nothing: the clock looks when validation begins
+    # one empty batch: the clock looks when validation starts
     trainer.fit(network, windows, DataLoader(TensorDataset(torch.zeros(1))))
-
-
-def fit_ours(
-    network: Any, panel: Panel, parts: Split, model: dict[str, Any], job: dict[str, Any], clock: Clock, scratch: Path
-) -> None:
-    """Train as the workflow does."""
-    training.fit(network, panel, parts, model, job["seed"], "benchmark", scratch, [clock])
 
 
 def run_all(jobs: list[dict[str, Any]], quiet: bool = False) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 # write them whole or not at all, so a failed job leaves what an earlier run made, dated so that the next run makes it anew.
 
 
-def code(rule_name):
-    """The modules that a rule's script imports: an edit of one reruns the rule."""
+def code(rule_name, modules=()):
+    """The modules that a rule's script imports, and `modules` that it loads by name: an edit of one reruns the rule."""
     home = Path(workflow.basedir)
-    paths = sources(home / "scripts" / f"{rule_name}.py")
+    paths = sources(home / "scripts" / f"{rule_name}.py", modules)
     # short names where the workflow runs in its own folder, as it mostly does
     return [str(Path(path).relative_to(home)) for path in paths] if home == Path.cwd() else paths
 

@@ -6,7 +6,7 @@ rule consensus:
     input:
         forecast=f"{ARTIFACTS}/forecasts/live/{ENSEMBLE}.parquet",
         weights=f"{ARTIFACTS}/forecasts/live/weights.json",
-        forecasts=expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=MEMBERS),
+        forecasts=expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=SELECTED),
         evaluation=f"{ARTIFACTS}/evaluation.json",
         candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
         cutoff=f"{DATA}/as_of/live.json",

@@ -2,11 +2,11 @@
 
 
 rule ensemble:
-    """One forecast of the members that did well in validation, calibrated by what came."""
+    """The calibrated average of the members with the smallest validation losses."""
     input:
-        forecasts=expand(f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet", member=MEMBERS, allow_missing=True),
+        forecasts=expand(f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet", member=SELECTED, allow_missing=True),
         validation=expand(
-            f"{ARTIFACTS}/forecasts/{{fold}}/validation/{{member}}.parquet", member=MEMBERS, allow_missing=True
+            f"{ARTIFACTS}/forecasts/{{fold}}/validation/{{member}}.parquet", member=SELECTED, allow_missing=True
         ),
         candles=candles_of("train"),
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
@@ -26,9 +26,7 @@ rule ensemble:
         runtime=lambda wildcards, attempt: attempt * 10,
         slots=1,
     params:
-        interval=SETTINGS["interval"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
+        task=TASK,
         ensemble=SETTINGS["ensemble"],
         calibration=SETTINGS["calibration"],
     message:

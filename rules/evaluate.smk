@@ -8,7 +8,7 @@ rule evaluate:
         forecasts=expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
             fold=FOLDS,
-            member=MEASURED,
+            member=EVALUATED,
         ),
         candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
         cutoff=f"{DATA}/as_of/train.json",

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from dag.settings import as_config
 from dag.sources import sources
-from forecasting.members import BASE, ENSEMBLE, ORACLE, TFT, TFT_RAW
+from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
@@ -12,11 +12,15 @@ LOGS = SETTINGS["paths"]["logs"]
 SYMBOLS = SETTINGS["symbols"]
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
-MEMBERS = SETTINGS["members"]
-TFTS = [name for name in MEMBERS if name in (TFT, TFT_RAW)]
-ASKED = [name for name in MEMBERS if name not in TFTS]
-# the oracle knows what no forecast can: it is measured against, and never part of a decision
-MEASURED = [ENSEMBLE, *MEMBERS, ORACLE]
+# forecasting.folds.FoldScheme: another stride is no reason to train again
+SCHEME = SPLIT | {"validation_fraction": SETTINGS["folds"]["validation_fraction"]}
+# forecasting.task.Task
+TASK = {key: SETTINGS[key] for key in ("interval", "lookback", "horizon")} | {"quantile_levels": SETTINGS["quantiles"]}
+SELECTED = SETTINGS["members"]
+NETWORKS = [name for name in SELECTED if name in TFTS]
+BASELINES = [name for name in SELECTED if name not in TFTS]
+# the oracle knows the future: it is an upper bound, and never part of a decision
+EVALUATED = [ENSEMBLE, *SELECTED, ORACLE]
 # the summary needs the evaluation, the audited decision and the plots
 EVERYTHING = [f"{ARTIFACTS}/run.yaml", f"{ARTIFACTS}/summary.txt"]
 
@@ -26,7 +30,7 @@ wildcard_constraints:
     symbol=r"[A-Z0-9-]+",
     fold=r"\d+|live",
     seed=r"\d+",
-    tft="tft|tft_raw",
+    tft="|".join(TFTS),
 
 
 include: "common.smk"

@@ -3,7 +3,7 @@
 
 
 rule interpret:
-    """Which variables and which bars the TFT looks at, in windows that it was not trained on."""
+    """The TFT's variable importance and attention, in windows that it was not trained on."""
     input:
         models=expand(
             f"{ARTIFACTS}/models/{FOLDS[-1]}/{TFT}-seed{{seed}}.ckpt",
@@ -29,14 +29,10 @@ rule interpret:
         slots=1,
     params:
         fold=FOLDS[-1],
-        symbols=SYMBOLS,
-        interval=SETTINGS["interval"],
-        lookback=SETTINGS["lookback"],
-        horizon=SETTINGS["horizon"],
-        folds=SPLIT,
+        task=TASK,
+        folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
-        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
-        "Looking at what the TFT looks at"
+        "Interpreting the TFT"
     script:
         "../scripts/interpret.py"

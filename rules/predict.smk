@@ -14,11 +14,11 @@ rule predict_tft:
         train_features=features_of("train"),
         candles=candles_of("train"),
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
-        # what it corrects
+        # what it corrects, in validation and in test
         base=lambda wildcards: [
-            f"{ARTIFACTS}/forecasts/{wildcards.fold}/{part}{BASE}.parquet"
-            for part in ("", "validation/")
-            if wildcards.tft == TFT
+            f"{ARTIFACTS}/forecasts/{wildcards.fold}/{part}{member}.parquet"
+            for part in ("validation/", "")
+            for member in MEMBERS[wildcards.tft].needs
         ],
         cutoff=cutoff_of,
         train_cutoff=f"{DATA}/as_of/train.json",
@@ -38,14 +38,9 @@ rule predict_tft:
         runtime=lambda wildcards, attempt: attempt * 15,
         slots=1,
     params:
-        symbols=SYMBOLS,
-        interval=SETTINGS["interval"],
-        lookback=SETTINGS["lookback"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
+        task=TASK,
+        folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
-        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
         "Predicting fold {wildcards.fold} with {wildcards.tft}"
     script:
@@ -53,7 +48,7 @@ rule predict_tft:
 
 
 rule predict_baselines:
-    """What the honest baselines say at the same origins."""
+    """The baselines' quantile paths at the same origins."""
     input:
         features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
         train_features=features_of("train"),
@@ -61,12 +56,12 @@ rule predict_baselines:
         live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
         cutoff=cutoff_of,
         train_cutoff=f"{DATA}/as_of/train.json",
-        code=code("predict_baselines"),
+        code=code("predict_baselines", [MEMBERS[name].module for name in BASELINES]),
     output:
-        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in ASKED},
+        **{member: update(f"{ARTIFACTS}/forecasts/{{fold}}/{member}.parquet") for member in BASELINES},
         **{
             f"{member}_validation": update(f"{ARTIFACTS}/forecasts/{{fold}}/validation/{member}.parquet")
-            for member in ASKED
+            for member in BASELINES
         },
     log:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.log",
@@ -81,16 +76,11 @@ rule predict_baselines:
         # one after the other, on one core beside the trainings
         slots=2,
     params:
-        symbols=SYMBOLS,
-        interval=SETTINGS["interval"],
-        lookback=SETTINGS["lookback"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
+        task=TASK,
+        folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
-        members=ASKED,
+        members=BASELINES,
         baselines=SETTINGS["baselines"],
-        validation_fraction=SETTINGS["folds"]["validation_fraction"],
     message:
         "Predicting fold {wildcards.fold} with the baselines"
     script:
@@ -98,7 +88,7 @@ rule predict_baselines:
 
 
 rule predict_oracle:
-    """The best forecast there is: of one who knows the simulated market's law, or a real market's coming volatility."""
+    """An upper bound: the simulated market's true distribution, or a real market's realised volatility."""
     input:
         reference=f"{ARTIFACTS}/forecasts/{{fold}}/random_walk.parquet",
         candles=candles_of("train"),
@@ -118,13 +108,10 @@ rule predict_oracle:
         runtime=lambda wildcards, attempt: attempt * 15,
         slots=2,
     params:
-        symbols=SYMBOLS,
         exchange=SETTINGS["exchange"],
-        interval=SETTINGS["interval"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
+        task=TASK,
+        folds=SCHEME,
     message:
-        "Asking the oracle about fold {wildcards.fold}"
+        "Predicting fold {wildcards.fold} with the oracle"
     script:
         "../scripts/predict_oracle.py"

@@ -32,7 +32,7 @@ rule train:
         expand(
             f"{ARTIFACTS}/models/{{fold}}/{{tft}}-seed{{seed}}.ckpt",
             fold=[*FOLDS, "live"],
-            tft=TFTS,
+            tft=NETWORKS,
             seed=SETTINGS["tft"]["seeds"],
         ),
 
@@ -43,9 +43,9 @@ rule predict:
         expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
             fold=FOLDS,
-            member=MEASURED,
+            member=EVALUATED,
         ),
-        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *MEMBERS]),
+        expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *SELECTED]),
 
 
 rule plots:

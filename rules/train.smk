@@ -26,12 +26,9 @@ rule train_tft:
             attempt * (30 + SETTINGS["tft"]["epochs"] * SETTINGS["tft"]["steps_per_epoch"] // 60)
         ),
     params:
-        interval=SETTINGS["interval"],
-        lookback=SETTINGS["lookback"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
-        validation_fraction=SETTINGS["folds"]["validation_fraction"],
+        task=TASK,
+        folds=SCHEME,
+        corrects=lambda wildcards: bool(MEMBERS[wildcards.tft].needs),
         # another seed or another core is no reason to train the others again
         tft={key: value for key, value in SETTINGS["tft"].items() if key not in ("seeds", "threads")},
     message:

@@ -3,7 +3,7 @@
 
 
 rule tune:
-    """The TFT's settings with the smallest validation loss on the early folds; the later ones are never seen."""
+    """The TFT's settings with the smallest validation loss on the early folds; the later ones are not used."""
     input:
         features=features_of("train"),
         candles=candles_of("train"),
@@ -36,18 +36,14 @@ rule tune:
             )
         ),
     params:
-        # one seed is trained; it is the search's too
+        # of the trainings and of the search
         seed=SETTINGS["tft"]["seeds"][0],
-        interval=SETTINGS["interval"],
-        lookback=SETTINGS["lookback"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
-        validation_fraction=SETTINGS["folds"]["validation_fraction"],
+        task=TASK,
+        folds=SCHEME,
         tft={key: value for key, value in SETTINGS["tft"].items() if key not in ("seeds", "threads")},
         space=SETTINGS["tuning"]["space"],
         trials=SETTINGS["tuning"]["trials"],
-        before=SETTINGS["tuning"]["previous_trials"],
+        previous_trials=SETTINGS["tuning"]["previous_trials"],
     message:
         "Tuning the TFT on early folds"
     script:

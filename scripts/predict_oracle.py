@@ -1,10 +1,11 @@
-"""Rule predict_oracle: a fold's forecast by one who knows what no forecast can, the ceiling of the others.
+"""Rule predict_oracle: a fold's forecast from information that no forecaster has, an upper bound of the others' skill.
 
-On the simulated market that is the law that made it, and nothing can be better. On a real one it is the volatility that
-came: still no direction, and the quantiles of returns in units of it from the history.
+On the simulated market it is the true distribution under the data-generating process. On a real one it is FHS of the
+realised volatility of the bars ahead: without their direction.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from common.errors import UserError
 from common.files import read_json, read_parquet, write_parquet
 from common.job import job, say
 from forecasting.bars import Bars
-from forecasting.baselines.fhs import relative_quantiles
+from forecasting.baselines.fhs import standardised_quantiles
 from forecasting.baselines.har import FLOOR
-from forecasting.folds import make_fold
+from forecasting.folds import FoldScheme
 from forecasting.quantiles import forecast_table
+from forecasting.task import Task
 from market.candles import read_candles
-from market.intervals import parse_time, step_ms
+from market.intervals import parse_time
 from market.simulated import Simulated
 from market.symbols import slug
 
@@ -30,59 +32,52 @@ def predict_oracle(
     candles: Sequence[str],
     cutoff: str,
     fold: str,
-    symbols: Sequence[str],
     exchange: Mapping[str, Any],
-    interval: str,
-    horizon: int,
-    quantile_levels: Sequence[float],
-    folds: Mapping[str, int],
+    task: Task,
+    scheme: FoldScheme,
 ) -> None:
-    """Write the oracle's quantiles for every symbol and origin of the forecast `reference`, as forecasts of the fold.
+    """Write the oracle's quantiles for every symbol and origin of the forecasts `reference`, as forecasts of the fold.
 
-    candles: one file a symbol, in the order of `symbols`, and `cutoff`, of the training cutoff. exchange: the config's
-    section. Raises UserError when `reference` is damaged, or holds a symbol that the simulated market does not have.
+    candles: one <symbol>.parquet a symbol, and `cutoff`, of the training cutoff. exchange: the config's section. Raises
+    UserError when `reference` is damaged, or holds a symbol that the simulated market does not have.
     """
     pairs = read_parquet(reference, ["symbol", "origin"]).drop_duplicates().sort_values(["symbol", "origin"])
-    asked = {str(name): own["origin"].to_numpy() for name, own in pairs.groupby("symbol")}
+    origins = {str(symbol): rows["origin"].to_numpy() for symbol, rows in pairs.groupby("symbol")}
     say(f"predict_oracle: fold {fold}: {len(pairs)} origins")
     if exchange["id"] == "simulated":
-        truth = [_law(name, own, exchange, interval, horizon, quantile_levels) for name, own in asked.items()]
+        quantiles = [true_quantiles(symbol, origin, exchange, task) for symbol, origin in origins.items()]
     else:
-        end = make_fold(fold, read_json(cutoff)["as_of"], step_ms(interval), **folds).train_end
-        paths = dict(zip(symbols, candles, strict=True))
-        bars = {name: Bars.of(read_candles(paths[name], interval), step_ms(interval)) for name in asked}
-        truth = [realised(bars[name], own, end, horizon, quantile_levels) for name, own in asked.items()]
-    write_parquet(output, forecast_table(list(asked), list(asked.values()), truth, quantile_levels))
+        fit_end = scheme.fold(fold, read_json(cutoff)["as_of"], task.bar_ms).train_end
+        paths = {Path(path).stem: path for path in candles}
+        bars = {symbol: Bars.of(read_candles(paths[symbol], task.interval), task.bar_ms) for symbol in origins}
+        quantiles = [realised_volatility(bars[symbol], origin, fit_end, task) for symbol, origin in origins.items()]
+    write_parquet(output, forecast_table(list(origins), list(origins.values()), quantiles, task.quantile_levels))
 
 
-def realised(bars: Bars, origin: np.ndarray, end: int, horizon: int, quantile_levels: Sequence[float]) -> np.ndarray:
-    """Quantiles [n, horizon, levels] after each origin [n] (ms) of one who knows the bars' variance to come.
+def realised_volatility(bars: Bars, origin: np.ndarray, fit_end: int, task: Task) -> np.ndarray:
+    """FHS quantiles [n, horizon, levels] after each origin [n] (ms), of the root of the variance summed over the bars
+    ahead; standardised returns are those before `fit_end` (ms)."""
+    floor = FLOOR * float(bars.before(fit_end).variance.mean())
 
-    The quantiles of returns in units of it are those before `end` (ms).
-    """
-    floor = FLOOR * float(bars.before(end).variance.mean())
-
-    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
+    def deviation(part: Bars, rows: np.ndarray) -> np.ndarray:
         total = np.cumsum(np.concatenate([[0.0], part.variance + floor]))
-        return np.sqrt(total[rows[:, None] + 1 + np.arange(1, horizon + 1)] - total[rows + 1, None])
+        return np.sqrt(total[rows[:, None] + 1 + task.steps] - total[rows + 1, None])
 
     rows = pd.Index(bars.timestamp).get_indexer(pd.Index(origin))
-    return scale(bars, rows)[:, :, None] * relative_quantiles(scale, bars.before(end), horizon, quantile_levels)
+    quantiles = standardised_quantiles(deviation, bars.before(fit_end), task.horizon, task.quantile_levels)
+    return deviation(bars, rows)[:, :, None] * quantiles
 
 
-def _law(
-    name: str,
-    origin: np.ndarray,
-    exchange: Mapping[str, Any],
-    interval: str,
-    horizon: int,
-    quantile_levels: Sequence[float],
-) -> np.ndarray:
+def true_quantiles(symbol: str, origin: np.ndarray, exchange: Mapping[str, Any], task: Task) -> np.ndarray:
+    """Quantiles [n, horizon, levels] after each origin [n] (ms) under the simulated market's data-generating process.
+
+    Raises UserError when the market does not have the symbol.
+    """
     market = Simulated(exchange["seed"], parse_time(exchange["data_end"]))
-    names = {slug(symbol): symbol for symbol in market.load_markets()}
-    if name not in names:
-        raise UserError(f"predict_oracle: {name} is not on the simulated market; delete the forecasts and run again")
-    return market.quantiles(names[name], origin, interval, horizon, quantile_levels)
+    names = {slug(name): name for name in market.load_markets()}
+    if symbol not in names:
+        raise UserError(f"predict_oracle: {symbol} is not on the simulated market; delete the forecasts and run again")
+    return market.quantiles(names[symbol], origin, task.interval, task.horizon, task.quantile_levels)
 
 
 if __name__ == "__main__":
@@ -93,10 +88,7 @@ if __name__ == "__main__":
             candles=list(snakemake.input.candles),
             cutoff=snakemake.input.cutoff,
             fold=snakemake.wildcards.fold,
-            symbols=snakemake.params.symbols,
             exchange=snakemake.params.exchange,
-            interval=snakemake.params.interval,
-            horizon=snakemake.params.horizon,
-            quantile_levels=snakemake.params.quantiles,
-            folds=snakemake.params.folds,
+            task=Task(**snakemake.params.task),
+            scheme=FoldScheme(**snakemake.params.folds),
         )

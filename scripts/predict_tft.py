@@ -1,130 +1,94 @@
-"""Rule predict_tft: the TFT's quantile paths at a fold's test or live origins, and at those before them."""
+"""Rule predict_tft: a TFT's quantile paths at a fold's validation origins, and at its test or live origins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
 from common.errors import UserError
-from common.files import read_json, read_parquet, write_parquet
+from common.files import write_parquet
 from common.job import job, say
-from forecasting.bars import TooShortError, first_bar, read_bars
-from forecasting.folds import fold_origins, make_fold, validation_fold
+from forecasting.bars import InsufficientHistoryError
+from forecasting.folds import FoldScheme
 from forecasting.quantiles import average, forecast_table, no_forecasts, read_forecasts
-from forecasting.tft import checkpoint, correction
-from forecasting.tft import network as tft
-from forecasting.tft.checkpoint import Trained
+from forecasting.split import FoldFiles, Split, read_splits
+from forecasting.task import Task
+from forecasting.tft import checkpoint
+from forecasting.tft.correction import correction_factor, fit_hars, with_har_inputs
+from forecasting.tft.network import predict
 from forecasting.tft.panel import Panel, feature_columns
-from market.intervals import step_ms
 
 
 def predict_tft(
     output: str,
     validation: str,
     models: list[str],
-    features: list[str],
-    train_features: list[str],
-    candles: list[str],
-    live_candles: list[str],
     base: list[str],
-    cutoff: str,
-    train_cutoff: str,
-    fold: str,
-    symbols: list[str],
-    interval: str,
-    lookback: int,
-    horizon: int,
-    quantile_levels: list[float],
-    folds: dict[str, int],
+    files: FoldFiles,
+    task: Task,
+    scheme: FoldScheme,
     stride: int,
-    share: float,
     threads: int,
 ) -> None:
-    """Write the forecasts of one fold, and those at its validation origins: the mean over seeds of each quantile, then
-    sorted; crossings are counted.
+    """Write the forecasts of one fold, and those at its validation origins: the mean over seeds, sorted.
 
-    models: one checkpoint a seed. features: one file a symbol, in the order of `symbols`, of the training cutoff for a
-    test fold and of the live cutoff for fold "live". cutoff: that cutoff. train_features, candles: of the training
-    cutoff. live_candles: of the live cutoff, with which `candles` go on for fold "live"; empty for a test fold. base:
-    what the TFT corrects, in test and in validation; empty where it speaks for itself. share: of the training span that
-    validates. Where a symbol is too young for what is corrected the TFT sits out: files without rows.
+    models: one checkpoint a seed. base: the forecasts that the TFT corrects, in validation and in test; empty where it
+    forecasts directly. stride: bars between origins. Where a symbol has too few bars for the HAR of the correction, the
+    TFT is skipped: files without rows.
     """
     torch.set_num_threads(threads)
-    step = step_ms(interval)
-    test = make_fold(fold, read_json(cutoff)["as_of"], step, **folds)
-    trained = make_fold(fold, read_json(train_cutoff)["as_of"], step, **folds)
-    history, bars = read_bars(candles, live_candles, interval)
-    inner = validation_fold(trained, first_bar(history), share, step)
+    splits = read_splits(files, task, scheme, stride)
+    symbols, history, fit_end = splits.validation.symbols, splits.validation.history, splits.validation.fit_end
     try:
-        hars = correction.fit_hars(symbols, history, inner.train_end, horizon) if base else []
-    except TooShortError as short:
-        for target in (output, validation):
-            write_parquet(target, no_forecasts(symbols, horizon, quantile_levels))
-        say(f"predict_tft: fold {fold} sits out: {short}")
+        hars = fit_hars(symbols, history, fit_end, task.horizon) if base else []
+    except InsufficientHistoryError as short:
+        for path in (output, validation):
+            write_parquet(path, no_forecasts(symbols, task.horizon, task.quantile_levels))
+        say(f"predict_tft: fold {files.fold} skipped (insufficient history: {short})")
         return
-    for span, target, source, known, corrected in zip(
-        (test, inner),
-        (output, validation),
-        (features, train_features),
-        (bars, history),
-        base or (None, None),
-        strict=True,
-    ):
-        frames = [read_parquet(own) for own in source]
-        rows = fold_origins(frames, symbols, span, step, lookback, horizon, stride)
+    for split, path, corrected in zip(splits, (validation, output), base or (None, None), strict=True):
         if corrected:
-            frames = correction.with_inputs(frames, known, hars)
-        loaded = [checkpoint.load_for(path, feature_columns(frames[0])) for path in models]
-        table = _forecasts(loaded, frames, symbols, rows, step, lookback, horizon, quantile_levels, corrected)
-        write_parquet(target, table)
-        say(
-            f"predict_tft: fold {span.name}: {sum(map(len, rows))} origins, {table.attrs['crossings']} crossings sorted"
-        )
+            split = replace(split, features=with_har_inputs(split.features, split.bars, hars))
+        table = forecast(models, split, task, corrected)
+        write_parquet(path, table)
+        count, crossings = sum(map(len, split.rows)), table.attrs["crossings"]
+        say(f"predict_tft: fold {split.name}: {count} origins, {crossings} crossings sorted")
 
 
-def _forecasts(
-    models: Sequence[Trained],
-    frames: Sequence[pd.DataFrame],
-    symbols: Sequence[str],
-    rows: Sequence[np.ndarray],
-    step: int,
-    lookback: int,
-    horizon: int,
-    quantile_levels: Sequence[float],
-    base: str | None,
-) -> pd.DataFrame:
-    """The table of forecasts at each symbol's rows; `base` is the file of those that are corrected."""
-    # each model has scalers of its own, so a panel of its own
-    panels = [Panel(list(frames), model.scaler, step, lookback, horizon) for model in models]
-    starts = panels[0].starts[:-1]
-    origins = np.concatenate([start + own for start, own in zip(starts, rows, strict=True)])
-    said = [tft.predict(model.network, panel, origins) for model, panel in zip(models, panels, strict=True)]
-    counts = np.cumsum([len(own) for own in rows])[:-1]
-    times = np.split(panels[0].timestamp[origins], counts)
-    if base is None:
-        quantiles = average([panels[0].returns(origins, units.numpy().astype(np.float64)) for units in said])
-    else:
-        quantiles = _corrected(
-            base, symbols, times, average([correction.factor(part).numpy() for part in said]), quantile_levels
-        )
-    return forecast_table(symbols, times, np.split(quantiles, counts), quantile_levels)
+def forecast(models: Sequence[str], split: Split, task: Task, base: str | None) -> pd.DataFrame:
+    """The table of forecasts of a split, by the models of these checkpoints; `base`: the forecasts that they correct.
 
-
-def _corrected(
-    base: str, symbols: Sequence[str], times: Sequence[np.ndarray], factor: np.ndarray, quantile_levels: Sequence[float]
-) -> np.ndarray:
-    """The base's quantiles times the factor [origins, horizon, levels] on them, in the order of `symbols`.
-
-    Raises UserError when the base has no forecast of an origin.
+    The split's features hold the HAR's inputs where there is a base. Raises UserError when a model was trained on other
+    features, or the base lacks an origin.
     """
-    told = read_forecasts(base, factor.shape[1], quantile_levels)
-    place = pd.MultiIndex.from_arrays([told.symbol, told.origin])
-    wanted = [(symbol, time) for symbol, own in zip(symbols, times, strict=True) for time in own]
-    found = place.get_indexer(pd.MultiIndex.from_tuples(wanted))
+    trained = [checkpoint.load_for(path, feature_columns(split.features[0])) for path in models]
+    # each model has a scaler of its own, so a panel of its own
+    panels = [Panel(split.features, model.scaler, task) for model in trained]
+    rows = np.concatenate([start + at for start, at in zip(panels[0].starts[:-1], split.rows, strict=True)])
+    outputs = [predict(model.network, panel, rows) for model, panel in zip(trained, panels, strict=True)]
+    if base is None:
+        quantiles = average([panels[0].returns(rows, part.numpy().astype(np.float64)) for part in outputs])
+    else:
+        factor = average([correction_factor(part).numpy() for part in outputs])
+        quantiles = _base_quantiles(base, split, task) * factor
+    parts = np.split(quantiles, np.cumsum([len(at) for at in split.rows])[:-1])
+    return forecast_table(split.symbols, split.origins, parts, task.quantile_levels)
+
+
+def _base_quantiles(base: str, split: Split, task: Task) -> np.ndarray:
+    """The base's quantiles [origins, horizon, levels] at the split's origins, in their order.
+
+    Raises UserError when the base lacks an origin.
+    """
+    forecasts = read_forecasts(base, task.horizon, task.quantile_levels)
+    index = pd.MultiIndex.from_arrays([forecasts.symbol, forecasts.origin])
+    keys = [(symbol, time) for symbol, times in zip(split.symbols, split.origins, strict=True) for time in times]
+    found = index.get_indexer(pd.MultiIndex.from_tuples(keys))
     if (found < 0).any():
-        raise UserError(f"{base}: lacks forecasts that the TFT is to correct; delete it and run again")
-    return told.quantiles[found] * factor
+        raise UserError(f"{base}: lacks origins of the forecasts that correct it; delete it and run again")
+    return forecasts.quantiles[found]
 
 
 if __name__ == "__main__":
@@ -133,21 +97,18 @@ if __name__ == "__main__":
             output=snakemake.output.forecasts,
             validation=snakemake.output.validation,
             models=list(snakemake.input.models),
-            features=list(snakemake.input.features),
-            train_features=list(snakemake.input.train_features),
-            candles=list(snakemake.input.candles),
-            live_candles=list(snakemake.input.live_candles),
             base=list(snakemake.input.base),
-            cutoff=snakemake.input.cutoff,
-            train_cutoff=snakemake.input.train_cutoff,
-            fold=snakemake.wildcards.fold,
-            symbols=snakemake.params.symbols,
-            interval=snakemake.params.interval,
-            lookback=snakemake.params.lookback,
-            horizon=snakemake.params.horizon,
-            quantile_levels=snakemake.params.quantiles,
-            folds=snakemake.params.folds,
+            files=FoldFiles(
+                fold=snakemake.wildcards.fold,
+                features=list(snakemake.input.features),
+                train_features=list(snakemake.input.train_features),
+                candles=list(snakemake.input.candles),
+                live_candles=list(snakemake.input.live_candles),
+                cutoff=snakemake.input.cutoff,
+                train_cutoff=snakemake.input.train_cutoff,
+            ),
+            task=Task(**snakemake.params.task),
+            scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
-            share=snakemake.params.validation_fraction,
             threads=snakemake.threads,
         )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import torch
 
 from common.files import fingerprint, read_json, write_csv
 from common.job import job, say
-from forecasting.bars import TooShortError
-from forecasting.folds import make_fold
+from forecasting.bars import InsufficientHistoryError
+from forecasting.folds import FoldScheme
+from forecasting.task import Task
 from forecasting.tft import checkpoint, training
-from forecasting.tft.training_set import build_network, training_set
-from market.intervals import iso, step_ms
+from forecasting.tft.training_set import initial_network, read_training_set
+from market.intervals import iso
 
 
 def train_tft(
@@ -24,60 +26,52 @@ def train_tft(
     candles: list[str],
     cutoff: str,
     member: str,
+    corrects: bool,
     fold: str,
     seed: int,
-    interval: str,
-    lookback: int,
-    horizon: int,
-    quantile_levels: list[float],
-    folds: dict[str, int],
-    model: dict[str, Any],
-    validation_fraction: float,
+    task: Task,
+    scheme: FoldScheme,
+    settings: dict[str, Any],
     threads: int,
     code: Sequence[str] = (),
 ) -> None:
     """Train on the features before the fold's training end; write the checkpoint and its training curve (CSV).
 
-    features: one file a symbol. candles: likewise. cutoff: the training cutoff.
-    member: "tft" corrects the HAR, "tft_raw" speaks for itself. folds: count, test_bars, embargo. model: the config's
-    section, without its seeds and threads.
-    A killed training goes on where it was, from a folder beside `output` that is named by what identifies it, the
-    modules in `code` included. Where a symbol is too young for what is corrected the member sits out: the checkpoint
-    says why, and the curve has no row.
-    Raises UserError when the span holds too few windows.
+    features, candles: one file a symbol, and `cutoff`, of the training cutoff. corrects: the member corrects the
+    LHAR-FHS; else it forecasts directly. settings: the config's section `tft`, without its seeds and threads.
+
+    A killed training is resumed, from a folder beside `output` that is named by a fingerprint of its inputs, among them
+    the modules in `code`. Where a symbol has too few bars for the HAR, the member is skipped: the checkpoint holds the
+    reason, and the curve has no rows. Raises UserError when the span holds too few windows.
     """
     torch.set_num_threads(threads)
-    part = make_fold(fold, read_json(cutoff)["as_of"], step_ms(interval), **folds)
+    part = scheme.fold(fold, read_json(cutoff)["as_of"], task.bar_ms)
     title = f"train {member} fold {fold} seed {seed}"
     try:
-        data = training_set(
-            part, features, candles, member, interval, lookback, horizon, quantile_levels, model, validation_fraction
-        )
-    except TooShortError as short:
-        checkpoint.save_absence(output, str(short))
+        data = read_training_set(features, candles, part, scheme, task, settings, corrects)
+    except InsufficientHistoryError as short:
+        checkpoint.save_skipped(output, f"insufficient history: {short}")
         write_csv(curve, pd.DataFrame(columns=training.CURVE))
-        say(f"{title}: sits out: {short}")
+        say(f"{title}: skipped (insufficient history: {short})")
         return
-    windows = data.windows
-    say(f"{title}: {len(windows.fit)} windows up to {iso(windows.fit_end)}, {len(windows.validation)} to validate")
+    origins = data.origins
+    say(
+        f"{title}: {len(origins.fit)} training windows before {iso(origins.fit_end)}, "
+        f"{len(origins.validation)} validation windows"
+    )
 
-    network, hyper = build_network(data, model, seed)
-    identity = fingerprint([*features, *candles, *code], part.train_end, lookback, horizon, quantile_levels, model)
-    scratch = Path(output).parent / f".resume-{member}-seed{seed}-{identity}"
-    loss = training.fit(network, data.panel, windows, model, seed, title, scratch).loss
+    network, hyper = initial_network(data, settings, seed)
+    params = part.train_end, scheme.validation_fraction, asdict(task), settings
+    inputs = fingerprint([*features, *candles, *code], *params)
+    run = training.Run(seed, title, Path(output).parent / f".resume-{member}-seed{seed}-{inputs}")
+    loss = training.fit(network, data.panel, origins, settings, run).loss
 
-    about = {
-        "member": member,
-        "fold": fold,
-        "seed": seed,
-        "interval": interval,
-        "lookback": lookback,
-        "horizon": horizon,
-    }
-    about |= {"train_end": part.train_end, "fit_end": windows.fit_end, "validation_loss": loss, "model": model}
-    checkpoint.save(output, checkpoint.Trained(network, data.scaler, data.features, quantile_levels, about), hyper)
-    write_csv(curve, training.curve(scratch))
-    for finished in scratch.parent.glob(f".resume-{member}-seed{seed}-*"):
+    metadata = {"member": member, "fold": fold, "seed": seed} | asdict(task) | {"settings": settings}
+    metadata |= {"train_end": part.train_end, "fit_end": origins.fit_end, "validation_loss": loss}
+    model = checkpoint.TrainedModel(network, data.scaler, data.features, task.quantile_levels, metadata)
+    checkpoint.save(output, model, hyper)
+    write_csv(curve, training.curve(run.folder))
+    for finished in run.folder.parent.glob(f".resume-{member}-seed{seed}-*"):
         shutil.rmtree(finished)
 
 
@@ -90,15 +84,12 @@ if __name__ == "__main__":
             candles=list(snakemake.input.candles),
             cutoff=snakemake.input.cutoff,
             member=snakemake.wildcards.tft,
+            corrects=snakemake.params.corrects,
             fold=snakemake.wildcards.fold,
             seed=int(snakemake.wildcards.seed),
-            interval=snakemake.params.interval,
-            lookback=snakemake.params.lookback,
-            horizon=snakemake.params.horizon,
-            quantile_levels=snakemake.params.quantiles,
-            folds=snakemake.params.folds,
-            model=snakemake.params.tft,
-            validation_fraction=snakemake.params.validation_fraction,
+            task=Task(**snakemake.params.task),
+            scheme=FoldScheme(**snakemake.params.folds),
+            settings=snakemake.params.tft,
             threads=snakemake.threads,
             code=list(snakemake.input.code),
         )

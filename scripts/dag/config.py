@@ -42,11 +42,10 @@ from dag.fields import (
     refused,
     refused_key,
 )
-from forecasting.members import BASE, BASELINES, RANDOM_WALK, TFT, TFT_RAW
+from forecasting.members import DEFAULT, SELECTABLE, needs
 from market.intervals import MINUTE, step_ms
 
 REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
-MEMBERS = [TFT, TFT_RAW, *BASELINES]
 
 N = TypeVar("N", bound=float)
 V = TypeVar("V")
@@ -59,21 +58,21 @@ def _required_levels(levels: list[float]) -> list[float]:
 
 
 def _member(name: str) -> str:
-    if name not in MEMBERS:
-        near = difflib.get_close_matches(name, MEMBERS, n=1)
+    if name not in SELECTABLE:
+        near = difflib.get_close_matches(name, SELECTABLE, n=1)
         raise refused(
             f"unknown member {name!r}; "
-            + (f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(MEMBERS)}")
+            + (f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(SELECTABLE)}")
         )
     return name
 
 
 def _complete(members: list[str]) -> list[str]:
-    """The members, if those that others need are among them."""
-    needs = {name: RANDOM_WALK for name in members} | ({TFT: BASE} if TFT in members else {})
-    for name, needed in needs.items():
-        if needed not in members:
-            raise refused(f"{name} needs {needed}; add it")
+    """The members, if those that they need are among them."""
+    for name in members:
+        for needed in needs(name):
+            if needed not in members:
+                raise refused(f"{name} needs {needed}; add it")
     return members
 
 
@@ -106,8 +105,11 @@ Seeds = Annotated[
     MustBe("a list of whole numbers, such as [1, 2, 3]"),
     AfterValidator(distinct),
 ]
+Member = Annotated[
+    str, Field(json_schema_extra={"enum": list(SELECTABLE)}), MustBe("a string"), AfterValidator(_member)
+]
 Members = Annotated[
-    list[Annotated[str, Field(json_schema_extra={"enum": list(MEMBERS)}), MustBe("a string"), AfterValidator(_member)]],
+    list[Member],
     Field(min_length=1),
     FromText,
     MustBe("a list of members such as [tft, random_walk, lhar_fhs]"),
@@ -385,7 +387,7 @@ class Config(Section):
     """forecast horizon, in bars"""
     quantiles: Levels = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
     """quantile levels of the forecasts; 0.05, 0.25, 0.5, 0.75 and 0.95 are required"""
-    members: Members = [TFT, *BASELINES]
+    members: Members = list(DEFAULT)
     """the forecasting members (docs/evaluation.md); random_walk is required, and lhar_fhs by tft, which corrects it;
     tft_raw is a direct TFT"""
     folds: Folds = Folds()

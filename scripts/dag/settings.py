@@ -16,7 +16,7 @@ from dag.fields import REFUSED_KEY
 from dag.image import ROOT, sif_name
 from dag.renamed import refuse_renamed
 from forecasting.baselines.har import HAR_WINDOWS
-from forecasting.members import TFT
+from forecasting.members import REGISTRY, TFT, check_registry
 from market.intervals import DAY, MINUTE, season_bars
 from market.warmup import warm_up
 
@@ -36,6 +36,7 @@ class Resolved(NamedTuple):
 
 def resolve_all(config: Mapping[Any, Any]) -> Resolved:
     """The settings of all branches. Raises UserError on the first thing wrong."""
+    check_registry(REGISTRY)
     given = parse(config)
     if not given.branches:
         return Resolved(given.model_dump(), {"": _resolved(given)})

@@ -1,14 +1,18 @@
 """Which of our modules a script is made of: declared as inputs, an edited module reruns the rules that use it."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def sources(script: Path) -> list[str]:
-    """Paths of all modules under the script's folder that it imports, directly or not, sorted; without itself."""
+def sources(script: Path, modules: Iterable[str] = ()) -> list[str]:
+    """Paths of all modules under the script's folder that it imports, directly or not, sorted; without itself.
+
+    modules: dotted names of further ones, which it imports by name.
+    """
     root = script.parent
-    found: set[Path] = set()
-    waiting = [script]
+    found = {root.joinpath(*name.split(".")).with_suffix(".py") for name in modules}
+    waiting = [script, *found]
     while waiting:
         for module in _imports(waiting.pop(), root) - found:
             found.add(module)

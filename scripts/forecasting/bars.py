@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from forecasting.folds import unbroken
+from forecasting.folds import contiguous
 from market.candles import continued, read_candles
 from market.indicators import parkinson, segments
 from market.intervals import step_ms
@@ -16,15 +16,16 @@ from market.intervals import step_ms
 WINDOWS = 20_000
 
 
-class TooShortError(UserError):
-    """A history that a member cannot be fitted on, so that it sits out; the message says how short it is."""
+class InsufficientHistoryError(UserError):
+    """A history too short to fit a member on: the member is skipped. The message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one symbol, all [rows]: open time (ms), log close, id of the unbroken run, variance, volume.
+    """Bars of one symbol, arrays [rows]: open time (ms), log close, id of the contiguous segment, variance, volume.
 
     A bar's variance is the mean of two estimates: its squared log return, and that from its range (Parkinson).
+    `bar_ms` is a bar's length in milliseconds.
     """
 
     timestamp: np.ndarray
@@ -32,21 +33,21 @@ class Bars:
     segment: np.ndarray
     variance: np.ndarray
     volume: np.ndarray
-    step: int
+    bar_ms: int
 
     @classmethod
-    def of(cls, candles: pd.DataFrame, step: int) -> "Bars":
-        """The bars of candles. `step` is a bar's length in ms."""
+    def of(cls, candles: pd.DataFrame, bar_ms: int) -> "Bars":
+        """The bars of a frame of candles."""
         timestamp = candles["timestamp"].to_numpy()
         log_close = np.log(candles["close"].to_numpy())
-        segment = segments(timestamp, step)
-        ranged = parkinson(candles["high"].to_numpy(), candles["low"].to_numpy())
-        moved = returns(log_close, segment) ** 2
-        variance = np.where(np.isnan(moved), ranged, (moved + ranged) / 2)
-        return cls(timestamp, log_close, segment, variance, candles["volume"].to_numpy(), step)
+        segment = segments(timestamp, bar_ms)
+        range_variance = parkinson(candles["high"].to_numpy(), candles["low"].to_numpy())
+        squared_return = returns(log_close, segment) ** 2
+        variance = np.where(np.isnan(squared_return), range_variance, (squared_return + range_variance) / 2)
+        return cls(timestamp, log_close, segment, variance, candles["volume"].to_numpy(), bar_ms)
 
     def before(self, end: int) -> "Bars":
-        """Those that open before `end`."""
+        """The bars that open before `end` (ms)."""
         rows = slice(int(np.searchsorted(self.timestamp, end)))
         return Bars(
             self.timestamp[rows],
@@ -54,49 +55,50 @@ class Bars:
             self.segment[rows],
             self.variance[rows],
             self.volume[rows],
-            self.step,
+            self.bar_ms,
         )
 
-    def windows(self, behind: int, ahead: int) -> np.ndarray:
-        """Rows with that many unbroken bars behind and ahead, at most `WINDOWS` of them, evenly spread."""
-        rows = np.flatnonzero(unbroken(self.segment, behind, ahead))
+    def windows(self, before: int, after: int) -> np.ndarray:
+        """Rows with that many contiguous bars before and after them, at most `WINDOWS` rows, evenly spaced."""
+        rows = np.flatnonzero(contiguous(self.segment, before, after))
         if len(rows) <= WINDOWS:
             return rows
         return rows[np.linspace(0, len(rows) - 1, WINDOWS).astype(np.int64)]
 
     def paths(self, rows: np.ndarray, horizon: int) -> np.ndarray:
-        """Cumulative log returns [rows, horizon] that followed each row."""
+        """Realised cumulative log returns [n, horizon] after each of the `rows` [n]."""
         ahead = rows[:, None] + np.arange(1, horizon + 1)
         return self.log_close[ahead] - self.log_close[rows, None]
 
 
-def read_bars(candles: Sequence[str], later: Sequence[str], interval: str) -> tuple[list[Bars], list[Bars]]:
-    """The bars of the files `candles`, and those with which the files `later` go on; without these, the same again."""
-    step = step_ms(interval)
-    known = [read_candles(path, interval) for path in candles]
-    newer = [read_candles(path, interval) for path in later]
-    now = [continued(own, new) for own, new in zip(known, newer, strict=True)] if newer else known
-    history = [Bars.of(own, step) for own in known]
-    return history, [Bars.of(own, step) for own in now] if newer else history
+def read_bars(candles: Sequence[str], live_candles: Sequence[str], interval: str) -> tuple[list[Bars], list[Bars]]:
+    """The bars of the files `candles`, and the same continued by the files `live_candles`, where there are any."""
+    bar_ms = step_ms(interval)
+    frames = [read_candles(path, interval) for path in candles]
+    history = [Bars.of(frame, bar_ms) for frame in frames]
+    if not live_candles:
+        return history, history
+    newer = [read_candles(path, interval) for path in live_candles]
+    return history, [Bars.of(continued(*pair), bar_ms) for pair in zip(frames, newer, strict=True)]
 
 
 def first_bar(symbols: Sequence[Bars]) -> int:
     """Open time (ms) of the first bar of any symbol. Raises UserError when there is none."""
     times = [int(bars.timestamp[0]) for bars in symbols if len(bars.timestamp)]
     if not times:
-        raise UserError("the candles hold no bar before the training ends; give more days, or fewer or shorter folds")
+        raise UserError("there are no candles before the end of training; increase days, or use fewer or shorter folds")
     return min(times)
 
 
-def enough(bars: Bars, horizon: int, windows: int) -> None:
-    """Raise TooShortError unless that many windows of `horizon` bars without overlap fit into the unbroken bars."""
-    held = np.count_nonzero(unbroken(bars.segment, 0, horizon)) // horizon
-    if held < windows:
-        raise TooShortError(f"{held} windows of {horizon} bars, of {windows} needed")
+def require_windows(bars: Bars, horizon: int, count: int) -> None:
+    """Raise InsufficientHistoryError unless `count` non-overlapping windows of `horizon` bars fit into the segments."""
+    found = np.count_nonzero(contiguous(bars.segment, 0, horizon)) // horizon
+    if found < count:
+        raise InsufficientHistoryError(f"{found} non-overlapping windows of {horizon} bars, {count} needed")
 
 
 def returns(log_close: np.ndarray, segment: np.ndarray) -> np.ndarray:
-    """Log return [rows] of each bar, NaN for the first of an unbroken run."""
-    moves = np.diff(log_close, prepend=np.nan)
-    moves[np.diff(segment, prepend=-1) != 0] = np.nan
-    return moves
+    """Log return [rows] of each bar, NaN for the first of a contiguous segment."""
+    change = np.diff(log_close, prepend=np.nan)
+    change[np.diff(segment, prepend=-1) != 0] = np.nan
+    return change

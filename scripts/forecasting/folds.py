@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
+from forecasting.task import Task
 from market.intervals import iso
 
 LIVE = "live"
@@ -20,7 +21,7 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class Fold:
-    """Training may use bars before `train_end`; origins and what they forecast lie in [test_start, test_end)."""
+    """Training may use bars before `train_end`; origins and their targets lie in [test_start, test_end)."""
 
     name: str
     train_end: int
@@ -28,101 +29,115 @@ class Fold:
     test_end: int
 
 
-def make_fold(name: str, as_of: int, step: int, count: int, test_bars: int, embargo: int) -> Fold:
+@dataclass(frozen=True)
+class FoldScheme:
+    """How a history is cut into folds: the config's section `folds`, without its stride.
+
+    The test spans tile the last `count · test_bars` bars. embargo: bars between a fold's training and its test span.
+    validation_fraction: share of a training span, at its end, that validates.
+    """
+
+    count: int
+    test_bars: int
+    embargo: int
+    validation_fraction: float
+
+    def fold(self, name: str, as_of: int, bar_ms: int) -> Fold:
+        """The fold of that name; see `make_fold`."""
+        return make_fold(name, as_of, bar_ms, self.count, self.test_bars, self.embargo)
+
+    def validation(self, fold: Fold, first: int, bar_ms: int) -> Fold:
+        """The validation span of a fold's training, as a fold of its own: members are fitted before it and judged on
+        it, and the test span stays unseen. first: open time (ms) of the first bar. It needs no embargo: training
+        windows end before `train_end`.
+        """
+        bars = round((fold.train_end - first) * self.validation_fraction / bar_ms)
+        start = fold.train_end - bars * bar_ms
+        return Fold(f"{fold.name} (validation)", start, start, fold.train_end)
+
+
+def make_fold(name: str, as_of: int, bar_ms: int, count: int, test_bars: int, embargo: int) -> Fold:
     """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all before as_of.
 
     The test spans tile the last `count · test_bars` bars.
     """
     if name == LIVE:
         return Fold(LIVE, as_of, as_of, as_of)
-    test_end = as_of - (count - 1 - int(name)) * test_bars * step
-    test_start = test_end - test_bars * step
-    return Fold(name, test_start - embargo * step, test_start, test_end)
+    test_end = as_of - (count - 1 - int(name)) * test_bars * bar_ms
+    test_start = test_end - test_bars * bar_ms
+    return Fold(name, test_start - embargo * bar_ms, test_start, test_end)
 
 
-def validation_fold(fold: Fold, first: int, share: float, step: int) -> Fold:
-    """The last `share` of the time from `first` (ms) to the fold's training end, as a fold of its own: what is fitted
-    before it is judged on it, without a look at the test span. No embargo: a training window ends before `train_end`.
-    """
-    start = fold.train_end - round((fold.train_end - first) * share / step) * step
-    return Fold(f"{fold.name} (validation)", start, start, fold.train_end)
+def contiguous(segment: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Mask [rows] of the rows with `before` rows before and `after` rows after them in the same contiguous segment.
 
-
-def unbroken(segment: np.ndarray, behind: int, ahead: int) -> np.ndarray:
-    """Mask of the rows with `behind` rows before and `ahead` rows after them in the same segment.
-
-    `segment` [rows] holds the id of each row's unbroken run of bars, in increasing order.
+    `segment` [rows] holds the id of each row's segment, in increasing order.
     """
     rows = len(segment)
     fits = np.zeros(rows, dtype=bool)
-    if rows > behind + ahead:
-        fits[behind : rows - ahead] = segment[: rows - behind - ahead] == segment[behind + ahead :]
+    if rows > before + after:
+        fits[before : rows - after] = segment[: rows - before - after] == segment[before + after :]
     return fits
 
 
-def test_origins(features: pd.DataFrame, fold: Fold, step: int, lookback: int, horizon: int, stride: int) -> np.ndarray:
+def test_origins(features: pd.DataFrame, fold: Fold, task: Task, stride: int) -> np.ndarray:
     """Row positions of the fold's test origins in one symbol's features, every `stride` bars of the fold.
 
-    Each has `lookback` bars behind it (itself included) and `horizon` bars ahead without a gap, and everything that
-    it forecasts lies in the test span. The grid of origins is the fold's, so all symbols share it.
+    Each has `lookback` contiguous bars up to it (itself included) and `horizon` after it, and all its targets lie in
+    the test span. The grid of origins is the fold's, so all symbols share it.
     """
     timestamp = features["timestamp"].to_numpy()
     return np.flatnonzero(
-        unbroken(features["segment"].to_numpy(), lookback - 1, horizon)
+        contiguous(features["segment"].to_numpy(), task.lookback - 1, task.horizon)
         & (timestamp >= fold.test_start)
-        & (timestamp + horizon * step < fold.test_end)
-        & ((timestamp - fold.test_start) % (stride * step) == 0)
+        & (timestamp + task.horizon * task.bar_ms < fold.test_end)
+        & ((timestamp - fold.test_start) % (stride * task.bar_ms) == 0)
     )
 
 
-def training_origins(features: pd.DataFrame, train_end: int, step: int, lookback: int, horizon: int) -> np.ndarray:
-    """Row positions of all origins whose unbroken window, targets included, ends before `train_end`."""
+def training_origins(features: pd.DataFrame, train_end: int, task: Task) -> np.ndarray:
+    """Row positions of all origins whose contiguous window, targets included, ends before `train_end` (ms)."""
     timestamp = features["timestamp"].to_numpy()
-    fits = unbroken(features["segment"].to_numpy(), lookback - 1, horizon)
-    return np.flatnonzero(fits & (timestamp + horizon * step < train_end))
+    fits = contiguous(features["segment"].to_numpy(), task.lookback - 1, task.horizon)
+    return np.flatnonzero(fits & (timestamp + task.horizon * task.bar_ms < train_end))
 
 
-def live_origin(features: pd.DataFrame, as_of: int, step: int, lookback: int, symbol: str) -> np.ndarray:
-    """Row position [1] of the bar that closes at `as_of`.
+def live_origin(features: pd.DataFrame, as_of: int, task: Task, symbol: str) -> np.ndarray:
+    """Row position [1] of the bar that closes at `as_of` (ms).
 
-    Raises UserError when it is missing or has fewer than `lookback` unbroken bars behind it.
+    Raises UserError when it is missing or is not the last of `lookback` contiguous bars.
     """
-    fits = unbroken(features["segment"].to_numpy(), lookback - 1, 0)
-    found = np.flatnonzero(fits & (features["timestamp"].to_numpy() == as_of - step))
+    fits = contiguous(features["segment"].to_numpy(), task.lookback - 1, 0)
+    found = np.flatnonzero(fits & (features["timestamp"].to_numpy() == as_of - task.bar_ms))
     if not len(found):
         raise UserError(
-            f"as_of: the {lookback} bars of {symbol} before {iso(as_of)} are not unbroken in the candles; "
-            "take another as_of, or a smaller lookback"
+            f"as_of: {symbol} has no {task.lookback} contiguous bars before {iso(as_of)}; "
+            "choose another as_of, or a smaller lookback"
         )
     return found
 
 
 def fold_origins(
-    frames: Sequence[pd.DataFrame],
-    symbols: Sequence[str],
-    fold: Fold,
-    step: int,
-    lookback: int,
-    horizon: int,
-    stride: int,
+    frames: Sequence[pd.DataFrame], symbols: Sequence[str], fold: Fold, task: Task, stride: int
 ) -> list[np.ndarray]:
     """Row positions of the fold's origins in each symbol's features: `live_origin` or `test_origins`.
 
-    `frames` are in the order of `symbols`. A symbol with less than a horizon of training windows has none: it is not
-    forecast before it has a history. Raises UserError when no symbol has one, or a live one is missing.
+    `frames` are in the order of `symbols`. A symbol with fewer than `horizon` training windows has no origin: it is not
+    forecast without a history. Raises UserError when no symbol has an origin, or a live one is missing.
     """
     if fold.name == LIVE:
         named = zip(frames, symbols, strict=True)
-        return [live_origin(frame, fold.test_end, step, lookback, symbol) for frame, symbol in named]
+        return [live_origin(frame, fold.test_end, task, symbol) for frame, symbol in named]
     found = [
-        test_origins(frame, fold, step, lookback, horizon, stride)
-        if len(training_origins(frame, fold.train_end, step, lookback, horizon)) >= horizon
+        test_origins(frame, fold, task, stride)
+        if len(training_origins(frame, fold.train_end, task)) >= task.horizon
         else np.empty(0, dtype=np.int64)
         for frame in frames
     ]
     if not any(map(len, found)):
         raise UserError(
-            f"fold {fold.name}: no symbol has a history, and {lookback} + {horizon} bars without a gap for an origin "
-            f"between {iso(fold.test_start)} and {iso(fold.test_end)}; give more days, longer folds, or another as_of"
+            f"fold {fold.name}: no symbol has training windows and an origin with {task.lookback} + {task.horizon} "
+            f"contiguous bars between {iso(fold.test_start)} and {iso(fold.test_end)}; "
+            "increase days or folds.test_bars, or choose another as_of"
         )
     return found

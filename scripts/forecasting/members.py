@@ -1,35 +1,100 @@
-"""Names of the members, as files and tables have them: the models, who knows the future, and the baselines."""
+"""The registry of members: config, rules, evaluation, figures and docs read it.
+
+A new baseline is a function of the type `forecasting.baselines.interface.SymbolBaseline`, in a module of its own, and a
+line here.
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member.
+
+    name: in the config, files and tables. kind: what makes it. label: in figures. color, linestyle: of its curves, the
+    colour by its name in plotting.style. path: module:function of a baseline, below forecasting.baselines; imported
+    when it is called. needs: members that it is made from. all_symbols: the function forecasts all symbols together.
+    optional: the default config does not select it.
+    """
+
+    name: str
+    kind: Literal["baseline", "tft", "ensemble", "oracle"]
+    label: str
+    color: str
+    linestyle: str
+    path: str = ""
+    needs: tuple[str, ...] = ()
+    all_symbols: bool = False
+    optional: bool = False
+
+    @property
+    def module(self) -> str:
+        """The module of the baseline's function."""
+        return f"forecasting.baselines.{self.path.partition(':')[0]}"
+
+    @property
+    def function(self) -> str:
+        """The name of the baseline's function."""
+        return self.path.partition(":")[2]
+
+
+# in the order of tables and legends
+REGISTRY = (
+    Member("ensemble", "ensemble", "ensemble", "vermillion", "-"),
+    Member("tft", "tft", "TFT", "blue", "-", needs=("lhar_fhs",)),
+    Member("tft_raw", "tft", "direct TFT", "blue", "--", optional=True),
+    Member("random_walk", "baseline", "random walk", "grey", "-", "simple:random_walk"),
+    Member("ewma", "baseline", "EWMA", "orange", "-", "simple:ewma"),
+    Member("ewma_fhs", "baseline", "EWMA, FHS", "orange", "--", "simple:ewma_fhs"),
+    Member("seasonal_ewma_fhs", "baseline", "seasonal EWMA, FHS", "orange", "-.", "simple:seasonal_ewma_fhs"),
+    Member("garch_fhs", "baseline", "GARCH, FHS", "sky", "-", "garch:garch_fhs"),
+    Member("har_fhs", "baseline", "HAR, FHS", "sky", "--", "simple:har_fhs"),
+    Member("lhar_fhs", "baseline", "leverage HAR, FHS", "sky", "-.", "simple:lhar_fhs"),
+    Member("lightgbm", "baseline", "LightGBM", "green", "--", "boosting:lightgbm_quantiles", all_symbols=True),
+    Member("ewma_drift", "baseline", "EWMA + drift", "purple", "-", "simple:ewma_drift"),
+    Member("seasonal_naive", "baseline", "seasonal naive", "green", "-", "simple:seasonal_naive"),
+    Member("oracle", "oracle", "oracle", "black", "--"),
+)
+MEMBERS = {member.name: member for member in REGISTRY}
 
 ENSEMBLE = "ensemble"  # of the members that did well in validation: what decisions are taken on
-TFT = "tft"  # a correction of BASE
-TFT_RAW = "tft_raw"  # speaks for itself
-MODELS = (ENSEMBLE, TFT, TFT_RAW)
-ORACLE = "oracle"
-RANDOM_WALK = "random_walk"
+TFT = "tft"  # corrects what it needs
+TFT_RAW = "tft_raw"  # forecasts directly
+ORACLE = "oracle"  # knows the future: an upper bound, never part of a decision
+RANDOM_WALK = "random_walk"  # needed by all: losses are relative to its loss
 HAR = "har_fhs"
-BASE = "lhar_fhs"
-BASELINES = (
-    RANDOM_WALK,
-    "ewma",
-    "ewma_fhs",
-    "seasonal_ewma_fhs",
-    "garch_fhs",
-    HAR,
-    BASE,
-    "lightgbm",
-    "ewma_drift",
-    "seasonal_naive",
-)
+
+BASELINES = tuple(member.name for member in REGISTRY if member.kind == "baseline")
+TFTS = tuple(member.name for member in REGISTRY if member.kind == "tft")
+MODELS = (ENSEMBLE, *TFTS)
+# what a config may select, and what the default one does
+SELECTABLE = (*TFTS, *BASELINES)
+DEFAULT = tuple(name for name in SELECTABLE if not MEMBERS[name].optional)
+
+
+def needs(member: str) -> tuple[str, ...]:
+    """The members that a selection with this one must hold."""
+    return (*MEMBERS[member].needs, RANDOM_WALK)
+
+
+def check_registry(registry: Iterable[Member]) -> None:
+    """Raise UserError when two members have the same name."""
+    names = [member.name for member in registry]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"scripts/forecasting/members.py: {name} is declared twice; rename or delete one of them")
 
 
 def display_name(member: str) -> str:
     """The member as a sentence names it: the TFT, the ensemble."""
-    return f"the {({TFT: 'TFT', TFT_RAW: 'raw TFT'}).get(member, member)}"
+    return f"the {MEMBERS[member].label}" if member in MODELS else f"the {member}"
 
 
 def baselines(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are baselines, in their usual order."""
+    """Those of `names` that are baselines, in the registry's order."""
     given = set(names)
     return [name for name in BASELINES if name in given]

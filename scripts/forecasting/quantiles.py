@@ -13,9 +13,9 @@ from common.files import read_parquet
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What one member forecasts: a row per (symbol, origin), sorted.
+    """One member's forecasts, a row per (symbol, origin), sorted.
 
-    symbol [n] str, origin [n] int64 (ms, open time of the last known bar), quantiles [n, horizon, levels], and how
+    symbol [n] str, origin [n] int64 (ms, open time of the last observed bar), quantiles [n, horizon, levels], and how
     many (origin, step) rows had quantiles that crossed before they were sorted.
     """
 
@@ -48,9 +48,14 @@ def sort_quantiles(quantiles: np.ndarray) -> tuple[np.ndarray, int]:
     return np.sort(quantiles, axis=-1), crossings
 
 
-def average(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Level by level mean of forecasts of one shape (Vincent averaging); order within a row is kept."""
-    return np.mean(np.stack(members), axis=0)
+def average(forecasts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Mean of forecasts of one shape, quantile level by quantile level (Vincent averaging); order within a row is kept.
+
+    weights: of sum 1; None: equal ones.
+    """
+    if weights is None:
+        weights = [1 / len(forecasts)] * len(forecasts)
+    return np.sum([weight * forecast for weight, forecast in zip(weights, forecasts, strict=True)], axis=0)
 
 
 def forecast_table(
@@ -62,7 +67,7 @@ def forecast_table(
     """A member's forecasts as the rows of its file, by symbol, origin and step; quantiles sorted.
 
     One item a symbol: origins [n] in ms, increasing, and quantiles [n, horizon, levels]. `attrs["crossings"]` counts
-    the rows that were not in order before.
+    the rows whose quantiles crossed.
     """
     parts = sorted(zip(symbols, origins, quantiles, strict=True), key=lambda part: part[0])
     horizon = quantiles[0].shape[1]
@@ -75,22 +80,22 @@ def forecast_table(
             "step": np.tile(np.arange(1, horizon + 1), len(rows)),
         }
     )
-    # further digits depend on the machine, and a price has no use for them
+    # further digits depend on the machine, and mean nothing for a price
     table[quantile_columns(quantile_levels)] = np.round(rows.reshape(-1, len(quantile_levels)).astype(np.float64), 10)
     table.attrs["crossings"] = crossings
     return table
 
 
 def no_forecasts(symbols: Sequence[str], horizon: int, quantile_levels: Sequence[float]) -> pd.DataFrame:
-    """The file of a member that sits out: no row."""
-    none = [np.empty((0, horizon, len(quantile_levels)))] * len(symbols)
-    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), none, quantile_levels)
+    """The file of a skipped member: no rows."""
+    empty = [np.empty((0, horizon, len(quantile_levels)))] * len(symbols)
+    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), empty, quantile_levels)
 
 
 def read_forecasts(path: str | Path, horizon: int, quantile_levels: Sequence[float]) -> Forecasts:
-    """Read a file of forecasts; one without rows is of a member that had nothing to say.
+    """Read a file of forecasts; one without rows is of a skipped member.
 
-    Raises UserError when it is damaged, or holds other steps, quantiles or an order than asked for.
+    Raises UserError when it is damaged, or its steps, quantile levels or order are not the expected ones.
     """
     frame = read_parquet(path)
     columns = quantile_columns(quantile_levels)
@@ -100,16 +105,16 @@ def read_forecasts(path: str | Path, horizon: int, quantile_levels: Sequence[flo
     keys = np.stack([codes, frame["origin"], frame["step"]]).reshape(3, -1, horizon)
     symbol, origin = keys[:2, :, 0]
     whole = (keys[:2] == keys[:2, :, :1]).all() and (keys[2] == np.arange(1, horizon + 1)).all()
-    # codes count names as they appear: sorted names make rising codes sorted symbols
-    rising = (np.diff(symbol) > 0) | (np.diff(symbol) == 0) & (np.diff(origin) > 0)
-    if not whole or not rising.all() or not names.is_monotonic_increasing:
+    # codes count names as they appear: with sorted names, increasing codes are sorted symbols
+    increasing = (np.diff(symbol) > 0) | (np.diff(symbol) == 0) & (np.diff(origin) > 0)
+    if not whole or not increasing.all() or not names.is_monotonic_increasing:
         raise _stale(path, horizon, columns)
     quantiles = frame[columns].to_numpy().reshape(-1, horizon, len(columns))
     if not np.isfinite(quantiles).all() or (np.diff(quantiles, axis=-1) < 0).any():
-        raise UserError(f"{path}: its quantiles cross or are not numbers; delete it and run again to rebuild it")
+        raise UserError(f"{path}: its quantiles cross or are not finite; delete it and run again to rebuild it")
     return Forecasts(names.to_numpy(dtype=object)[symbol], origin, quantiles, int(frame.attrs.get("crossings", 0)))
 
 
 def _stale(path: str | Path, horizon: int, columns: list[str]) -> UserError:
-    wanted = f"sorted steps 1 to {horizon} of {', '.join(columns)}"
-    return UserError(f"{path}: does not hold {wanted}; delete it and run again to rebuild it")
+    expected = f"sorted steps 1 to {horizon} of {', '.join(columns)}"
+    return UserError(f"{path}: does not hold {expected}; delete it and run again to rebuild it")

@@ -18,26 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from common.files import write_atomic
+from forecasting.members import MEMBERS
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 INK = "#333333"
-_MEMBERS = {
-    "ensemble": (VERMILLION, "-", "ensemble"),
-    "tft": (BLUE, "-", "TFT"),
-    "tft_raw": (BLUE, "--", "TFT, raw"),
-    "random_walk": (GREY, "-", "random walk"),
-    "ewma": (ORANGE, "-", "EWMA"),
-    "ewma_fhs": (ORANGE, "--", "EWMA, FHS"),
-    "seasonal_ewma_fhs": (ORANGE, "-.", "seasonal EWMA, FHS"),
-    "garch_fhs": (SKY, "-", "GARCH, FHS"),
-    "har_fhs": (SKY, "--", "HAR, FHS"),
-    "lhar_fhs": (SKY, "-.", "leverage HAR, FHS"),
-    "lightgbm": (GREEN, "--", "LightGBM"),
-    "ewma_drift": (PURPLE, "-", "EWMA + drift"),
-    "seasonal_naive": (GREEN, "-", "seasonal naive"),
-    "oracle": (BLACK, "--", "oracle"),
-}
+# as the registry of members names them
+_COLORS = {"black": BLACK, "orange": ORANGE, "sky": SKY, "green": GREEN}
+_COLORS |= {"blue": BLUE, "vermillion": VERMILLION, "purple": PURPLE, "grey": GREY}
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -66,8 +54,8 @@ matplotlib.rcParams.update(_STYLE)
 
 def member_line(name: str) -> dict[str, Any]:
     """Colour, line style and label of a member, as keywords for `Axes.plot`."""
-    color, linestyle, label = _MEMBERS.get(name, (VERMILLION, ":", name))
-    return {"color": color, "linestyle": linestyle, "label": label}
+    member = MEMBERS[name]
+    return {"color": _COLORS[member.color], "linestyle": member.linestyle, "label": member.label}
 
 
 def new_figure(

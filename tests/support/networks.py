@@ -6,28 +6,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import Callback
 from scipy.signal import lfilter
 
 from common.files import write_json, write_parquet
-from forecasting.folds import Fold, validation_fold
-from forecasting.tft import network as tft
-from forecasting.tft import training
-from forecasting.tft.datasets import Split, split
+from forecasting.folds import Fold, FoldScheme
+from forecasting.members import MEMBERS
+from forecasting.task import Task
+from forecasting.tft.datasets import TrainingOrigins, training_windows
+from forecasting.tft.network import QuantileTFT, build_network, hyperparameters
 from forecasting.tft.panel import feature_columns
 from market.features import compute_features
 from market.intervals import MINUTE, iso
 from support.candles import candles
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
-
-
 LOOKBACK, HORIZON = 16, 8
-
-
+TASK = Task("1m", LOOKBACK, HORIZON, LEVELS)
+SCHEME = FoldScheme(count=1, test_bars=200, embargo=HORIZON, validation_fraction=0.2)
 SPANS = [5, 30]
-
-
-MODEL: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "epochs": 3,
     "steps_per_epoch": 6,
     "batch_size": 16,
@@ -47,19 +45,26 @@ MODEL: dict[str, Any] = {
 }
 
 
-def network_for(frames: list[pd.DataFrame], seed: int = 0) -> tft.QuantileTFT:
+def hyper_for(frames: list[pd.DataFrame]) -> dict[str, Any]:
+    """Hyperparameters of a network that reads these features and forecasts directly."""
+    return hyperparameters(feature_columns(frames[0]), len(LEVELS), SETTINGS, LOOKBACK)
+
+
+def network_for(frames: list[pd.DataFrame], seed: int = 0) -> QuantileTFT:
+    """An untrained network that reads these features."""
     torch.manual_seed(seed)
-    return tft.build(tft.hyperparameters(feature_columns(frames[0]), len(LEVELS), MODEL, LOOKBACK), LEVELS)
+    return build_network(hyper_for(frames), LEVELS)
 
 
-def cut(frames: list[pd.DataFrame], train_end: int) -> Split:
+def cut(frames: list[pd.DataFrame], train_end: int) -> TrainingOrigins:
+    """Origins to fit on and to validate at, before `train_end`."""
     first = min(int(frame["timestamp"].iloc[0]) for frame in frames)
-    inner = validation_fold(Fold("0", train_end, train_end, train_end), first, 0.2, MINUTE)
-    return split(frames, inner, MINUTE, LOOKBACK, HORIZON)
+    validation = SCHEME.validation(Fold("0", train_end, train_end, train_end), first, MINUTE)
+    return training_windows(frames, validation, TASK)
 
 
 def learnable() -> list[pd.DataFrame]:
-    """Features of a market whose returns go on as they were."""
+    """Features of a market with autocorrelated returns."""
     frame = candles(1500)
     drift = lfilter([1], [1, -0.97], np.random.default_rng(5).normal(0, 2e-4, len(frame)))
     frame[["open", "high", "low", "close"]] *= np.exp(np.cumsum(drift))[:, None]
@@ -80,22 +85,19 @@ def train_files(folder: Path, frames: list[pd.DataFrame], member: str = "tft_raw
         "features": [str(folder / f"S{k}.parquet") for k in range(len(frames))],
         "candles": [str(folder / "candles" / f"S{k}.parquet") for k in range(len(frames))],
         "member": member,
+        "corrects": bool(MEMBERS[member].needs),
         "cutoff": str(folder / "cutoff.json"),
         "fold": "0",
         "seed": 1,
-        "interval": "1m",
-        "lookback": LOOKBACK,
-        "horizon": HORIZON,
-        "quantile_levels": LEVELS,
-        "folds": {"count": 1, "test_bars": 200, "embargo": HORIZON},
-        "model": MODEL,
-        "validation_fraction": 0.2,
+        "task": TASK,
+        "scheme": SCHEME,
+        "settings": SETTINGS,
         "threads": 1,
     }
 
 
-class Spoil(training.Callback):
-    """Makes a weight no number when the second epoch begins."""
+class Spoil(Callback):
+    """Sets a weight to NaN when the second epoch starts."""
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == 1:

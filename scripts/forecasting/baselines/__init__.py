@@ -1,1 +1,1 @@
-"""The baselines: each member's mathematics over plain arrays."""
+"""The baselines: what each member computes, over plain arrays."""

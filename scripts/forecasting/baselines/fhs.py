@@ -1,4 +1,4 @@
-"""Filtered historical simulation: the quantiles of returns in units of their forecast deviation, from history.
+"""Filtered historical simulation: forecast deviations times the quantiles of the history's standardised returns.
 
 Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5).
 """
@@ -8,27 +8,28 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from forecasting.bars import Bars
-from forecasting.baselines.interface import Settings
+from forecasting.baselines.interface import SymbolSeries
+from forecasting.task import Task
 
-# deviations [rows, horizon] of the returns after each of those rows of the bars
-Scale = Callable[[Bars, np.ndarray], np.ndarray]
-
-
-def fhs(scale: Scale, history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """Filtered historical simulation: the origins' deviations times the quantiles of the history's relative returns."""
-    return scale(bars, origins)[:, :, None] * relative_quantiles(
-        scale, history, settings.horizon, settings.quantile_levels
-    )
+# forecast standard deviation [n, horizon] of the cumulative log returns after each of the rows [n] of the bars
+Deviation = Callable[[Bars, np.ndarray], np.ndarray]
 
 
-def relative_quantiles(scale: Scale, history: Bars, horizon: int, quantile_levels: Sequence[float]) -> np.ndarray:
-    """Symmetric quantiles [horizon, levels] of the history's returns in units of their forecast deviation."""
+def fhs(deviation: Deviation, series: SymbolSeries, task: Task) -> np.ndarray:
+    """Filtered historical simulation: quantiles [origins, horizon, levels]."""
+    quantiles = standardised_quantiles(deviation, series.history, task.horizon, task.quantile_levels)
+    return deviation(series.bars, series.origins)[:, :, None] * quantiles
+
+
+def standardised_quantiles(
+    deviation: Deviation, history: Bars, horizon: int, quantile_levels: Sequence[float]
+) -> np.ndarray:
+    """Symmetric quantiles [horizon, levels] of the history's cumulative returns divided by their forecast deviation."""
     rows = history.windows(0, horizon)
-    paths, deviation = history.paths(rows, horizon), scale(history, rows)
+    paths, forecast = history.paths(rows, horizon), deviation(history, rows)
     # long frozen, a price has no deviation left
-    return symmetric_quantiles(
-        np.divide(paths, deviation, out=np.zeros_like(paths), where=deviation > 0), quantile_levels
-    )
+    standardised = np.divide(paths, forecast, out=np.zeros_like(paths), where=forecast > 0)
+    return symmetric_quantiles(standardised, quantile_levels)
 
 
 def symmetric_quantiles(samples: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:

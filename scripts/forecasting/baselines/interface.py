@@ -1,36 +1,48 @@
-"""What every baseline is given, and what it gives back."""
+"""What every baseline is given, and what it returns; and the baseline that a name of the registry stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from importlib import import_module
 
 import numpy as np
 
 from forecasting.bars import Bars
+from forecasting.members import MEMBERS
+from forecasting.task import Task
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all members share: steps ahead, quantile levels, bars of a season, half-lives in bars."""
+class BaselineSettings:
+    """The config's section `baselines`, in bars: half-lives, and how often a baseline is refitted (None: never)."""
 
-    horizon: int
-    quantile_levels: tuple[float, ...]
-    season: int
     ewma_halflife: float
     drift_halflife: float
-
-    @property
-    def ahead(self) -> np.ndarray:
-        """Steps ahead [horizon], from 1."""
-        return np.arange(1, self.horizon + 1)
+    refit_bars: int | None
 
 
-class Track(NamedTuple):
-    """A symbol's bars to fit on, its bars to forecast from, and the rows of the origins in these."""
+@dataclass(frozen=True)
+class SymbolSeries:
+    """One symbol's bars to fit on, its bars to forecast from, and the rows [origins] of the origins in these."""
 
     history: Bars
     bars: Bars
     origins: np.ndarray
 
 
-Member = Callable[[Bars, Bars, np.ndarray, Settings], np.ndarray]
+# Quantiles [origins, horizon, levels] of the cumulative log return from the close at each origin. For an origin a
+# baseline uses only rows of `bars` up to it. Raises InsufficientHistoryError when it cannot be fitted on `history`.
+SymbolBaseline = Callable[[SymbolSeries, Task, BaselineSettings], np.ndarray]
+# the same of several symbols at once, one item a symbol
+Baseline = Callable[[Sequence[SymbolSeries], Task, BaselineSettings], list[np.ndarray]]
+
+
+def load_baseline(name: str) -> Baseline:
+    """The baseline of that name in the registry. Its module is imported now: some take a second."""
+    member = MEMBERS[name]
+    function = getattr(import_module(member.module), member.function)
+    return function if member.all_symbols else for_each_symbol(function)
+
+
+def for_each_symbol(baseline: SymbolBaseline) -> Baseline:
+    """The baseline of several symbols that forecasts each of them alone."""
+    return lambda series, task, settings: [baseline(one, task, settings) for one in series]

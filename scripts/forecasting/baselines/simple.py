@@ -1,12 +1,6 @@
-"""Baselines: the simple forecasts that a model must beat, each a few lines over plain arrays.
+"""Simple baselines, each a few lines over arrays; see forecasting.baselines.interface for what they are given.
 
-A member takes the bars it may be fitted on (`history`), the bars whose state it forecasts from (`bars`), the row
-positions of the origins in `bars`, and the settings. It gives quantiles [origins, horizon, levels] of the cumulative
-log return from the close at the origin; for an origin it uses only rows of `bars` up to that origin. It raises
-TooShortError when the history cannot carry it.
-
-FHS, filtered historical simulation, takes the quantiles of returns in units of their forecast deviation from history:
-Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5).
+FHS, filtered historical simulation, is in forecasting.baselines.fhs.
 """
 
 from statistics import NormalDist
@@ -14,113 +8,115 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Bars, enough, returns
-from forecasting.baselines.fhs import Scale, fhs, symmetric_quantiles
+from forecasting.bars import Bars, require_windows, returns
+from forecasting.baselines.fhs import Deviation, fhs, symmetric_quantiles
 from forecasting.baselines.har import fit_har, fit_season
-from forecasting.baselines.interface import Settings
-from forecasting.folds import unbroken
+from forecasting.baselines.interface import BaselineSettings, SymbolSeries
+from forecasting.folds import contiguous
+from forecasting.task import Task
 
 
-def random_walk(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """No change, with the spread that h-step log returns had in the history."""
-    enough(history, settings.horizon, 1)
-    windows = history.windows(0, settings.horizon)
-    spread = symmetric_quantiles(history.paths(windows, settings.horizon), settings.quantile_levels)
-    return np.tile(spread, (len(origins), 1, 1))
+def random_walk(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """No change, with the symmetric quantiles of the history's h-step log returns."""
+    require_windows(series.history, task.horizon, 1)
+    windows = series.history.windows(0, task.horizon)
+    quantiles = symmetric_quantiles(series.history.paths(windows, task.horizon), task.quantile_levels)
+    return np.tile(quantiles, (len(series.origins), 1, 1))
 
 
-def ewma(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """No change, Gaussian, the variance at step h being h times the EWMA variance at the origin.
+def ewma(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """No change, Gaussian; the variance at step h is h times the EWMA variance at the origin.
 
-    σ²ₜ = λ σ²ₜ₋₁ + (1 − λ) rₜ², λ = 2^(−1/halflife), begun at the history's variance after each gap.
+    σ²ₜ = λ σ²ₜ₋₁ + (1 − λ) rₜ², λ = 2^(−1/halflife), started at the history's variance after each gap.
     RiskMetrics Technical Document (J.P. Morgan, 1996), 4th ed., chapter 5.
     """
     # the normal's median is 0, not the 1e-17 of its approximation
-    normal = np.array([NormalDist().inv_cdf(level) if level != 0.5 else 0.0 for level in settings.quantile_levels])
-    return _ewma_scale(history, settings)(bars, origins)[:, :, None] * normal
+    normal = np.array([NormalDist().inv_cdf(level) if level != 0.5 else 0.0 for level in task.quantile_levels])
+    return _ewma_deviation(series.history, task, settings)(series.bars, series.origins)[:, :, None] * normal
 
 
-def ewma_drift(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """The classic path: `ewma` around a straight line, h times the EWMA of log returns (0 after each gap)."""
-    moves = returns(bars.log_close, bars.segment)
-    drift = _smooth(moves, bars.segment, settings.drift_halflife, 0.0)[origins]
-    path = drift[:, None] * settings.ahead
-    return path[:, :, None] + ewma(history, bars, origins, settings)
+def ewma_drift(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """`ewma` around a linear trend: h times the EWMA of log returns (0 after each gap)."""
+    bars = series.bars
+    drift = _smooth(returns(bars.log_close, bars.segment), bars.segment, settings.drift_halflife, 0.0)[series.origins]
+    path = drift[:, None] * task.steps
+    return path[:, :, None] + ewma(series, task, settings)
 
 
-def ewma_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """`ewma`'s deviations with the quantiles that returns had in units of them."""
-    return fhs(_ewma_scale(history, settings), history, bars, origins, settings)
+def ewma_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """FHS of `ewma`'s deviations."""
+    return fhs(_ewma_deviation(series.history, task, settings), series, task)
 
 
-def seasonal_ewma_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """As `ewma_fhs`, of returns freed of the time of day's and week's volatility, which is put back over the steps.
+def seasonal_ewma_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """FHS of an EWMA of deseasonalised squared returns; the season of the steps ahead is put back.
 
     Andersen and Bollerslev (1997), Intraday periodicity and volatility persistence, J. Empirical Finance 4(2-3).
     """
-    enough(history, settings.horizon, 5)
-    season = fit_season(history)
+    require_windows(series.history, task.horizon, 5)
+    season = fit_season(series.history)
 
-    def calm(part: Bars) -> np.ndarray:
-        return returns(part.log_close, part.segment) ** 2 / season.at(part.timestamp)
+    def deseasonalised(bars: Bars) -> np.ndarray:
+        return returns(bars.log_close, bars.segment) ** 2 / season.at(bars.timestamp)
 
-    start = float(np.nanmean(calm(history)))
+    start = float(np.nanmean(deseasonalised(series.history)))
 
-    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
-        state = _smooth(calm(part), part.segment, settings.ewma_halflife, start)[rows]
-        return np.sqrt(state[:, None] * season.ahead(part.timestamp[rows], part.step, settings.horizon))
+    def deviation(bars: Bars, rows: np.ndarray) -> np.ndarray:
+        variance = _smooth(deseasonalised(bars), bars.segment, settings.ewma_halflife, start)[rows]
+        return np.sqrt(variance[:, None] * season.ahead(bars.timestamp[rows], bars.bar_ms, task.horizon))
 
-    return fhs(scale, history, bars, origins, settings)
-
-
-def har_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """Deviations of a seasonal HAR (forecasting.baselines.har) with the quantiles that returns had in units of them."""
-    return fhs(fit_har(history, settings.horizon, leverage=False).deviation, history, bars, origins, settings)
+    return fhs(deviation, series, task)
 
 
-def lhar_fhs(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """As `har_fhs`, of a HAR with absolute variation and leverage."""
-    return fhs(fit_har(history, settings.horizon, leverage=True).deviation, history, bars, origins, settings)
+def har_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """FHS of a seasonal HAR's deviations (forecasting.baselines.har)."""
+    return fhs(fit_har(series.history, task.horizon, leverage=False).deviation, series, task)
 
 
-def seasonal_naive(history: Bars, bars: Bars, origins: np.ndarray, settings: Settings) -> np.ndarray:
-    """The path that followed one season before the origin, with the spread of its own errors in the history.
+def lhar_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """FHS of the deviations of a seasonal HAR with absolute variation and leverage."""
+    return fhs(fit_har(series.history, task.horizon, leverage=True).deviation, series, task)
 
-    A horizon beyond a season repeats the season. An origin without an unbroken season behind it, or a history without
+
+def seasonal_naive(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
+    """The path that followed one season before the origin, with the symmetric quantiles of its errors in the history.
+
+    A horizon beyond a season repeats the season. An origin without a contiguous season before it, or a history without
     one, gives the random walk's forecast. Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 5.2.
     """
-    forecast = random_walk(history, bars, origins, settings)
-    seasonal = unbroken(bars.segment, settings.season, 0)[origins]
-    windows = history.windows(settings.season, settings.horizon)
+    history, bars, origins = series.history, series.bars, series.origins
+    forecast = random_walk(series, task, settings)
+    seasonal = contiguous(bars.segment, task.season, 0)[origins]
+    windows = history.windows(task.season, task.horizon)
     if not len(windows) or not seasonal.any():
         return forecast
-    errors = history.paths(windows, settings.horizon) - _seasonal_paths(history, windows, settings)
-    spread = symmetric_quantiles(errors, settings.quantile_levels)
-    forecast[seasonal] = _seasonal_paths(bars, origins[seasonal], settings)[:, :, None] + spread
+    errors = history.paths(windows, task.horizon) - _seasonal_paths(history, windows, task)
+    quantiles = symmetric_quantiles(errors, task.quantile_levels)
+    forecast[seasonal] = _seasonal_paths(bars, origins[seasonal], task)[:, :, None] + quantiles
     return forecast
 
 
-def _ewma_scale(history: Bars, settings: Settings) -> Scale:
+def _ewma_deviation(history: Bars, task: Task, settings: BaselineSettings) -> Deviation:
     start = float(np.nanmean(returns(history.log_close, history.segment) ** 2))
 
-    def scale(part: Bars, rows: np.ndarray) -> np.ndarray:
-        squares = returns(part.log_close, part.segment) ** 2
-        state = _smooth(squares, part.segment, settings.ewma_halflife, start)[rows]
-        return np.sqrt(state[:, None] * settings.ahead)
+    def deviation(bars: Bars, rows: np.ndarray) -> np.ndarray:
+        squares = returns(bars.log_close, bars.segment) ** 2
+        variance = _smooth(squares, bars.segment, settings.ewma_halflife, start)[rows]
+        return np.sqrt(variance[:, None] * task.steps)
 
-    return scale
+    return deviation
 
 
-def _seasonal_paths(bars: Bars, rows: np.ndarray, settings: Settings) -> np.ndarray:
-    """Cumulative log returns [rows, horizon] of the season that ended at each row, repeated to the horizon."""
-    whole, part = np.divmod(settings.ahead, settings.season)
-    start = rows - settings.season
+def _seasonal_paths(bars: Bars, rows: np.ndarray, task: Task) -> np.ndarray:
+    """Cumulative log returns [n, horizon] of the season that ended at each of the rows [n], repeated to the horizon."""
+    whole, part = np.divmod(task.steps, task.season)
+    start = rows - task.season
     first = bars.log_close[start, None]
     season = bars.log_close[rows, None] - first
     return whole * season + bars.log_close[start[:, None] + part] - first
 
 
 def _smooth(values: np.ndarray, segment: np.ndarray, halflife: float, start: float) -> np.ndarray:
-    """Exponentially weighted mean [rows] of each run's values; where a run begins (NaN), it is `start`."""
-    begun = pd.Series(np.where(np.isnan(values), start, values))
-    return begun.groupby(segment).ewm(halflife=halflife, adjust=False).mean().to_numpy()
+    """Exponentially weighted mean [rows] of each segment's values, `start` where a segment begins (NaN)."""
+    filled = pd.Series(np.where(np.isnan(values), start, values))
+    return filled.groupby(segment).ewm(halflife=halflife, adjust=False).mean().to_numpy()

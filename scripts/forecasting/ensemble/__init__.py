@@ -1,1 +1,1 @@
-"""How members become the ensemble: their weights and its calibration."""
+"""The ensemble: its members' weights, and its calibration."""

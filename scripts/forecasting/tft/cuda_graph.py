@@ -15,36 +15,36 @@ WARM_UPS = 3
 
 
 class CapturedStep:
-    """The loss of a batch and its gradients, recorded once and replayed for each batch.
+    """The loss of a batch and its gradients, captured once and replayed for each batch.
 
-    All batches have the shape of the one that it is captured with. Dropout draws anew at each replay.
+    All batches have the shape of the one that it is captured with. Dropout is drawn anew at each replay.
     """
 
     def __init__(
-        self, loss_of: Callable[[Chunks], torch.Tensor], weights: Iterable[torch.nn.Parameter], batch: Chunks
+        self, mean_loss: Callable[[Chunks], torch.Tensor], weights: Iterable[torch.nn.Parameter], batch: Chunks
     ) -> None:
-        """weights: those of `loss_of`, on a GPU. batch: is held, and written over by what is replayed."""
+        """weights: those of `mean_loss`, on a GPU. batch: is kept, and overwritten by each replayed batch."""
         weights = list(weights)
         self.batch, self.graph = batch, torch.cuda.CUDAGraph()
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
-                loss_of(batch).backward()
-        here.wait_stream(aside)
-        # gradients that are not there yet are written by the graph, not added to
+                mean_loss(batch).backward()
+        current.wait_stream(side)
+        # the graph writes gradients that do not exist yet, and adds to those that do
         for weight in weights:
             weight.grad = None
         with torch.cuda.graph(self.graph):
-            self.loss = loss_of(batch)
+            self.loss = mean_loss(batch)
             self.loss.backward()
         self.gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
 
     def forward(self, batch: Chunks) -> torch.Tensor:
         """The batch's loss; its gradients are computed too."""
-        for held, part in zip(self.batch, batch, strict=True):
-            if isinstance(held, torch.Tensor):
-                held.copy_(cast(torch.Tensor, part))
+        for kept, part in zip(self.batch, batch, strict=True):
+            if isinstance(kept, torch.Tensor):
+                kept.copy_(cast(torch.Tensor, part))
         self.graph.replay()
         return self.loss.detach()
 

@@ -1,10 +1,11 @@
-"""Training one TFT under lightning: resumable after a kill, the same weights whether or not it was interrupted."""
+"""Training one TFT under lightning: resumable after a kill, with the same weights as without an interruption."""
 
 import logging
 import pickle
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,21 +20,31 @@ from torch.utils.data import DataLoader
 from common.errors import UserError
 from common.job import say
 from forecasting.hac import hac_lags, hac_sum
-from forecasting.tft.callbacks import Averages, Captures, Finite, Progress, Replayable
-from forecasting.tft.datasets import AllWindows, RandomChunks, Split
+from forecasting.tft.callbacks import CudaGraph, ExponentialAverage, Progress, SeededEpochs, StopOnNaN
+from forecasting.tft.datasets import AllWindows, RandomChunks, TrainingOrigins
 from forecasting.tft.network import QuantileTFT
 from forecasting.tft.panel import Chunks, Panel
 
 CURVE = ["epoch", "train_loss", "val_loss"]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A training run: its seed, its title in messages, and the folder of its checkpoints and curves, from whose
+    `last.ckpt` it is resumed."""
+
+    seed: int
+    title: str
+    folder: Path
+
+
 class Fitted(NamedTuple):
-    """How a training ended."""
+    """The result of a training."""
 
     loss: float
-    "validation loss of what is kept"
+    "validation loss of the weights that are kept"
     gain: float
-    "how much smaller the best epoch's loss is than the start's, relative to that, kept or not"
+    "relative reduction of the validation loss by the best epoch, kept or not, against the start"
     error: float
     "standard error of the gain"
 
@@ -43,74 +54,48 @@ def device(name: str) -> str:
     has = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     chosen = next(kind for kind in ("gpu", "mps", "cpu") if has[kind]) if name == "auto" else name
     if not has[chosen]:
-        here = ", ".join(kind for kind, there in has.items() if there)
-        raise UserError(f"tft.device: {name} is not available to torch on this machine; choose one of: auto, {here}")
+        available = ", ".join(kind for kind in has if has[kind])
+        raise UserError(
+            f"tft.device: {name} is not available to torch on this machine; choose one of: auto, {available}"
+        )
     return {"gpu": "cuda"}.get(chosen, chosen)
 
 
 def fit(
     network: QuantileTFT,
     panel: Panel,
-    split: Split,
-    model: dict[str, Any],
-    seed: int,
-    title: str,
-    scratch: Path,
-    watch: Sequence[Callback] = (),
+    origins: TrainingOrigins,
+    settings: dict[str, Any],
+    run: Run,
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
-    """Train `network` in place to its best validation loss; where it starts is a candidate too: a correction that gains
-    no more than one standard error is none.
+    """Train `network` in place to its best validation loss. The start is a candidate too: a correction is kept only if
+    it gains more than one standard error.
 
-    What is validated and kept are the weights' moving averages (Polyak and Juditsky 1992, SIAM J. Control Optim. 30):
-    batches of returns are nearly all noise, and the averages settle long before the weights do.
+    The weights that are validated and kept are moving averages (Polyak and Juditsky 1992, SIAM J. Control Optim. 30):
+    returns are nearly all noise, and the averages settle long before the weights do.
 
-    model: the `model` section of the config. scratch: where checkpoints and curves are kept; a `last.ckpt` found there
-    is resumed from. watch: further callbacks. Raises UserError when the loss is not finite.
+    settings: the config's section `tft`. callbacks: further ones. Raises UserError when the loss is not finite.
     """
-    windows = RandomChunks(panel, split.fit, model, seed)
-    looked_at = AllWindows(panel, split.validation)
-    training, validation = (DataLoader(data, batch_size=None) for data in (windows, looked_at))
-    _quiet()
-    _prepare(panel.device)
+    windows, validated = RandomChunks(panel, origins.fit, settings, run.seed), AllWindows(panel, origins.validation)
+    training, validation = (DataLoader(data, batch_size=None) for data in (windows, validated))
+    _silence_lightning()
+    _set_up_torch(panel.device)
     network.to(panel.device)
     start, before = deepcopy(network.state_dict()), _losses(network, validation)
-    best = ModelCheckpoint(scratch, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
-    callbacks = [
-        Averages(model["ema_decay"]),
-        best,
-        EarlyStopping("val_loss", patience=model["patience"]),
-        Captures(windows),
-        Replayable(windows),
-        Finite(title, windows),
-        Progress(title),
-        *watch,
-    ]
-    trainer = lightning.Trainer(
-        accelerator=panel.device,
-        devices=1,
-        max_epochs=model["epochs"],
-        gradient_clip_val=model["gradient_clip"],
-        callbacks=callbacks,
-        logger=CSVLogger(scratch, name="curve", flush_logs_every_n_steps=1),
-        log_every_n_steps=model["steps_per_epoch"],
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        # some of the TFT's backward passes have no deterministic form on a GPU
-        deterministic="warn",
-    )
-    trainer.fit(network, training, validation, ckpt_path=_resumable(scratch / "last.ckpt"), weights_only=False)
+    best = ModelCheckpoint(run.folder, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    trainer = _trainer(panel.device, settings, run, [*_callbacks(best, windows, settings, run), *callbacks])
+    trainer.fit(network, training, validation, ckpt_path=_resumable(run.folder / "last.ckpt"), weights_only=True)
     if best.best_model_score is None or not torch.isfinite(best.best_model_score):
-        raise UserError(f"{title}: the validation loss is not finite; lower tft.learning_rate, or look at the features")
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
-    network.load_state_dict(state)
-    # lightning has taken it off a GPU
+        raise UserError(f"{run.title}: the validation loss is NaN; lower tft.learning_rate, or check the features")
+    network.load_state_dict(_read(Path(best.best_model_path))["state_dict"])
+    # lightning has moved it off the GPU
     network.to(panel.device)
-    gain, error = _gain(before, _losses(network, validation), looked_at)
+    gain, error = _gain(before, _losses(network, validation), validated)
     kept = gain > (error if panel.base else 0.0)
     say(
-        f"{title}: {100 * gain:+.2f} % ± {100 * error:.2f} better in validation than where it began: "
-        f"{'kept' if kept else 'that is not enough, and the start is kept'}"
+        f"{run.title}: {100 * gain:+.2f} % ± {100 * error:.2f} better in validation than at the start: "
+        f"{'kept' if kept else 'not significant, the start is kept'}"
     )
     network.cpu()
     if not kept:
@@ -118,16 +103,45 @@ def fit(
     return Fitted(float(before.mean() * (1 - gain if kept else 1)), gain, error)
 
 
-def curve(scratch: Path) -> pd.DataFrame:
-    """The columns of `CURVE`, a row an epoch, of all of a training's runs in `scratch`."""
-    runs = sorted(scratch.glob("curve/*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
-    rows = pd.concat([pd.read_csv(path) for path in runs])
+def curve(folder: Path) -> pd.DataFrame:
+    """The columns of `CURVE`, a row an epoch, of all of a training's parts in `folder`."""
+    parts = sorted(folder.glob("curve/*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
+    rows = pd.concat([pd.read_csv(path) for path in parts])
     return rows.groupby("epoch")[CURVE[1:]].last().reset_index()
+
+
+def _callbacks(best: Callback, windows: RandomChunks, settings: dict[str, Any], run: Run) -> list[Callback]:
+    return [
+        ExponentialAverage(settings["ema_decay"]),
+        best,
+        EarlyStopping("val_loss", patience=settings["patience"]),
+        CudaGraph(windows),
+        SeededEpochs(windows),
+        StopOnNaN(run.title, windows),
+        Progress(run.title),
+    ]
+
+
+def _trainer(device: str, settings: dict[str, Any], run: Run, callbacks: list[Callback]) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=settings["epochs"],
+        gradient_clip_val=settings["gradient_clip"],
+        callbacks=callbacks,
+        logger=CSVLogger(run.folder, name="curve", flush_logs_every_n_steps=1),
+        log_every_n_steps=settings["steps_per_epoch"],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        # some of the TFT's backward passes have no deterministic form on a GPU
+        deterministic="warn",
+    )
 
 
 @torch.no_grad()
 def _losses(network: QuantileTFT, batches: Iterable[Chunks]) -> np.ndarray:
-    """Loss of each validation window, in the windows' order, of the network as it is."""
+    """Loss [windows] of each validation window, in the windows' order."""
     network.eval()
     losses = [network.losses(batch)[batch.used > 0].cpu().numpy() for batch in batches]
     network.train()
@@ -135,37 +149,41 @@ def _losses(network: QuantileTFT, batches: Iterable[Chunks]) -> np.ndarray:
 
 
 def _gain(before: np.ndarray, after: np.ndarray, windows: AllWindows) -> tuple[float, float]:
-    """How much smaller the mean loss is after than before, relative to it, and the standard error of that.
+    """The relative reduction of the mean loss from `before` to `after` [windows], and its standard error.
 
-    Windows overlap and symbols move together: the windows of a moment are added up, and a HAC variance taken over time.
+    Windows overlap and symbols move together: the windows of a moment are summed, and a HAC variance taken over time.
     """
     time = windows.panel.timestamp[windows.origins]
     moments, place = np.unique(time, return_inverse=True)
-    gap = before - after
-    total = np.bincount(place, weights=gap - gap.mean())
-    spacing = int(np.diff(moments).min()) // windows.panel.step if len(moments) > 1 else 1
+    reduction = before - after
+    total = np.bincount(place, weights=reduction - reduction.mean())
+    spacing = int(np.diff(moments).min()) // windows.panel.bar_ms if len(moments) > 1 else 1
     lags = hac_lags(windows.panel.horizon, spacing, len(moments))
-    return float(gap.mean() / before.mean()), float(np.sqrt(hac_sum(total, lags)) / before.sum())
+    return float(reduction.mean() / before.mean()), float(np.sqrt(hac_sum(total, lags)) / before.sum())
 
 
-def _prepare(device: str) -> None:
+def _set_up_torch(device: str) -> None:
     """Torch's settings for training."""
-    # what is deterministic would be filled with NaN before it is written, a sixth of a step on a GPU
+    # else deterministic operations fill memory with NaN before they write it, a sixth of a step on a GPU
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device == "cuda":
         torch.set_float32_matmul_precision("high")
 
 
+def _read(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def _resumable(last: Path) -> Path | None:
-    """The checkpoint to go on from, if there is one that can be read; a damaged one is as good as none."""
+    """The checkpoint to resume from, if there is a readable one; a damaged one is ignored."""
     try:
-        torch.load(last, map_location="cpu", weights_only=False)
+        _read(last)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
         return None
     return last
 
 
-def _quiet() -> None:
-    """Lightning's hints on data loader workers and the like help nobody here: batches are slices of memory."""
+def _silence_lightning() -> None:
+    """Lightning's hints, on data loader workers and the like, do not apply: batches are slices of memory."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

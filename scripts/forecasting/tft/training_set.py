@@ -1,4 +1,4 @@
-"""What a TFT of one fold is trained on, read up to its training end and no further, and the network to train on it."""
+"""The training data of one fold's TFT, read up to its training end and no further, and the network before training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,99 +12,99 @@ import torch
 from common.errors import UserError
 from common.files import read_parquet
 from forecasting.bars import Bars, first_bar
-from forecasting.folds import Fold, validation_fold
-from forecasting.members import TFT
-from forecasting.tft import network as tft
+from forecasting.folds import Fold, FoldScheme
+from forecasting.task import Task
 from forecasting.tft import training
-from forecasting.tft.correction import fit_base, fit_hars, with_inputs
-from forecasting.tft.datasets import Split, split
+from forecasting.tft.correction import fit_base, fit_hars, with_har_inputs
+from forecasting.tft.datasets import TrainingOrigins, training_windows
+from forecasting.tft.network import QuantileTFT, build_network, hyperparameters, init_output_bias
 from forecasting.tft.panel import Panel, Scaler, feature_columns, fit_scaler
 from market.candles import read_candles
-from market.intervals import iso, step_ms
+from market.intervals import iso
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A panel and its windows, to fit on and to validate, with what a checkpoint must know of them."""
+    """A panel, its origins to fit on and to validate at, and what a checkpoint holds of them."""
 
     panel: Panel
-    windows: Split
+    origins: TrainingOrigins
     scaler: Scaler
     features: list[str]
-    quantile_levels: list[float]
 
 
-def training_set(
-    part: Fold,
+def read_training_set(
     features: Sequence[str],
     candles: Sequence[str],
-    member: str,
-    interval: str,
-    lookback: int,
-    horizon: int,
-    quantile_levels: list[float],
-    model: dict[str, Any],
-    validation_fraction: float,
+    fold: Fold,
+    scheme: FoldScheme,
+    task: Task,
+    settings: dict[str, Any],
+    corrects: bool,
 ) -> TrainingSet:
-    """What `member` is trained on in a fold.
+    """The training data of a fold.
 
-    features, candles: one file a symbol. member: "tft" corrects the HAR, "tft_raw" speaks for itself. model: the
-    config's section. Raises UserError when the span holds too few windows, or a feature is no number; TooShortError
-    when a symbol is too young for the HAR.
+    features, candles: of the training cutoff, one file <symbol>.parquet a symbol, in one order of symbols. settings:
+    the config's section `tft`. corrects: the network corrects the LHAR-FHS; else it forecasts directly.
+    Raises UserError when the span holds too few windows, or a feature is not finite; InsufficientHistoryError when a
+    symbol has too few bars for the HAR.
     """
-    step, symbols = step_ms(interval), [Path(path).stem for path in features]
-    # what lies after the training span is not even in memory
-    frames = [_before(read_parquet(path), part.train_end) for path in features]
-    bars = [Bars.of(read_candles(path, interval), step).before(part.train_end) for path in candles]
-    inner = validation_fold(part, first_bar(bars), validation_fraction, step)
-    windows = split(frames, inner, step, lookback, horizon)
-    _check(windows, part, lookback, horizon, model["batch_size"])
-    _check_finite(frames, symbols, part.name)
+    symbols = [Path(path).stem for path in features]
+    # bars after the training span are not even in memory
+    frames = [_before(read_parquet(path), fold.train_end) for path in features]
+    bars = [Bars.of(read_candles(path, task.interval), task.bar_ms).before(fold.train_end) for path in candles]
+    validation = scheme.validation(fold, first_bar(bars), task.bar_ms)
+    origins = training_windows(frames, validation, task)
+    _check_windows(origins, fold, task, settings["batch_size"])
+    _check_finite(frames, symbols, fold.name)
     base = None
-    if member == TFT:
-        hars = fit_hars(symbols, bars, windows.fit_end, horizon)
-        frames = with_inputs(frames, bars, hars)
-        base = fit_base(hars, bars, frames, windows.fit_end, quantile_levels)
-    scaler = fit_scaler([_before(frame, windows.fit_end) for frame in frames])
-    panel = Panel(frames, scaler, step, lookback, horizon, training.device(model["device"]), symbols, base)
-    return TrainingSet(panel, windows, scaler, feature_columns(frames[0]), quantile_levels)
+    if corrects:
+        hars = fit_hars(symbols, bars, origins.fit_end, task.horizon)
+        frames = with_har_inputs(frames, bars, hars)
+        base = fit_base(hars, bars, frames, origins.fit_end, task.quantile_levels)
+    scaler = fit_scaler([_before(frame, origins.fit_end) for frame in frames])
+    panel = Panel(frames, scaler, task, training.device(settings["device"]), symbols, base)
+    return TrainingSet(panel, origins, scaler, feature_columns(frames[0]))
 
 
-def build_network(data: TrainingSet, model: dict[str, Any], seed: int) -> tuple[tft.QuantileTFT, dict[str, Any]]:
-    """A network that says what is known without it, and its hyperparameters: where training begins."""
-    quantile_levels, base, fit = data.quantile_levels, data.panel.base, data.windows.fit
+def initial_network(data: TrainingSet, settings: dict[str, Any], seed: int) -> tuple[QuantileTFT, dict[str, Any]]:
+    """The network that training starts from, and its hyperparameters: it puts out no correction, or the quantiles of
+    the training targets."""
+    levels, base, fit = data.panel.task.quantile_levels, data.panel.base, data.origins.fit
     torch.manual_seed(seed)
-    hyper = tft.hyperparameters(data.features, len(quantile_levels) + (base is not None), model, data.panel.lookback)
-    network = tft.build(hyper, quantile_levels)
+    hyper = hyperparameters(data.features, len(levels) + (base is not None), settings, data.panel.lookback)
+    network = build_network(hyper, levels)
     if base:
-        tft.init_output_bias(network, np.zeros(len(quantile_levels) + 1), weight=0.0)
+        init_output_bias(network, np.zeros(len(levels) + 1), weight=0.0)
     else:
         sample = fit[:: 1 + len(fit) // 20_000]
-        tft.init_output_bias(network, np.quantile(data.panel.targets(sample), quantile_levels))
+        init_output_bias(network, np.quantile(data.panel.targets(sample), levels))
     return network, hyper
 
 
 def _before(frame: pd.DataFrame, end: int) -> pd.DataFrame:
-    """A sorted frame's rows before `end`, not copied."""
+    """A sorted frame's rows before `end` (ms), not copied."""
     return frame.iloc[: int(np.searchsorted(frame["timestamp"].to_numpy(), end))]
 
 
-def _check(windows: Split, part: Fold, lookback: int, horizon: int, batch_size: int) -> None:
+def _check_windows(origins: TrainingOrigins, fold: Fold, task: Task, batch_size: int) -> None:
     """Raise UserError when there is not a batch to fit on, or nothing to validate on."""
-    fit, validation = len(windows.fit), len(windows.validation)
+    fit, validation = len(origins.fit), len(origins.validation)
     if fit < batch_size or not validation:
         raise UserError(
-            f"fold {part.name}: the candles before {iso(part.train_end)} hold only {fit} unbroken windows of "
-            f"{lookback} + {horizon} bars to fit on and {validation} to validate; "
-            "give more days, fewer or shorter folds, or a smaller lookback"
+            f"fold {fold.name}: the candles before {iso(fold.train_end)} hold only {fit} training and {validation} "
+            f"validation windows of {task.lookback} + {task.horizon} contiguous bars; "
+            "increase days, or use fewer or shorter folds, or a smaller lookback"
         )
 
 
 def _check_finite(frames: list[pd.DataFrame], symbols: list[str], fold: str) -> None:
-    """Raise UserError naming the first feature that is something other than a finite number."""
+    """Raise UserError naming the first feature that is NaN or infinite."""
     for frame, symbol in zip(frames, symbols, strict=True):
         for name in feature_columns(frame):
             bad = np.flatnonzero(~np.isfinite(frame[name].to_numpy()))
             if len(bad):
                 when = iso(int(frame["timestamp"].iloc[bad[0]]))
-                raise UserError(f"fold {fold}: {name} of {symbol} at {when} is no number; look at the candles there")
+                raise UserError(
+                    f"fold {fold}: feature {name} of {symbol} is NaN or infinite at {when}; check the candles there"
+                )

@@ -1,7 +1,7 @@
-"""A search of settings by optuna: it goes on where it was killed, and finds the same whether or not it was.
+"""A hyperparameter search by optuna: resumable after a kill, with the same result as without an interruption.
 
-Proposals are the tree-structured Parzen estimator's (Bergstra et al. 2011, NeurIPS 24); a configuration that after a
-fold is worse than the median of those before it at that fold is given up.
+Configurations are proposed by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS 24); one that after a
+fold is worse than the median of the earlier ones at that fold is pruned.
 """
 
 import math
@@ -21,98 +21,98 @@ from common.errors import UserError
 from common.job import say
 
 Space = dict[str, BaseDistribution]
-# a trial's title, its configuration, a fold's place → the loss, and its standard error
-Measure = Callable[[str, dict[str, Any], int], tuple[float, float]]
-# what a trial has measured: [loss, standard error] a fold
+# a trial's title, its configuration, a fold's position → the loss, and its standard error
+Objective = Callable[[str, dict[str, Any], int], tuple[float, float]]
+# a trial's attribute of its results: [loss, standard error] a fold
 MEASURED = "measured"
 
 
 def make_space(given: Mapping[str, Mapping[str, Any] | None], default: Mapping[str, Any]) -> Space:
-    """What may be tried of each setting that is not None, `default`'s value always among it.
+    """The search space of each setting that is not None; it always holds the value in `default`.
 
-    given: a setting's `choices`, or `low`, `high` and `log`; of whole numbers alone, whole numbers are tried.
+    given: a setting's `choices`, or `low`, `high` and `log`; bounds that are whole numbers give whole numbers.
     """
     space: Space = {}
-    for name, of in sorted(given.items()):
-        if of is None:
+    for name, spec in sorted(given.items()):
+        if spec is None:
             continue
-        own = default[name]
-        if of.get("choices"):
-            space[name] = CategoricalDistribution(sorted({*of["choices"], own}))
+        value = default[name]
+        if spec.get("choices"):
+            space[name] = CategoricalDistribution(sorted({*spec["choices"], value}))
         else:
-            low, high, log = min(of["low"], own), max(of["high"], own), bool(of.get("log"))
-            whole = all(isinstance(value, int) for value in (low, high, own))
+            low, high, log = min(spec["low"], value), max(spec["high"], value), bool(spec.get("log"))
+            whole = all(isinstance(number, int) for number in (low, high, value))
             space[name] = IntDistribution(low, high, log) if whole else FloatDistribution(low, high, log)
     return space
 
 
 def search(
-    journal: Path, space: Space, default: Mapping[str, Any], folds: int, trials: int, seed: int, measure: Measure
+    journal: Path, space: Space, default: Mapping[str, Any], folds: int, trials: int, seed: int, objective: Objective
 ) -> list[FrozenTrial]:
-    """The configurations tried, completed or given up, in their order, `default` first: `trials` of them, or more if
-    `journal` holds more already.
+    """All trials, completed or pruned, in their order, `default` first: `trials` of them, or more if `journal` holds
+    more already.
 
     A trial's value is its mean loss over the folds. Raises UserError when the journal is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _opened(journal)
-    _clear(study, space, default)
-    begun, first = time.monotonic(), len(tried(study))
+    study = _open_study(journal)
+    _resume(study, space, default)
+    started, first = time.monotonic(), len(finished(study))
     if first:
-        say(f"tune: {first} trials are there already")
+        say(f"tune: {first} trials are already done")
     for number in range(first, trials):
         # a sampler's state is not on disk: each proposal has a seed of its own
         study.sampler = optuna.samplers.TPESampler(seed=(seed + number) % 2**32)
         trial, title = study.ask(space), f"tune: trial {number + 1} of {trials}"
-        say(f"{title}: {listed(trial.params)}")
-        said = _try(study, trial, folds, measure, title)
-        left = (time.monotonic() - begun) / (number + 1 - first) * (trials - number - 1)
-        best = min(map(loss, _complete(tried(study))), default=math.nan)
-        say(f"{title}: {said}, best so far {best:.4f}, about {left:.0f} s left")
-    return tried(study)
+        say(f"{title}: {in_words(trial.params)}")
+        result = _evaluate(study, trial, folds, objective, title)
+        left = (time.monotonic() - started) / (number + 1 - first) * (trials - number - 1)
+        best = min(map(loss, _completed(finished(study))), default=math.nan)
+        say(f"{title}: {result}, best so far {best:.4f}, about {left:.0f} s left")
+    return finished(study)
 
 
 def choose(trials: Sequence[FrozenTrial]) -> FrozenTrial:
-    """The trial with the smallest mean loss; the first, the default, if that is within a standard error of it.
+    """The trial with the smallest mean loss; the first, the default, if it is within a standard error of that.
 
     The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, 3.4.3): the error is that of
-    the smallest. Raises UserError when no trial was completed.
+    the smallest loss. Raises UserError when no trial was completed.
     """
-    complete, default = _complete(trials), trials[0]
-    if not complete:
-        raise UserError("tune: no configuration could be trained; lower tft.learning_rate, or give more trials")
-    best = min(complete, key=loss)
-    near = default in complete and loss(default) - loss(best) <= standard_error(best)
+    completed, default = _completed(trials), trials[0]
+    if not completed:
+        raise UserError("tune: every trial failed; lower tft.learning_rate, or increase tuning.trials")
+    best = min(completed, key=loss)
+    near = default in completed and loss(default) - loss(best) <= standard_error(best)
     return default if near else best
 
 
 def loss(trial: FrozenTrial) -> float:
-    """Mean loss over the folds that a trial has seen; nan where its training failed."""
-    seen = trial.user_attrs.get(MEASURED, [])
-    return float(np.mean([value for value, _ in seen])) if seen else math.nan
+    """Mean loss over the folds that a trial was evaluated on; NaN where its training failed."""
+    results = trial.user_attrs.get(MEASURED, [])
+    return float(np.mean([value for value, _ in results])) if results else math.nan
 
 
 def standard_error(trial: FrozenTrial) -> float:
-    """Standard error of `loss`, the folds' being independent."""
-    seen = trial.user_attrs.get(MEASURED, [])
-    return math.hypot(*(error for _, error in seen)) / len(seen) if seen else math.nan
+    """Standard error of `loss`, with independent folds."""
+    results = trial.user_attrs.get(MEASURED, [])
+    return math.hypot(*(error for _, error in results)) / len(results) if results else math.nan
 
 
-def listed(params: Mapping[str, Any]) -> str:
-    """A configuration in words."""
+def in_words(params: Mapping[str, Any]) -> str:
+    """A configuration as text."""
     return ", ".join(f"{name} {value:.4g}" for name, value in sorted(params.items()))
 
 
-def tried(study: optuna.Study) -> list[FrozenTrial]:
-    """All trials that came to an end, in their order; not those that were killed."""
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """All completed and pruned trials in their order; not those that were killed."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def _completed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state == TrialState.COMPLETE]
 
 
-def _opened(journal: Path) -> optuna.Study:
+def _open_study(journal: Path) -> optuna.Study:
     journal.parent.mkdir(parents=True, exist_ok=True)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
@@ -123,8 +123,8 @@ def _opened(journal: Path) -> optuna.Study:
         raise UserError(f"{journal}: not a usable study ({error}); delete it and run again") from error
 
 
-def _clear(study: optuna.Study, space: Space, default: Mapping[str, Any]) -> None:
-    """Make a study that may have been killed ready to go on: what was under way comes next, with what it measured."""
+def _resume(study: optuna.Study, space: Space, default: Mapping[str, Any]) -> None:
+    """Prepare a study that may have been killed: a trial that was running is next, with the results that it has."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         if set(trial.params) == set(space):
@@ -133,22 +133,22 @@ def _clear(study: optuna.Study, space: Space, default: Mapping[str, Any]) -> Non
         study.enqueue_trial({name: default[name] for name in space})
 
 
-def _try(study: optuna.Study, trial: Trial, folds: int, measure: Measure, title: str) -> str:
-    """Measure a trial fold by fold, and tell the study; what came of it, in words."""
-    seen = list(trial.user_attrs.get(MEASURED, []))
+def _evaluate(study: optuna.Study, trial: Trial, folds: int, objective: Objective, title: str) -> str:
+    """Evaluate a trial fold by fold, and report it to the study; its result as text."""
+    results = list(trial.user_attrs.get(MEASURED, []))
     for fold in range(folds):
-        if fold == len(seen):
+        if fold == len(results):
             try:
-                seen.append(measure(title, trial.params, fold))
+                results.append(objective(title, trial.params, fold))
             except UserError as failed:
                 say(str(failed))
                 study.tell(trial, state=TrialState.PRUNED)
-                return "given up, its training failed"
-            trial.set_user_attr(MEASURED, seen)
-        mean = float(np.mean([value for value, _ in seen[: fold + 1]]))
+                return "pruned, its training failed"
+            trial.set_user_attr(MEASURED, results)
+        mean = float(np.mean([value for value, _ in results[: fold + 1]]))
         trial.report(mean, fold)
         if fold + 1 < folds and trial.should_prune():
             study.tell(trial, state=TrialState.PRUNED)
-            return f"loss {mean:.4f}, given up after {fold + 1} of {folds} folds"
+            return f"loss {mean:.4f}, pruned after {fold + 1} of {folds} folds"
     study.tell(trial, mean)
     return f"loss {mean:.4f}"

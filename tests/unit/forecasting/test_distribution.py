@@ -106,7 +106,7 @@ def test_ties_are_points_of_mass() -> None:
 
 
 @pytest.mark.parametrize(
-    "levels, quantiles",
+    "quantile_levels, quantiles",
     [
         ([0.5], [0.0]),
         ([0.5, 0.5], [0.0, 1.0]),

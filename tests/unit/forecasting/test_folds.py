@@ -1,23 +1,26 @@
-"""Folds tile the end of the history, keep their embargo, and no window crosses a gap or a border."""
+"""Folds tile the end of the history, keep their embargo, and no window crosses a gap or the end of a span."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from common.errors import UserError
-from forecasting.folds import Fold, fold_origins, live_origin, make_fold, test_origins, training_origins, unbroken
+from forecasting.folds import Fold, contiguous, fold_origins, live_origin, make_fold, test_origins, training_origins
+from forecasting.task import Task
 
 # pytest would collect the function for its name
 test_origins.__test__ = False  # type: ignore[attr-defined]
 
 STEP = 60_000
 AS_OF = 1_700_000_040_000
+TASK = Task("1m", lookback=50, horizon=10, quantile_levels=[0.5])
 
 
 def rows(count: int, gap: tuple[int, int] = (0, 0)) -> pd.DataFrame:
-    """Feature rows of the `count` bars before AS_OF, without those in `gap`, which breaks the run."""
+    """Feature rows of the `count` bars before AS_OF, without those in `gap`, which separates two segments."""
     kept = np.array([k for k in range(count) if not gap[0] <= k < gap[1]])
     segment = np.where(kept < gap[0], 0, 1).astype(np.int32)
     return pd.DataFrame({"timestamp": AS_OF - STEP * count + STEP * kept, "segment": segment})
@@ -31,13 +34,13 @@ def test_folds_tile_the_end_of_the_history() -> None:
     assert all(fold.test_start - fold.train_end == 20 * STEP for fold in folds)
 
 
-def test_the_live_fold_trains_on_all_before_its_pin() -> None:
+def test_the_live_fold_trains_on_all_before_its_cutoff() -> None:
     assert make_fold("live", AS_OF, STEP, 3, 100, 20) == Fold("live", AS_OF, AS_OF, AS_OF)
 
 
 def test_training_windows_end_before_the_embargo() -> None:
     frame, fold = rows(1000), make_fold("0", AS_OF, STEP, 1, 200, 30)
-    origins = training_origins(frame, fold.train_end, STEP, lookback=50, horizon=10)
+    origins = training_origins(frame, fold.train_end, TASK)
     times = frame["timestamp"].to_numpy()
     assert origins[0] == 49
     assert times[origins[-1]] + 10 * STEP == fold.train_end - STEP
@@ -46,7 +49,7 @@ def test_training_windows_end_before_the_embargo() -> None:
 
 def test_test_origins_stay_inside_their_span() -> None:
     frame, fold = rows(1000), make_fold("1", AS_OF, STEP, 3, 100, 30)
-    origins = test_origins(frame, fold, STEP, lookback=50, horizon=10, stride=7)
+    origins = test_origins(frame, fold, TASK, stride=7)
     times = frame["timestamp"].to_numpy()[origins]
     assert times[0] == fold.test_start
     assert (np.diff(times) == 7 * STEP).all()
@@ -55,51 +58,52 @@ def test_test_origins_stay_inside_their_span() -> None:
 
 def test_no_window_crosses_a_gap() -> None:
     frame = rows(400, gap=(200, 230))
-    for origin in training_origins(frame, AS_OF, STEP, lookback=40, horizon=10):
+    task = replace(TASK, lookback=40)
+    for origin in training_origins(frame, AS_OF, task):
         window = frame["timestamp"].to_numpy()[origin - 39 : origin + 11]
         assert len(window) == 50
         assert (np.diff(window) == STEP).all()
-    whole = training_origins(rows(400), AS_OF, STEP, 40, 10)
-    broken = training_origins(frame, AS_OF, STEP, 40, 10)
+    whole = training_origins(rows(400), AS_OF, task)
+    broken = training_origins(frame, AS_OF, task)
     assert len(whole) - len(broken) == 30 + 49
 
 
-@pytest.mark.parametrize(("behind", "ahead"), [(0, 0), (3, 0), (0, 3), (4, 4), (20, 20)])
-def test_unbroken_is_what_a_plain_loop_says(behind: int, ahead: int) -> None:
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (3, 0), (0, 3), (4, 4), (20, 20)])
+def test_contiguous_is_what_a_plain_loop_gives(before: int, after: int) -> None:
     segment = np.repeat([0, 1, 2], [5, 9, 3])
     plain = [
-        at - behind >= 0 and at + ahead < len(segment) and len(set(segment[at - behind : at + ahead + 1])) == 1
+        at - before >= 0 and at + after < len(segment) and len(set(segment[at - before : at + after + 1])) == 1
         for at in range(len(segment))
     ]
-    assert unbroken(segment, behind, ahead).tolist() == plain
+    assert contiguous(segment, before, after).tolist() == plain
 
 
 def test_live_origin_is_the_bar_that_closes_at_as_of() -> None:
     frame = rows(100)
-    assert frame["timestamp"][live_origin(frame, AS_OF, STEP, 50, "BTCUSDT")[0]] == AS_OF - STEP
+    assert frame["timestamp"][live_origin(frame, AS_OF, TASK, "BTCUSDT")[0]] == AS_OF - STEP
 
 
 @pytest.mark.parametrize("frame", [rows(100).iloc[:-1], rows(100, gap=(80, 90)), rows(40)])
 def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match="as_of: the 50 bars of BTCUSDT before .* are not unbroken"):
-        live_origin(frame, AS_OF, STEP, 50, "BTCUSDT")
+    with pytest.raises(UserError, match="as_of: BTCUSDT has no 50 contiguous bars before "):
+        live_origin(frame, AS_OF, TASK, "BTCUSDT")
 
 
 def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
     frames = [rows(1000), rows(1000, gap=(880, 890)), rows(59)]
-    names, sizes = ["A", "B", "C"], {"step": STEP, "lookback": 50, "horizon": 10}
-    test = make_fold("0", AS_OF, STEP, 1, 200, 10)
-    found = fold_origins(frames, names, test, stride=7, **sizes)
-    for own, frame in zip(found, frames, strict=True):
-        np.testing.assert_array_equal(own, test_origins(frame, test, stride=7, **sizes))
+    names, test = ["A", "B", "C"], make_fold("0", AS_OF, STEP, 1, 200, 10)
+    found = fold_origins(frames, names, test, TASK, stride=7)
+    for origins, frame in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(origins, test_origins(frame, test, TASK, stride=7))
     assert len(found[0]) > len(found[1]) > len(found[2]) == 0
     live = make_fold("live", AS_OF, STEP, 1, 200, 10)
-    assert [own.tolist() for own in fold_origins(frames, names, live, stride=7, **sizes)] == [[999], [989], [58]]
-    with pytest.raises(UserError, match="as_of: the 70 bars of C before"):
-        fold_origins(frames, names, live, STEP, lookback=70, horizon=10, stride=7)
+    assert [origins.tolist() for origins in fold_origins(frames, names, live, TASK, 7)] == [[999], [989], [58]]
+    with pytest.raises(UserError, match="as_of: C has no 70 contiguous bars before "):
+        fold_origins(frames, names, live, replace(TASK, lookback=70), stride=7)
 
 
 def test_a_fold_without_origins_is_refused() -> None:
     fold = make_fold("0", AS_OF, STEP, 1, 200, 10)
-    with pytest.raises(UserError, match=r"fold 0: no symbol has a history, and 50 \+ 10 bars without a gap for an"):
-        fold_origins([rows(40), rows(59)], ["A", "B"], fold, STEP, 50, 10, 7)
+    message = r"fold 0: no symbol has training windows and an origin with 50 \+ 10 contiguous bars"
+    with pytest.raises(UserError, match=message):
+        fold_origins([rows(40), rows(59)], ["A", "B"], fold, TASK, 7)

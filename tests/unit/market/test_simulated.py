@@ -10,6 +10,8 @@ from ccxt.base.errors import BadRequest, BadSymbol
 from numpy.typing import NDArray
 
 from common.errors import UserError
+from forecasting.folds import FoldScheme
+from forecasting.task import Task
 from market.data_generating_process import BLOCK, DATA_START, predictable_share
 from market.intervals import DAY, MINUTE, parse_time, step_ms
 from market.simulated import Simulated
@@ -231,7 +233,8 @@ def test_the_oracle_repeats_itself() -> None:
 def run_oracle(reference: Path, output: Path, data_end: str) -> None:
     """The rule on the simulated market, which needs no candles."""
     exchange = {"id": "simulated", "seed": 7, "data_end": data_end}
-    predict_oracle(str(output), str(reference), [], "", "0", [], exchange, "1m", 3, LEVELS, {})
+    task = Task("1m", lookback=1, horizon=3, quantile_levels=LEVELS)
+    predict_oracle(str(output), str(reference), [], "", "0", exchange, task, FoldScheme(1, 1, 0, 0.2))
 
 
 def test_predict_oracle(tmp_path: Path) -> None:

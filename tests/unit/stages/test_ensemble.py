@@ -1,4 +1,4 @@
-"""Who is heard and with what weight, by validation alone; a consensus calibrated by what had come, and by no more."""
+"""Members and weights by validation alone; an ensemble calibrated by what is realised by an origin, and no more."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ import pytest
 from common.errors import UserError
 from common.files import read_parquet, write_parquet
 from ensemble import ensemble
-from forecasting.ensemble import conformal as calibration
-from forecasting.ensemble import weights as combination
+from forecasting.ensemble.conformal import rolling
+from forecasting.ensemble.weights import equal_weights, select_members, simplex_weights
 from forecasting.losses import pinball
-from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts
+from forecasting.quantiles import average, forecast_table, quantile_columns, read_forecasts
 from forecasting.realised import log_closes, realised_returns
+from forecasting.task import Task
 from market.intervals import MINUTE
 from support.markets import START, candles, poisoned
 
@@ -27,15 +28,17 @@ NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 HORIZON, ROWS = 4, 2400
 # a bar's deviation, of each symbol
 DEVIATION = {"A": 1e-3, "B": 2e-2}
-SETTINGS = {"weights": "equal", "tolerance": 0.002, "window": 300, "strength": 0.5}
+TASK = Task("1m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
+SETTINGS = {"weights": "equal", "tolerance": 0.002}
+CALIBRATION = {"window": 300, "strength": 0.5}
 
 
-def test_heard_is_who_exceeds_the_smallest_loss_by_the_tolerance_at_most() -> None:
+def test_members_within_the_tolerance_of_the_smallest_loss_are_selected() -> None:
     losses = {"walk": 1.0, "b": 0.5, "a": 0.501, "c": 0.5011}
-    assert combination.selected(losses, 0.002) == ["a", "b"]
-    assert combination.selected(losses, 0.0) == ["b"]
-    assert combination.selected(losses, 1.0) == ["a", "b", "c", "walk"]
-    assert combination.equal_weights(["a", "b", "c", "d"]) == dict.fromkeys("abcd", 0.25)
+    assert select_members(losses, 0.002) == ["a", "b"]
+    assert select_members(losses, 0.0) == ["b"]
+    assert select_members(losses, 1.0) == ["a", "b", "c", "walk"]
+    assert equal_weights(["a", "b", "c", "d"]) == dict.fromkeys("abcd", 0.25)
 
 
 def spread(scale: float, rows: int) -> np.ndarray:
@@ -44,42 +47,43 @@ def spread(scale: float, rows: int) -> np.ndarray:
 
 
 def test_simplex_weights_meet_the_known_optimum() -> None:
-    """Of a forecast half as wide and one half as wide again, equal shares are right; of others, what adds up to 1."""
+    """The best weights are those whose mean width is 1; where all are too wide, the narrowest forecast is alone."""
     rows = 20_000
-    actual = np.random.default_rng(1).standard_normal((rows, HORIZON)) * np.sqrt(np.arange(1, HORIZON + 1))
+    realised = np.random.default_rng(1).standard_normal((rows, HORIZON)) * np.sqrt(np.arange(1, HORIZON + 1))
     for narrow, wide in ((0.5, 1.5), (0.5, 3.0), (0.9, 1.9)):
-        told = {"narrow": spread(narrow, rows), "wide": spread(wide, rows)}
-        weights = combination.simplex_weights(told, actual, np.ones(rows), LEVELS)
+        forecasts = {"narrow": spread(narrow, rows), "wide": spread(wide, rows)}
+        weights = simplex_weights(forecasts, realised, np.ones(rows), LEVELS)
         assert weights["wide"] == pytest.approx((1 - narrow) / (wide - narrow), abs=0.05)
         assert sum(weights.values()) == pytest.approx(1)
     # where all are too wide the narrowest is alone
-    told = {"a": spread(3.0, rows), "b": spread(2.0, rows)}
-    assert combination.simplex_weights(told, actual, np.ones(rows), LEVELS) == {"b": 1.0}
+    forecasts = {"a": spread(3.0, rows), "b": spread(2.0, rows)}
+    assert simplex_weights(forecasts, realised, np.ones(rows), LEVELS) == {"b": 1.0}
 
 
 def test_simplex_weights_do_not_depend_on_a_symbol_s_unit() -> None:
-    actual = np.random.default_rng(2).standard_normal((500, HORIZON))
-    told = {"a": spread(0.4, 500), "b": spread(1.2, 500)}
+    realised = np.random.default_rng(2).standard_normal((500, HORIZON))
+    forecasts = {"a": spread(0.4, 500), "b": spread(1.2, 500)}
     unit = np.where(np.arange(500) % 2, 1.0, 100.0)
-    scaled = {name: own * unit[:, None, None] for name, own in told.items()}
-    one = combination.simplex_weights(told, actual, np.ones(500), LEVELS)
-    two = combination.simplex_weights(scaled, actual * unit[:, None], unit, LEVELS)
+    scaled = {name: quantiles * unit[:, None, None] for name, quantiles in forecasts.items()}
+    one = simplex_weights(forecasts, realised, np.ones(500), LEVELS)
+    two = simplex_weights(scaled, realised * unit[:, None], unit, LEVELS)
     assert one == pytest.approx(two, abs=2e-3)
 
 
 def test_simplex_weights_are_no_worse_than_any_others() -> None:
     random = np.random.default_rng(3)
-    actual = random.standard_normal((800, HORIZON))
-    told = {
+    realised = random.standard_normal((800, HORIZON))
+    forecasts = {
         name: np.sort(spread(s, 800) + 0.3 * random.standard_normal((800, 1, 1)))
         for name, s in zip("abc", (0.3, 0.6, 1.5), strict=True)
     }
-    weights = combination.simplex_weights(told, actual, np.ones(800), LEVELS)
+    weights = simplex_weights(forecasts, realised, np.ones(800), LEVELS)
 
-    def loss(own: Mapping[str, float]) -> float:
-        return float(pinball(actual, combination.weighted(told, own), LEVELS).mean())
+    def loss(shares: Mapping[str, float]) -> float:
+        quantiles = average([forecasts[name] for name in shares], list(shares.values()))
+        return float(pinball(realised, quantiles, LEVELS).mean())
 
-    others = [dict(zip("abc", own, strict=True)) for own in random.dirichlet(np.ones(3), 200)]
+    others = [dict(zip("abc", shares, strict=True)) for shares in random.dirichlet(np.ones(3), 200)]
     assert loss(weights) <= min(map(loss, others)) + 1e-6
 
 
@@ -95,7 +99,7 @@ class Run:
         frames: Mapping[str, pd.DataFrame],
         late: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
-        """Arguments of the rule. A member of None sits out; late: the widths after validation, where they differ."""
+        """Arguments of the rule. A member of None is skipped; late: the widths after validation, where they differ."""
         given: dict[str, Any] = {"forecasts": [], "validation": []}
         times = START + MINUTE * np.arange(ROWS)
         # validation, a gap, then the test
@@ -103,9 +107,9 @@ class Run:
         for kind, origin in spans.items():
             for name, width in ({**members, **(late or {})} if kind == "forecasts" else members).items():
                 path = self.folder / kind / f"{name}.parquet"
-                own = origin[:0] if width is None else origin
-                told = [spread(deviation * (width or 1), len(own)) for deviation in DEVIATION.values()]
-                write_parquet(path, forecast_table(list(DEVIATION), [own] * 2, told, LEVELS))
+                times_of = origin[:0] if width is None else origin
+                quantiles = [spread(deviation * (width or 1), len(times_of)) for deviation in DEVIATION.values()]
+                write_parquet(path, forecast_table(list(DEVIATION), [times_of] * 2, quantiles, LEVELS))
                 given[kind].append(str(path))
         given["candles"] = [str(self.folder / "candles" / f"{name}.parquet") for name in frames]
         for path, frame in zip(given["candles"], frames.values(), strict=True):
@@ -114,10 +118,9 @@ class Run:
             "output": str(self.folder / "ensemble.parquet"),
             "weights": str(self.folder / "weights.json"),
             "live_candles": [],
-            "interval": "1m",
-            "horizon": HORIZON,
-            "quantile_levels": LEVELS,
+            "task": TASK,
             "settings": SETTINGS,
+            "calibration": CALIBRATION,
         }
 
 
@@ -135,46 +138,45 @@ def forecast_of(given: Mapping[str, Any]) -> np.ndarray:
     return read_forecasts(given["output"], HORIZON, LEVELS).quantiles
 
 
-def test_the_consensus_is_the_mean_of_those_heard_calibrated_by_symbol(
+def test_the_ensemble_is_the_mean_of_the_selected_members_calibrated_by_symbol(
     frames: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     widths = {"random_walk": 2.0, "ewma": 0.98, "har_fhs": 1.02, "tft": 0.3}
     given = Run(tmp_path).write(widths, frames)
     ensemble(**given)
-    said = read_weights(given)
-    assert said["weights"] == {"ewma": 0.5, "har_fhs": 0.5}
-    assert said["settings"] == SETTINGS
+    written = read_weights(given)
+    assert written["weights"] == {"ewma": 0.5, "har_fhs": 0.5}
+    assert written["settings"] == SETTINGS | CALIBRATION
     # losses by hand: of each forecast, in units of the walk's mean at its symbol
     closes, relative = log_closes(given["candles"]), []
+    past = START + MINUTE * np.arange(200, 1400, 2)
     for symbol, deviation in DEVIATION.items():
-        origin = START + MINUTE * np.arange(200, 1400, 2)
-        came = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
-        loss = {name: pinball(came, spread(deviation * w, 600), LEVELS).mean() for name, w in widths.items()}
+        realised = realised_returns(closes[symbol], past, MINUTE, HORIZON)
+        loss = {name: pinball(realised, spread(deviation * w, 600), LEVELS).mean() for name, w in widths.items()}
         relative.append({name: value / loss["random_walk"] for name, value in loss.items()})
-    assert said["validation_loss"] == pytest.approx(pd.DataFrame(relative).mean().to_dict())
-    # calibration goes on from validation to test
-    told = read_forecasts(given["output"], HORIZON, LEVELS)
-    for symbol, rows in told.rows().items():
-        past, now = START + MINUTE * np.arange(200, 1400, 2), told.origin[rows]
-        origin = np.concatenate([past, now])
-        came = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
+    assert written["validation_loss"] == pytest.approx(pd.DataFrame(relative).mean().to_dict())
+    # calibration continues from validation to test
+    forecasts = read_forecasts(given["output"], HORIZON, LEVELS)
+    for symbol, rows in forecasts.rows().items():
+        origin = np.concatenate([past, forecasts.origin[rows]])
+        realised = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
         plain = spread(DEVIATION[symbol], len(origin))
-        whole = calibration.rolling(plain, came, origin, MINUTE, LEVELS, 300, 0.5)
-        np.testing.assert_allclose(told.quantiles[rows], whole[len(past) :], rtol=1e-12, atol=1e-10)
-        assert not np.allclose(told.quantiles[rows], plain[len(past) :], rtol=1e-3)
+        expected = rolling(plain, realised, origin, TASK, 300, 0.5)[len(past) :]
+        np.testing.assert_allclose(forecasts.quantiles[rows], expected, rtol=1e-12, atol=1e-10)
+        assert not np.allclose(forecasts.quantiles[rows], plain[len(past) :], rtol=1e-3)
 
 
-def test_a_consensus_too_wide_is_narrowed_by_half(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+def test_too_wide_an_ensemble_is_narrowed_by_half(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     given = Run(tmp_path).write({"random_walk": 2.0}, frames)
     for strength, factor in ((0.0, 1.0), (0.5, np.sqrt(0.5)), (1.0, 0.5)):
-        ensemble(**given | {"settings": SETTINGS | {"strength": strength}})
+        ensemble(**given | {"calibration": CALIBRATION | {"strength": strength}})
         plain = np.concatenate([spread(2 * d, len(forecast_of(given)) // 2) for d in DEVIATION.values()])
         ratio = forecast_of(given)[..., [0, 4]] / plain[..., [0, 4]]
         assert np.median(ratio) == pytest.approx(factor, rel=0.08)
 
 
 def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    """Whoever is good only when it is tested is not heard."""
+    """A member that is good in the test span alone is not selected."""
     given = Run(tmp_path).write({"random_walk": 2.0, "ewma": 1.0, "tft": 4.0}, frames, late={"ewma": 9.0, "tft": 1.0})
     ensemble(**given)
     assert read_weights(given)["weights"] == {"ewma": 1.0}
@@ -189,12 +191,12 @@ def test_simplex_weights_of_the_rule(frames: dict[str, pd.DataFrame], tmp_path: 
     assert sum(widths[name] * weight for name, weight in weights.items()) == pytest.approx(1, abs=0.07)
 
 
-def test_what_had_not_come_by_an_origin_changes_no_byte(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    # half-way through the test: the forecasts up to there know nothing of what follows
+def test_what_is_realised_after_an_origin_changes_no_byte(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    # half-way through the test
     last = START + MINUTE * 1900
     files = []
-    for name, own in (("clean", frames), ("spoilt", {s: poisoned(f, last) for s, f in frames.items()})):
-        given = Run(tmp_path / name).write({"random_walk": 2.0, "ewma": 1.3}, own)
+    for name, market in (("clean", frames), ("spoilt", {s: poisoned(f, last) for s, f in frames.items()})):
+        given = Run(tmp_path / name).write({"random_walk": 2.0, "ewma": 1.3}, market)
         ensemble(**given)
         files.append(given)
     clean, spoilt = (read_parquet(given["output"]) for given in files)
@@ -204,7 +206,7 @@ def test_what_had_not_come_by_an_origin_changes_no_byte(frames: dict[str, pd.Dat
     assert Path(files[0]["weights"]).read_bytes() == Path(files[1]["weights"]).read_bytes()
 
 
-def test_live_candles_go_on_with_those_of_training(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+def test_live_candles_continue_those_of_training(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     whole = Run(tmp_path / "whole").write({"random_walk": 1.5}, frames)
     parts = Run(tmp_path / "parts").write({"random_walk": 1.5}, {s: f.iloc[:1800] for s, f in frames.items()})
     parts["live_candles"] = [str(tmp_path / "live" / f"{s}.parquet") for s in frames]
@@ -216,15 +218,17 @@ def test_live_candles_go_on_with_those_of_training(frames: dict[str, pd.DataFram
 
 
 @pytest.mark.parametrize("late", [{}, {"har_fhs": 1.0}, {"ewma": None}])
-def test_who_sits_out_is_not_heard(late: dict[str, Any], frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    """In validation, in the test or in both: the others are."""
+def test_a_skipped_member_is_not_selected(
+    late: dict[str, Any], frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    """Skipped in validation, in the test or in both."""
     members: dict[str, float | None] = {"random_walk": 1.1, "har_fhs": None, "ewma": 1.0, "tft": 1.01}
     given = Run(tmp_path).write(members, frames, late)
     ensemble(**given)
-    said = read_weights(given)
+    written = read_weights(given)
     expected = ["tft"] if "ewma" in late else ["ewma", "tft"]
-    assert said["weights"] == dict.fromkeys(expected, 1 / len(expected))
-    assert sorted(said["validation_loss"]) == sorted([*expected, "random_walk"])
+    assert written["weights"] == dict.fromkeys(expected, 1 / len(expected))
+    assert sorted(written["validation_loss"]) == sorted([*expected, "random_walk"])
 
 
 @pytest.mark.parametrize("kind", ["forecasts", "validation"])
@@ -232,14 +236,14 @@ def test_members_of_other_origins_are_refused(kind: str, frames: dict[str, pd.Da
     given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames)
     path = tmp_path / kind / "ewma.parquet"
     write_parquet(path, read_parquet(path).iloc[HORIZON:])
-    said = r"^ensemble: ewma has other origins than random_walk; delete its forecasts and run again$"
-    with pytest.raises(UserError, match=said):
+    message = r"^ensemble: ewma has other origins than random_walk; delete its forecasts and run again$"
+    with pytest.raises(UserError, match=message):
         ensemble(**given)
     assert not Path(given["output"]).exists()
 
 
-def test_a_price_that_never_moved_is_told(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    """There is no loss to measure others' in, where no change was forecast for sure, and came."""
+def test_a_constant_price_is_refused(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """Where no change is forecast for sure, and realised, there is no loss to divide by."""
     still = frames["B"].assign(**dict.fromkeys(["open", "high", "low", "close"], 100.0))
     given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames | {"B": still})
     for path in given["validation"]:
@@ -247,7 +251,7 @@ def test_a_price_that_never_moved_is_told(frames: dict[str, pd.DataFrame], tmp_p
         table.loc[table["symbol"] == "B", quantile_columns(LEVELS)] = 0.0
         write_parquet(path, table)
     with pytest.raises(
-        UserError, match=r"^ensemble: the price of B stands still until the test; drop it from symbols$"
+        UserError, match=r"^ensemble: the price of B never changes in validation; remove it from symbols$"
     ):
         ensemble(**given)
     assert not Path(given["output"]).exists()

@@ -1,4 +1,4 @@
-"""What the model looks at: known weights are told as they are, by symbol and regime, and drawn."""
+"""Importance and attention: known weights are found, by symbol and regime, and drawn."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from common.errors import UserError
 from common.files import write_csv, write_json
 from forecasting.regimes import regimes
 from forecasting.tft import checkpoint
-from forecasting.tft import network as tft
+from forecasting.tft.network import QuantileTFT
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler
-from interpret import interpret, look, thinned
+from interpret import interpret, shares
 from market.features import compute_features
 from market.intervals import MINUTE
 from plot_interpretation import by_regime, by_symbol, plot_interpretation
 from support.candles import candles, others
-from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, network_for, train_files
+from support.networks import LEVELS, LOOKBACK, SPANS, TASK, hyper_for, network_for, train_files
 from support.pictures import has_badge
 
 
@@ -28,24 +28,21 @@ def frames() -> list[pd.DataFrame]:
     return [compute_features(c, others(c), SPANS, MINUTE) for c in (candles(1500, seed=1), candles(1500, seed=2))]
 
 
-def run(folder: Path, frames: list[pd.DataFrame], networks: list[tft.QuantileTFT]) -> list[pd.DataFrame]:
+def run(folder: Path, frames: list[pd.DataFrame], networks: list[QuantileTFT]) -> list[pd.DataFrame]:
     """Interpret these networks, as those of fold 0, on the frames: importance and attention."""
     given = train_files(folder, frames)
     names, models = feature_columns(frames[0]), []
-    hyper = tft.hyperparameters(names, len(LEVELS), MODEL, LOOKBACK)
+    hyper = hyper_for(frames)
     for number, network in enumerate(networks):
         models.append(str(folder / f"{number}.ckpt"))
-        checkpoint.save(models[-1], checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
-    shared = {
-        key: given[key]
-        for key in ("features", "candles", "cutoff", "fold", "interval", "lookback", "horizon", "folds", "threads")
-    }
+        checkpoint.save(models[-1], checkpoint.TrainedModel(network, fit_scaler(frames), names, LEVELS, {}), hyper)
+    shared = {key: given[key] for key in ("features", "candles", "cutoff", "fold", "task", "scheme", "threads")}
     importance, attention = (str(folder / f"{name}.csv") for name in ("importance", "attention"))
-    interpret(importance, attention, models, symbols=["ONE", "TWO"], stride=10, share=0.2, **shared)
+    interpret(importance, attention, models, stride=10, **shared)
     return [pd.read_csv(path) for path in (importance, attention)]
 
 
-def favouring(frames: list[pd.DataFrame], past: str, ahead: str) -> tft.QuantileTFT:
+def favouring(frames: list[pd.DataFrame], past: str, ahead: str) -> QuantileTFT:
     """A network whose selections take one variable alone, and whose attention looks everywhere alike."""
     network = network_for(frames)
     with torch.no_grad():
@@ -60,19 +57,19 @@ def favouring(frames: list[pd.DataFrame], past: str, ahead: str) -> tft.Quantile
     return network
 
 
-def test_known_weights_are_told_and_seeds_are_averaged(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+def test_known_weights_are_found_and_seeds_are_averaged(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     networks = [favouring(frames, past, ahead) for past, ahead in (("rsi", "position"), ("volume_1", "position"))]
     importance, attention = run(tmp_path, frames, networks)
-    shares = importance.set_index(["kind", "variable"])["importance"].sort_index()
+    by_variable = importance.set_index(["kind", "variable"])["importance"].sort_index()
     for variable, share in {("encoder", "rsi"): 0.5, ("encoder", "volume_1"): 0.5, ("decoder", "position"): 1}.items():
-        np.testing.assert_allclose(shares.loc[variable], share, rtol=1e-4)
+        np.testing.assert_allclose(by_variable.loc[variable], share, rtol=1e-4)
     assert set(importance["variable"]) == {*feature_columns(frames[0]), "position"}
     assert attention["lag"].unique().tolist() == list(range(LOOKBACK - 1, -1, -1))
     np.testing.assert_allclose(attention["attention"], 1 / LOOKBACK, rtol=1e-4)
 
 
 def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:
-    """Test origins are wilder than all of training, but for two of the second symbol that are calmer."""
+    """Test origins are more volatile than all of training, but for two of the second symbol that are less so."""
     shaped = [frame.copy() for frame in frames]
     for frame in shaped:
         frame.loc[frame.index[:-200], "scale"] = np.linspace(1e-3, 2e-3, len(frame) - 200)
@@ -81,22 +78,22 @@ def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataF
     importance, attention = run(tmp_path, shaped, [network_for(frames)])
     for table in (importance, attention):
         counted = table[["symbol", "regime", "origins"]].drop_duplicates()
-        assert counted.to_numpy().tolist() == [["ONE", "high", 20], ["TWO", "low", 2], ["TWO", "high", 18]]
+        assert counted.to_numpy().tolist() == [["S0", "high", 20], ["S1", "low", 2], ["S1", "high", 18]]
 
 
 def test_attention_is_the_library_s_own_at_the_last_bar_first(frames: list[pd.DataFrame]) -> None:
     network = network_for(frames, seed=5)
-    panel, at = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON), np.arange(100, 300, 2)
-    told = look(network, panel, at)
+    panel, at = Panel(frames, fit_scaler(frames), TASK), np.arange(100, 300, 2)
+    found = shares(network, panel, at)
     with torch.no_grad():
         raw = network(panel.windows(at))["encoder_attention"][:, 0].mean(dim=1).double().numpy()
-    np.testing.assert_allclose(told["attention"][0], raw[:, -1] / raw.sum(axis=1), rtol=1e-4)
-    assert "static" not in told
+    np.testing.assert_allclose(found["attention"][0], raw[:, -1] / raw.sum(axis=1), rtol=1e-4)
+    assert "static" not in found
 
 
 def test_other_features_are_refused(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     run(tmp_path, frames, [network_for(frames)])
-    with pytest.raises(UserError, match=r"0\.ckpt: trained on other features"):
+    with pytest.raises(UserError, match=r"0\.ckpt: was trained on other features"):
         checkpoint.load_for(str(tmp_path / "0.ckpt"), ["rsi"])
 
 
@@ -105,12 +102,6 @@ def test_regimes_are_terciles_of_training() -> None:
     assert (
         regimes(np.array([0.0, 3, 3.1, 5, 5.1, 99]), training).tolist() == ["low"] * 2 + ["medium"] * 2 + ["high"] * 2
     )
-
-
-def test_thinned_is_even() -> None:
-    assert thinned(np.arange(10), 4).tolist() == [0, 3, 6, 9]
-    assert thinned(np.arange(4), 4).tolist() == [0, 1, 2, 3]
-    assert thinned(np.arange(0), 4).tolist() == []
 
 
 def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> dict[str, Any]:

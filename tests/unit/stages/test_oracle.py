@@ -1,7 +1,7 @@
-"""The oracle on a real market: who knows the volatility to come beats every baseline, and no forecast of direction."""
+"""The oracle on a real market: with the realised volatility it beats every baseline; it does not forecast direction."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,24 +10,29 @@ import pytest
 from forecasting.bars import Bars
 from forecasting.baselines.fhs import symmetric_quantiles
 from forecasting.baselines.har import FLOOR
+from forecasting.baselines.interface import BaselineSettings
+from forecasting.folds import FoldScheme
 from forecasting.losses import covered, pinball
 from forecasting.members import BASELINES
 from forecasting.quantiles import read_forecasts
-from forecasting.realised import log_closes, realised_returns
+from forecasting.realised import log_closes, realised_of
+from forecasting.split import FoldFiles
+from forecasting.task import Task
 from market.intervals import MINUTE, step_ms
 from predict_baselines import predict_baselines
-from predict_oracle import predict_oracle, realised
+from predict_oracle import predict_oracle, realised_volatility
 from support.markets import StochasticVolatility, poisoned, write_cutoff, write_symbols
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 HORIZON = 12
+TASK = Task("1m", lookback=24, horizon=HORIZON, quantile_levels=LEVELS)
 
 
 def test_the_oracle_by_hand() -> None:
     frame = StochasticVolatility(memory=0.9, noise=0.5).candles(1200, seed=1)
     bars, step = Bars.of(frame, MINUTE), 3
     end, origin = int(bars.timestamp[1000]), bars.timestamp[[1010, 1100]]
-    told = realised(bars, origin, end, HORIZON, LEVELS)
+    quantiles = realised_volatility(bars, origin, end, TASK)
     floor = FLOOR * bars.variance[:1000].mean()
 
     def deviation(row: int) -> float:
@@ -37,17 +42,17 @@ def test_the_oracle_by_hand() -> None:
     moves = bars.log_close[rows + step] - bars.log_close[rows]
     relative = symmetric_quantiles((moves / [deviation(row) for row in rows.tolist()])[:, None], LEVELS)[0]
     expected = [deviation(row) * relative for row in (1010, 1100)]
-    np.testing.assert_allclose(told[:, step - 1], expected, rtol=1e-9)
+    np.testing.assert_allclose(quantiles[:, step - 1], expected, rtol=1e-9)
 
 
-def test_what_comes_after_the_horizon_is_not_known_to_the_oracle_either() -> None:
+def test_the_oracle_does_not_see_beyond_the_horizon() -> None:
     frame = StochasticVolatility().candles(1200, seed=2)
     end, row = int(frame["timestamp"][1000]), 1100
     origin = np.array([int(frame["timestamp"][row])])
     last = int(frame["timestamp"][row + HORIZON])
     one, two, three = (
-        realised(Bars.of(own, MINUTE), origin, end, HORIZON, LEVELS)
-        for own in (frame, poisoned(frame, last), poisoned(frame, last - MINUTE))
+        realised_volatility(Bars.of(candles, MINUTE), origin, end, TASK)
+        for candles in (frame, poisoned(frame, last), poisoned(frame, last - MINUTE))
     )
     np.testing.assert_allclose(one, two, rtol=1e-9)
     assert not np.allclose(one[:, -1], three[:, -1])
@@ -70,48 +75,28 @@ def test_on_real_candles_it_beats_every_baseline(
         for name in symbols
     }
     paths, as_of = write_symbols(tmp_path, frames, step), int(frames[symbols[0]]["timestamp"].iloc[-1]) + step
-    cutoff, folds = write_cutoff(tmp_path, as_of), {"count": 1, "test_bars": 2000, "embargo": HORIZON}
+    cutoff, scheme, task = (
+        write_cutoff(tmp_path, as_of),
+        FoldScheme(1, 2000, HORIZON, 0.2),
+        replace(TASK, interval=interval),
+    )
     files = {name: str(tmp_path / f"{name}.parquet") for name in [*BASELINES, "oracle"]}
-    shared: dict[str, Any] = {
-        "fold": "0",
-        "symbols": symbols,
-        "interval": interval,
-        "horizon": HORIZON,
-        "quantile_levels": LEVELS,
-        "folds": folds,
-    }
-    predict_baselines(
-        output={name: files[name] for name in BASELINES},
-        validation={},
-        features=paths["features"],
-        train_features=paths["features"],
-        candles=paths["candles"],
-        live_candles=[],
-        cutoff=cutoff,
-        train_cutoff=cutoff,
-        lookback=24,
-        stride=3,
-        share=0.2,
-        settings={"ewma_halflife": 60, "drift_halflife": 240, "refit_bars": None},
-        **shared,
-    )
-    predict_oracle(
-        files["oracle"],
-        files["random_walk"],
-        candles=paths["candles"],
-        cutoff=cutoff,
-        exchange={"id": "replay"},
-        **shared,
-    )
-    closes = log_closes(paths["candles"])
-    told = {name: read_forecasts(path, HORIZON, LEVELS) for name, path in files.items()}
-    for symbol, rows in told["oracle"].rows().items():
-        came = realised_returns(closes[symbol], told["oracle"].origin[rows], step, HORIZON)
-        loss = {name: pinball(came, own.quantiles[rows], LEVELS).mean() for name, own in told.items()}
-        assert len(came) > 500
-        oracle = loss.pop("oracle")
-        # volatility is worth several percent, no matter of which member; direction it does not know
-        assert oracle < 0.97 * min(loss.values())
-        assert (told["oracle"].quantiles[rows][..., 2] == 0).all()
-        inside = covered(came, told["oracle"].quantiles[rows][..., 0], told["oracle"].quantiles[rows][..., 4]).mean()
-        assert inside == pytest.approx(0.9, abs=0.03)
+    inputs = FoldFiles("0", paths["features"], paths["features"], paths["candles"], [], cutoff, cutoff)
+    settings = BaselineSettings(ewma_halflife=60, drift_halflife=240, refit_bars=None)
+    predict_baselines({name: files[name] for name in BASELINES}, {}, inputs, task, scheme, 3, settings)
+    reference, exchange = files["random_walk"], {"id": "replay"}
+    predict_oracle(files["oracle"], reference, paths["candles"], cutoff, "0", exchange, task, scheme)
+    forecasts = {name: read_forecasts(path, HORIZON, LEVELS) for name, path in files.items()}
+    oracle = forecasts["oracle"]
+    realised = realised_of(oracle, log_closes(paths["candles"]), step)
+    for rows in oracle.rows().values():
+        assert rows.stop - rows.start > 500
+        losses = {
+            name: pinball(realised[rows], member.quantiles[rows], LEVELS).mean() for name, member in forecasts.items()
+        }
+        # volatility is worth several percent over any member; direction it does not know
+        assert losses.pop("oracle") < 0.97 * min(losses.values())
+        quantiles = oracle.quantiles[rows]
+        assert (quantiles[..., 2] == 0).all()
+        coverage = covered(realised[rows], quantiles[..., 0], quantiles[..., 4]).mean()
+        assert coverage == pytest.approx(0.9, abs=0.03)

@@ -1,8 +1,9 @@
-"""Tuning: the same after a kill, and whatever comes after the early folds; how many it tried is on record."""
+"""Tuning: the same after a kill, blind to what comes after the early folds; the number of trials is recorded."""
 
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,17 @@ from optuna.trial import TrialState
 
 from common.errors import UserError
 from common.files import read_json
-from forecasting.folds import make_fold
 from forecasting.tft.tuning import choose, loss, make_space, search
 from market.intervals import MINUTE
 from support.candles import candles
 from support.configs import DEFAULTS, resolve, with_keys
-from support.studies import BARS, FOLDS, SPACE, files
+from support.studies import BARS, SCHEME, SPACE, files
 from support.workflow import ROOT, planned, snakemake
-from tune import early, tune
+from tune import early_folds, tune
 
 
-def made(given: dict[str, Any]) -> list[bytes]:
-    """What tune wrote."""
+def written_by(given: dict[str, Any]) -> list[bytes]:
+    """The files of tune."""
     return [Path(given[name]).read_bytes() for name in ("output", "table")]
 
 
@@ -38,7 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return given
 
 
-def test_the_choice_is_a_config_and_the_table_says_what_it_was_chosen_among(done: dict[str, Any]) -> None:
+def test_the_best_trial_is_a_config_and_the_table_lists_all(done: dict[str, Any]) -> None:
     written = yaml.safe_load(Path(done["output"]).read_text())
     table = pd.read_csv(done["table"])
     assert written["tuning"] == {"previous_trials": 3} == {"previous_trials": len(table)}
@@ -57,14 +57,14 @@ def test_the_choice_is_a_config_and_the_table_says_what_it_was_chosen_among(done
 
 def test_what_comes_after_the_early_folds_training_changes_nothing(done: dict[str, Any], tmp_path: Path) -> None:
     as_of = int(candles(BARS)["timestamp"].iloc[-1]) + MINUTE
-    seen = make_fold(early(FOLDS["count"])[-1], as_of, MINUTE, **FOLDS).train_end
+    seen = SCHEME.fold(early_folds(SCHEME.count)[-1], as_of, MINUTE).train_end
     late = files(tmp_path / "late", poison_from=seen)
     tune(**late)
-    assert made(late) == made(done)
+    assert written_by(late) == written_by(done)
     # and the poison bites where it may
     bitten = files(tmp_path / "bitten", poison_from=seen - 50 * MINUTE)
     tune(**bitten)
-    assert made(bitten) != made(done)
+    assert written_by(bitten) != written_by(done)
 
 
 def test_more_trials_add_to_the_same_study(
@@ -74,10 +74,10 @@ def test_more_trials_add_to_the_same_study(
     tune(**given)
     capsys.readouterr()
     tune(**given | {"trials": 3})
-    assert "2 trials are there already" in capsys.readouterr().err
-    assert made(given) == made(done)
+    assert "2 trials are already done" in capsys.readouterr().err
+    assert written_by(given) == written_by(done)
     # fewer do not undo what was tried; and an earlier study counts too
-    tune(**given | {"trials": 1, "before": 20})
+    tune(**given | {"trials": 1, "previous_trials": 20})
     assert yaml.safe_load(Path(given["output"]).read_text())["tuning"] == {"previous_trials": 23}
 
 
@@ -91,63 +91,63 @@ tune(**files(Path({folder!r})))
 """
 
 
-def test_a_killed_tuning_goes_on_to_the_same_bytes(
+def test_a_killed_tuning_resumes_to_the_same_bytes(
     done: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = KILLED.format(scripts=str(ROOT / "scripts"), tests=str(ROOT / "tests"), folder=str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         for line in child.stderr:
-            # the second trial has measured one of its two folds
+            # the second trial has finished one of its two folds
             if "trial 2 of 3, fold 1: epoch 1" in line:
                 child.send_signal(signal.SIGKILL)
                 break
     given = files(tmp_path)
     assert not Path(given["output"]).exists()
     tune(**given)
-    assert made(given) == made(done)
-    # what was measured is not measured again
-    told = capsys.readouterr().err
-    assert "trial 2 of 3, fold 1" in told
-    assert "trial 2 of 3, fold 0" not in told
-    assert "trial 1 of 3" not in told
+    assert written_by(given) == written_by(done)
+    # finished folds are not evaluated again
+    log = capsys.readouterr().err
+    assert "trial 2 of 3, fold 1" in log
+    assert "trial 2 of 3, fold 0" not in log
+    assert "trial 1 of 3" not in log
     assert [path.name for path in tmp_path.glob(".tune-*/*")] == ["study.log"]
 
 
-def test_half_of_the_folds_at_most_are_looked_at() -> None:
-    assert {count: early(count) for count in (2, 3, 4, 5)} == {2: ["0"], 3: ["0"], 4: ["0", "1"], 5: ["0", "1"]}
+def test_half_of_the_folds_at_most_are_used() -> None:
+    assert {count: early_folds(count) for count in (2, 3, 4, 5)} == {2: ["0"], 3: ["0"], 4: ["0", "1"], 5: ["0", "1"]}
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"folds": FOLDS | {"count": 1}}, "folds.count: 1 leaves no fold to tune on .* give 2 or more"),
-        ({"space": {"dropout": None}}, "tuning.space: has no setting to try"),
+        ({"scheme": replace(SCHEME, count=1)}, "folds.count: 1 leaves no fold for tuning .* must be 2 or more"),
+        ({"space": {"dropout": None}}, "tuning.space: is empty; give a setting to search"),
         (
             {"space": {"hidden_size": {"choices": [5, 8]}}},
-            "tuning.space.hidden_size: 5 is no multiple of tft.attention_heads, 2",
+            "tuning.space.hidden_size: 5 is not a multiple of tft.attention_heads, 2",
         ),
         (
             {"space": {"hidden_size": {"low": 4, "high": 8}}},
-            "tuning.space.hidden_size: 5 is no multiple of tft.attention_heads, 2",
+            "tuning.space.hidden_size: 5 is not a multiple of tft.attention_heads, 2",
         ),
     ],
 )
-def test_what_cannot_be_tuned_is_told(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_tuned_is_refused(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said) as caught:
         tune(**files(tmp_path, **changed))
     assert "\n" not in str(caught.value)
 
 
 def bowl(title: str, params: dict[str, Any], fold: int) -> tuple[float, float]:
-    """A loss with its least, 0.9, at 0.3, alike in all folds, and a small standard error."""
+    """A loss with its minimum, 0.9, at 0.3, the same in all folds, and a small standard error."""
     return 0.9 + (params["dropout"] - 0.3) ** 2, 0.001
 
 
 DROPOUT = make_space({"dropout": {"low": 0.0, "high": 0.9}, "ema_decay": None}, {"dropout": 0.8})
 
 
-def test_the_search_finds_the_least_loss_and_gives_up_what_is_worse_early(tmp_path: Path) -> None:
+def test_the_search_finds_the_smallest_loss_and_prunes_what_is_worse_early(tmp_path: Path) -> None:
     found = search(tmp_path / "study.log", DROPOUT, {"dropout": 0.8}, 3, 25, 1, bowl)
     assert found[0].params == {"dropout": 0.8}
     assert choose(found).params["dropout"] == pytest.approx(0.3, abs=0.1)
@@ -165,10 +165,10 @@ def test_the_default_stays_unless_another_is_better_by_a_standard_error(tmp_path
         assert (choose(found) is found[0]) == stays
 
 
-def test_a_training_that_fails_is_a_trial_given_up(tmp_path: Path) -> None:
+def test_a_training_that_fails_is_a_pruned_trial(tmp_path: Path) -> None:
     def steep(title: str, params: dict[str, Any], fold: int) -> tuple[float, float]:
         if params["dropout"] > 0.4:
-            raise UserError(f"{title}: the loss is no number")
+            raise UserError(f"{title}: the loss is NaN")
         return bowl(title, params, fold)
 
     found = search(tmp_path / "some", DROPOUT, {"dropout": 0.8}, 2, 12, 1, steep)
@@ -177,7 +177,7 @@ def test_a_training_that_fails_is_a_trial_given_up(tmp_path: Path) -> None:
     assert np.isnan(loss(found[0]))
     assert choose(found).params["dropout"] <= 0.4
     none = search(tmp_path / "none", DROPOUT, {"dropout": 0.8}, 2, 1, 1, steep)
-    with pytest.raises(UserError, match="no configuration could be trained; lower tft.learning_rate"):
+    with pytest.raises(UserError, match="every trial failed; lower tft.learning_rate"):
         choose(none)
 
 
@@ -210,8 +210,8 @@ def test_a_tuned_run_says_how_many_were_tried(tmp_path: Path) -> None:
     quick = {"members": ["tft", "lhar_fhs", "random_walk"], "tft": {"epochs": 1}, "tuning": {"trials": 2}}
     (tmp_path / "quick.yaml").write_text(yaml.safe_dump(quick))
     settings = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml"), str(tmp_path / "quick.yaml")]
-    told = snakemake(tmp_path, *settings, "--", "tune").stderr
-    assert "tune: trial 2 of 2: loss" in told
+    log = snakemake(tmp_path, *settings, "--", "tune").stderr
+    assert "tune: trial 2 of 2: loss" in log
     snakemake(tmp_path, *settings, str(tmp_path / "artifacts" / "tuned.yaml"), "--", "artifacts/summary.txt")
     assert read_json(tmp_path / "artifacts" / "evaluation.json")["configurations_tried"] == 2
     assert "the choice of 2 tried on early folds" in (tmp_path / "artifacts" / "summary.txt").read_text()

@@ -1,4 +1,4 @@
-"""Season and HAR on markets whose volatility is known; no look-ahead; long intervals, frozen and short histories."""
+"""Season and HAR on markets of known volatility; no look-ahead; long intervals, frozen and short histories."""
 
 from dataclasses import replace
 
@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bars import Bars, TooShortError
-from forecasting.baselines import simple as baselines
+from forecasting.bars import Bars, InsufficientHistoryError
 from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_har, fit_season
-from forecasting.baselines.interface import Member, Settings
+from forecasting.baselines.interface import BaselineSettings, SymbolBaseline, SymbolSeries
+from forecasting.baselines.simple import ewma_fhs, har_fhs, lhar_fhs
 from forecasting.losses import covered, pinball
-from market.intervals import DAY, MINUTE, season_bars, step_ms
+from forecasting.task import Task
+from market.intervals import DAY, MINUTE, step_ms
 from support.markets import START, StochasticVolatility, poisoned
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -20,19 +21,19 @@ FIVE = 5 * MINUTE
 LEVERAGE = pytest.mark.parametrize("leverage", [False, True])
 
 
-def settings(step: int, horizon: int = HORIZON) -> Settings:
-    return Settings(horizon, LEVELS, season_bars(step), ewma_halflife=20, drift_halflife=60)
+TASK = Task("5m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
+SETTINGS = BaselineSettings(ewma_halflife=20, drift_halflife=60, refit_bars=None)
 
 
 def test_a_bar_s_variance_is_the_mean_of_squared_return_and_parkinson() -> None:
     frame = StochasticVolatility().candles(50, seed=1).drop(index=20)
     bars = Bars.of(frame, MINUTE)
     high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
-    ranged = np.log(high / low) ** 2 / (4 * np.log(2))
-    moved = np.diff(np.log(close), prepend=np.nan) ** 2
-    expected = (moved + ranged) / 2
-    # there is no return where a run begins
-    expected[[0, 20]] = ranged[[0, 20]]
+    range_variance = np.log(high / low) ** 2 / (4 * np.log(2))
+    squared_return = np.diff(np.log(close), prepend=np.nan) ** 2
+    expected = (squared_return + range_variance) / 2
+    # the first bar of a segment has no return
+    expected[[0, 20]] = range_variance[[0, 20]]
     np.testing.assert_allclose(bars.variance, expected)
     assert np.unique(bars.segment).tolist() == [0, 1]
 
@@ -61,9 +62,8 @@ def test_the_season_is_found() -> None:
 
 
 def test_no_season_is_found_where_there_is_none() -> None:
-    season = fit_season(
-        Bars.of(StochasticVolatility(memory=0.0, noise=0.0, bar_ms=FIVE).candles(90 * 288, seed=3), FIVE)
-    )
+    market = StochasticVolatility(memory=0.0, noise=0.0, bar_ms=FIVE)
+    season = fit_season(Bars.of(market.candles(90 * 288, seed=3), FIVE))
     np.testing.assert_allclose(season.slots, 1, atol=0.15)
     np.testing.assert_allclose(season.days, 1, atol=0.05)
 
@@ -85,39 +85,40 @@ def test_weekends_need_two_of_them() -> None:
 
 
 MARKET = StochasticVolatility(memory=0.985, noise=0.25, swing=0.6, weekend=0.6, bar_ms=FIVE)
-KNOWN, TESTED = 70 * 288, 25 * 288
+FITTED, TESTED = 70 * 288, 25 * 288
 
 
 @pytest.fixture(scope="module")
 def market_bars() -> Bars:
-    return Bars.of(MARKET.candles(KNOWN + TESTED, seed=6), FIVE)
+    return Bars.of(MARKET.candles(FITTED + TESTED, seed=6), FIVE)
 
 
 @LEVERAGE
 def test_har_recovers_a_log_autoregression_with_a_season(market_bars: Bars, leverage: bool) -> None:
-    har = fit_har(market_bars.before(int(market_bars.timestamp[KNOWN])), HORIZON, leverage)
-    rows = np.arange(KNOWN, KNOWN + TESTED - HORIZON)
-    said = np.log(har.scale(har.regressors(market_bars)[rows], market_bars.timestamp[rows], FIVE))
-    truth = np.log(MARKET.expected(rows, MARKET.log_variance(KNOWN + TESTED, seed=6), HORIZON))
+    har = fit_har(market_bars.before(int(market_bars.timestamp[FITTED])), HORIZON, leverage)
+    rows = np.arange(FITTED, FITTED + TESTED - HORIZON)
+    forecast = np.log(har.deviation_from(har.regressors(market_bars)[rows], market_bars.timestamp[rows], FIVE))
+    truth = np.log(MARKET.expected(rows, MARKET.log_variance(FITTED + TESTED, seed=6), HORIZON))
     # the bars show their variance with noise, so not all of R² can be had
     for step in (0, HORIZON - 1):
-        gap = said[:, step] - truth[:, step]
+        gap = forecast[:, step] - truth[:, step]
         assert 1 - gap.var() / truth[:, step].var() > 0.85
     # deviations are proportional to the truth: the season's amplitude, too, is right
-    slope = np.polyfit(said[:, -1], truth[:, -1], 1)[0]
+    slope = np.polyfit(forecast[:, -1], truth[:, -1], 1)[0]
     assert slope == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("member", [baselines.har_fhs, baselines.lhar_fhs])
-def test_har_beats_ewma_and_covers_what_it_says(market_bars: Bars, member: Member) -> None:
-    history = market_bars.before(int(market_bars.timestamp[KNOWN]))
-    origins = np.arange(KNOWN, KNOWN + TESTED - HORIZON, 3)
-    came = market_bars.paths(origins, HORIZON)
-    har, ewma = (own(history, market_bars, origins, settings(FIVE)) for own in (member, baselines.ewma_fhs))
-    losses = [pinball(came, forecast, LEVELS).mean() for forecast in (har, ewma)]
+@pytest.mark.parametrize("member", [har_fhs, lhar_fhs])
+def test_har_beats_ewma_and_covers_what_it_says(market_bars: Bars, member: SymbolBaseline) -> None:
+    history = market_bars.before(int(market_bars.timestamp[FITTED]))
+    origins = np.arange(FITTED, FITTED + TESTED - HORIZON, 3)
+    realised = market_bars.paths(origins, HORIZON)
+    series = SymbolSeries(history, market_bars, origins)
+    har, ewma = (baseline(series, TASK, SETTINGS) for baseline in (member, ewma_fhs))
+    losses = [pinball(realised, forecast, LEVELS).mean() for forecast in (har, ewma)]
     assert losses[0] < 0.99 * losses[1]
-    assert covered(came, har[..., 0], har[..., 4]).mean() == pytest.approx(0.9, abs=0.02)
-    assert covered(came, har[..., 1], har[..., 3]).mean() == pytest.approx(0.5, abs=0.03)
+    assert covered(realised, har[..., 0], har[..., 4]).mean() == pytest.approx(0.9, abs=0.02)
+    assert covered(realised, har[..., 1], har[..., 3]).mean() == pytest.approx(0.5, abs=0.03)
 
 
 @LEVERAGE
@@ -135,7 +136,8 @@ def test_a_row_s_regressors_are_blind_to_later_bars(leverage: bool) -> None:
 def test_the_har_is_fitted_on_nothing_but_the_bars_it_is_given(leverage: bool) -> None:
     frame = MARKET.candles(2000, seed=8)
     end = int(frame["timestamp"][1200])
-    one, two = (fit_har(Bars.of(own, FIVE).before(end), HORIZON, leverage) for own in (frame, poisoned(frame, end - 1)))
+    frames = frame, poisoned(frame, end - 1)
+    one, two = (fit_har(Bars.of(candles, FIVE).before(end), HORIZON, leverage) for candles in frames)
     assert one.coefficients.tobytes() == two.coefficients.tobytes()
 
 
@@ -159,8 +161,8 @@ def test_long_intervals(interval: str, slots: int, leverage: bool) -> None:
     else:
         assert season.days.tolist() == [1.0] * 7
     origins = np.arange(rows * 3 // 4, rows - 5)
-    member = baselines.lhar_fhs if leverage else baselines.har_fhs
-    forecast = member(history, bars, origins, settings(step, horizon=5))
+    member = lhar_fhs if leverage else har_fhs
+    forecast = member(SymbolSeries(history, bars, origins), Task(interval, 1, 5, LEVELS), SETTINGS)
     inside = covered(bars.paths(origins, 5), forecast[..., 0], forecast[..., 4]).mean()
     assert inside == pytest.approx(0.9, abs=0.07)
 
@@ -176,7 +178,7 @@ def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
     har = fit_har(bars, HORIZON, leverage)
     regressors = har.regressors(bars)
     assert np.isfinite(regressors).all()
-    scale = har.scale(regressors, bars.timestamp, FIVE)
+    scale = har.deviation_from(regressors, bars.timestamp, FIVE)
     assert np.isfinite(scale).all()
     # a frozen market is calm, and its deviation no less than the floor's
     assert 0 < scale[1599, -1] < 0.5 * np.median(scale[:, -1])
@@ -184,20 +186,20 @@ def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
 
 
 @LEVERAGE
-def test_a_short_history_is_told(leverage: bool) -> None:
+def test_a_short_history_is_refused(leverage: bool) -> None:
     frame = MARKET.candles(HAR_WINDOWS * HORIZON + HORIZON, seed=12)
     assert fit_har(Bars.of(frame, FIVE), HORIZON, leverage).coefficients.shape[1] == HORIZON
     short = Bars.of(frame.iloc[: HAR_WINDOWS * HORIZON - 1], FIVE)
-    with pytest.raises(TooShortError, match="^18 windows of 12 bars, of 20 needed$"):
+    with pytest.raises(InsufficientHistoryError, match="^18 non-overlapping windows of 12 bars, 20 needed$"):
         fit_har(short, HORIZON, leverage)
     broken = Bars.of(pd.concat([frame.iloc[k : k + 12] for k in range(0, 200, 14)]), FIVE)
-    with pytest.raises(TooShortError, match="^0 windows of 12 bars"):
+    with pytest.raises(InsufficientHistoryError, match="^0 non-overlapping windows of 12 bars"):
         fit_har(broken, HORIZON, leverage)
 
 
 @LEVERAGE
-def test_a_history_without_a_move_is_told(leverage: bool) -> None:
+def test_a_constant_price_is_refused(leverage: bool) -> None:
     frame = MARKET.candles(1000, seed=13)
     frame[["open", "high", "low", "close"]] = 100.0
-    with pytest.raises(TooShortError, match="^the price never moves$"):
+    with pytest.raises(InsufficientHistoryError, match="^the price never changes$"):
         fit_har(Bars.of(frame, FIVE), HORIZON, leverage)

@@ -1,17 +1,22 @@
-"""The rolling correction: nothing of the future, factors counted by hand, and spreads that come right."""
+"""Rolling calibration: no look-ahead, factors computed by hand, and wrong spreads that are corrected."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from forecasting.ensemble.conformal import rolling
+from forecasting.task import Task
 
 STEP = 60_000
 LEVELS = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+TASK = Task("1m", 1, 1, LEVELS)
+QUARTILES = replace(TASK, quantile_levels=[0.25, 0.5, 0.75])
 NORMAL = np.array([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, 1.6449])
 
 
 def world(n: int, horizon: int, width: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quantiles `width` times as wide as the outcomes' own, the outcomes, and origins with two gaps."""
+    """Quantiles `width` times as wide as the outcomes', the outcomes, and origins with two gaps."""
     random = np.random.default_rng(seed)
     scale = np.exp(random.normal(0, 0.5, (n, horizon)))
     median = random.normal(0, 0.3, (n, horizon))
@@ -20,57 +25,57 @@ def world(n: int, horizon: int, width: float, seed: int = 1) -> tuple[np.ndarray
     return quantiles, median + scale * random.standard_normal((n, horizon)), origin.astype(np.int64)
 
 
-def test_what_had_not_come_at_an_origin_does_not_change_its_row() -> None:
-    quantiles, actual, origin = world(160, 5, width=2.0)
-    before = rolling(quantiles, actual, origin, STEP, LEVELS, window=40, fewest=20)
+def test_what_is_realised_after_an_origin_does_not_change_its_row() -> None:
+    quantiles, realised, origin = world(160, 5, width=2.0)
+    before = rolling(quantiles, realised, origin, TASK, window=40, minimum=20)
     ahead = STEP * np.arange(1, 6)
     for i in (60, 81, 82, 88, 143, 159):
         unknown = origin[:, None] + ahead > origin[i]
-        for other in (actual * 100, np.full_like(actual, np.nan)):
-            after = rolling(quantiles, np.where(unknown, other, actual), origin, STEP, LEVELS, window=40, fewest=20)
+        for other in (realised * 100, np.full_like(realised, np.nan)):
+            after = rolling(quantiles, np.where(unknown, other, realised), origin, TASK, window=40, minimum=20)
             assert after[: i + 1].tobytes() == before[: i + 1].tobytes()
-        # the last one that had come counts: with it on the other side of the factor, the factor moves
+        # the last realised one counts: with it on the other side of the factor, the factor moves
         last, moved = np.flatnonzero(~unknown[:, 4])[-1], []
         for outcome in (quantiles[last, 4, 3], 1e3):
-            other = actual.copy()
+            other = realised.copy()
             other[last, 4] = outcome
-            moved.append(rolling(quantiles, other, origin, STEP, LEVELS, window=40, fewest=20)[i, 4])
+            moved.append(rolling(quantiles, other, origin, TASK, window=40, minimum=20)[i, 4])
         assert (moved[0] != moved[1]).any()
 
 
 def ratios(values: list[float], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles -2, 0, 1 at one step, and outcomes that lie `values` half-spreads off, up and down in turn."""
-    realised_returns = [ratio if k % 2 == 0 else -2 * ratio for k, ratio in enumerate(values)]
-    return np.tile([-2.0, 0.0, 1.0], (n, 1, 1)), np.array([*realised_returns, *[np.nan] * (n - len(values))])[:, None]
+    outcomes = [ratio if k % 2 == 0 else -2 * ratio for k, ratio in enumerate(values)]
+    return np.tile([-2.0, 0.0, 1.0], (n, 1, 1)), np.array([*outcomes, *[np.nan] * (n - len(values))])[:, None]
 
 
 def test_factors_by_hand() -> None:
-    quantiles, actual = ratios([0.5, 3.0, 0.25, 2.0, 0.1], 6)
-    after = rolling(quantiles, actual, np.arange(6) * STEP, STEP, [0.25, 0.5, 0.75], window=3, strength=1, fewest=2)
-    # of n known the ceil((n + 1) / 2)-th: of (0.5, 3), of (0.25, 0.5, 3), of (0.25, 2, 3), of (0.1, 0.25, 2)
+    quantiles, realised = ratios([0.5, 3.0, 0.25, 2.0, 0.1], 6)
+    after = rolling(quantiles, realised, np.arange(6) * STEP, QUARTILES, window=3, strength=1, minimum=2)
+    # of n observed the ceil((n + 1) / 2)-th: of (0.5, 3), of (0.25, 0.5, 3), of (0.25, 2, 3), of (0.1, 0.25, 2)
     np.testing.assert_allclose(after[:, 0, 2], [1, 1, 3, 0.5, 2, 0.25])
     np.testing.assert_allclose(after[:, 0, 0], -2 * after[:, 0, 2])
     assert (after[:, 0, 1] == 0).all()
 
 
-def test_a_gap_in_time_lets_more_come_to_be_known() -> None:
-    quantiles, actual = ratios([0.5, 4.0, 2.0], 3)
-    quantiles, actual = np.repeat(quantiles, 2, axis=1), np.repeat(actual, 2, axis=1)
-    after = rolling(quantiles, actual, np.array([0, 1, 3]) * STEP, STEP, [0.25, 0.5, 0.75], strength=1, fewest=1)
+def test_after_a_gap_more_is_realised() -> None:
+    quantiles, realised = ratios([0.5, 4.0, 2.0], 3)
+    quantiles, realised = np.repeat(quantiles, 2, axis=1), np.repeat(realised, 2, axis=1)
+    after = rolling(quantiles, realised, np.array([0, 1, 3]) * STEP, QUARTILES, strength=1, minimum=1)
     # at 1 the first step of 0 has come; at 3 both steps of 0 and of 1
     np.testing.assert_allclose(after[:, :, 2], [[1.0, 1.0], [0.5, 1.0], [4.0, 4.0]])
 
 
-def test_an_outcome_that_is_not_known_takes_no_place_in_the_window() -> None:
-    quantiles, actual = ratios([2.0, 3.0, np.nan, 5.0], 6)
-    after = rolling(quantiles, actual, np.arange(6) * STEP, STEP, [0.25, 0.5, 0.75], window=2, strength=1, fewest=2)
+def test_an_unknown_outcome_takes_no_place_in_the_window() -> None:
+    quantiles, realised = ratios([2.0, 3.0, np.nan, 5.0], 6)
+    after = rolling(quantiles, realised, np.arange(6) * STEP, QUARTILES, window=2, strength=1, minimum=2)
     np.testing.assert_allclose(after[:, 0, 2], [1, 1, 3, 3, 5, 5])
 
 
 def test_half_strength_is_half_the_log_factor() -> None:
-    quantiles, actual, origin = world(300, 3, width=1.7)
+    quantiles, realised, origin = world(300, 3, width=1.7)
     full, half, none = (
-        np.log(np.diff(rolling(quantiles, actual, origin, STEP, LEVELS, strength=strength)[..., [0, 6]]))
+        np.log(np.diff(rolling(quantiles, realised, origin, TASK, strength=strength)[..., [0, 6]]))
         for strength in (1, 0.5, 0)
     )
     np.testing.assert_allclose(half - none, (full - none) / 2, atol=1e-9)
@@ -78,40 +83,43 @@ def test_half_strength_is_half_the_log_factor() -> None:
 
 
 @pytest.mark.parametrize("width", [2.0, 0.5])
-def test_a_wrong_width_comes_right(width: float) -> None:
-    quantiles, actual, origin = world(3000, 2, width)
+def test_a_wrong_width_is_corrected(width: float) -> None:
+    quantiles, realised, origin = world(3000, 2, width)
     for strength, kept in ((1.0, 0.0), (0.5, 0.5), (0.0, 1.0)):
-        after = rolling(quantiles, actual, origin, STEP, LEVELS, strength=strength)
+        after = rolling(quantiles, realised, origin, TASK, strength=strength)
         ratio = (np.diff(after[..., [0, 6]]) / np.diff(quantiles[..., [0, 6]]))[1000:]
         np.testing.assert_allclose(ratio.mean(), width ** (kept - 1), rtol=0.05)
-        inside = (after[1000:, :, 0] <= actual[1000:]) & (actual[1000:] <= after[1000:, :, 6])
+        inside = (after[1000:, :, 0] <= realised[1000:]) & (realised[1000:] <= after[1000:, :, 6])
         if strength == 1:
             assert inside.mean() == pytest.approx(0.9, abs=0.02)
     assert (np.diff(after) >= 0).all()
 
 
 def test_what_stays_stays_byte_for_byte() -> None:
-    quantiles, actual, origin = world(150, 1, width=2.0)
-    few = rolling(quantiles, actual, origin, STEP, LEVELS, fewest=151)
+    quantiles, realised, origin = world(150, 1, width=2.0)
+    few = rolling(quantiles, realised, origin, TASK, minimum=151)
     assert few.tobytes() == quantiles.tobytes()
-    alone = rolling(quantiles[..., 3:], actual, origin, STEP, LEVELS[3:])
+    alone = rolling(quantiles[..., 3:], realised, origin, replace(TASK, quantile_levels=LEVELS[3:]))
     assert alone.tobytes() == quantiles[..., 3:].tobytes()
     flat = np.repeat(quantiles[..., [3]], 7, axis=-1)
-    assert rolling(flat, actual, origin, STEP, LEVELS).tobytes() == flat.tobytes()
-    still = rolling(quantiles, quantiles[..., 3], origin, STEP, LEVELS)
+    assert rolling(flat, realised, origin, TASK).tobytes() == flat.tobytes()
+    still = rolling(quantiles, quantiles[..., 3], origin, TASK)
     assert still.tobytes() == quantiles.tobytes()
 
 
 def test_levels_that_cross_are_sorted() -> None:
     quantiles = np.tile([-1.1, -1.0, 0.0, 1.0, 1.1], (60, 1, 1))
-    actual = np.where(np.arange(60) % 3 == 0, 0.99, 0.0)[:, None] + 0.001
-    after = rolling(quantiles, actual, np.arange(60) * STEP, STEP, [0.1, 0.25, 0.5, 0.75, 0.95], strength=1, fewest=9)
+    realised = np.where(np.arange(60) % 3 == 0, 0.99, 0.0)[:, None] + 0.001
+    origin, task = np.arange(60) * STEP, replace(TASK, quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.95])
+    after = rolling(quantiles, realised, origin, task, strength=1, minimum=9)
     # 0.1 and 0.95 have no partner, so they stay; 0.25 and 0.75 nearly meet the median
     np.testing.assert_allclose(after[-1, 0], [-1.1, -0.001, 0, 0.001, 1.1])
-    wide = rolling(quantiles, actual * 2, np.arange(60) * STEP, STEP, [0.1, 0.25, 0.5, 0.75, 0.8], fewest=9, strength=1)
+    task = replace(TASK, quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.8])
+    wide = rolling(quantiles, realised * 2, origin, task, strength=1, minimum=9)
     assert (np.diff(wide) >= 0).all()
 
 
 def test_the_median_is_needed() -> None:
+    task = replace(TASK, quantile_levels=[0.25, 0.75])
     with pytest.raises(ValueError):
-        rolling(np.zeros((1, 1, 2)), np.zeros((1, 1)), np.zeros(1, dtype=np.int64), STEP, [0.25, 0.75])
+        rolling(np.zeros((1, 1, 2)), np.zeros((1, 1)), np.zeros(1, dtype=np.int64), task)

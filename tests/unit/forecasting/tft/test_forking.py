@@ -1,4 +1,4 @@
-"""The forked forward is pytorch-forecasting's TFT: its outputs, its gradients; an origin sees its own past alone."""
+"""The forking forward is pytorch-forecasting's TFT: its outputs, its gradients; an origin sees only its past."""
 
 from typing import Any
 
@@ -8,15 +8,25 @@ import pytest
 import torch
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
-from forecasting.folds import Fold, validation_fold
+from forecasting.folds import Fold, FoldScheme
+from forecasting.task import Task
 from forecasting.tft import forking
-from forecasting.tft.datasets import AllWindows, RandomChunks, Split, grouped, last_of_run, split
+from forecasting.tft.datasets import (
+    AllWindows,
+    RandomChunks,
+    TrainingOrigins,
+    grouped,
+    last_of_segment,
+    thinned,
+    training_windows,
+)
 from forecasting.tft.panel import HALF, Panel, fit_scaler
 from market.features import compute_features
 from market.intervals import MINUTE
 from support.candles import candles
 
 LOOKBACK, HORIZON, STRIDE, FORKS, CHUNKS = 12, 5, 4, 3, 6
+TASK = Task("1m", LOOKBACK, HORIZON, [0.1, 0.5, 0.9])
 PAST, KNOWN = ["a", "b", "c"], ["c", "position"]
 # one hidden width that is the variables' own, too: then nothing is resampled
 SHAPES: dict[str, dict[str, Any]] = {
@@ -101,28 +111,28 @@ def test_the_first_origin_is_the_library_s(shape: str, forks: int) -> None:
     network = network_of(shape)
     bars, known, static = inputs_of(network)
     chunk = bars[:, : LOOKBACK + (forks - 1) * STRIDE], known[:, :forks]
-    mine = forking.forecast(network, *chunk, embedded(network, static))
-    theirs = stock(network, bars[:, :LOOKBACK], known[:, 0], static)
-    assert mine.shape == (CHUNKS, forks, HORIZON, 3)
-    torch.testing.assert_close(mine[:, 0], theirs, rtol=0, atol=1e-5)
-    ours, expected = gradients(network, mine[:, 0]), gradients(network, theirs)
+    forked = forking.forecast(network, *chunk, embedded(network, static))
+    library = stock(network, bars[:, :LOOKBACK], known[:, 0], static)
+    assert forked.shape == (CHUNKS, forks, HORIZON, 3)
+    torch.testing.assert_close(forked[:, 0], library, rtol=0, atol=1e-5)
+    ours, expected = gradients(network, forked[:, 0]), gradients(network, library)
     assert ours.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max() + 1))
 
 
-def test_a_later_origin_is_the_library_s_but_for_what_its_lstm_read_before() -> None:
-    """With an LSTM that forgets at once, every fork is what the library says of that window."""
+def test_a_later_origin_is_the_library_s_but_for_the_lstm_s_earlier_bars() -> None:
+    """With an LSTM that forgets at once, every fork is the library's forecast of that window."""
     network = network_of("plain")
     with torch.no_grad():
         # the forget gate is the second quarter of the biases
         network.lstm_encoder.bias_ih_l0[8:16] = -1e4
         network.lstm_encoder.weight_hh_l0.zero_()
     bars, known, static = inputs_of(network)
-    mine = forking.forecast(network, bars, known)
+    forked = forking.forecast(network, bars, known)
     for fork in range(FORKS):
         window = bars[:, fork * STRIDE : fork * STRIDE + LOOKBACK]
-        torch.testing.assert_close(mine[:, fork], stock(network, window, known[:, fork], static), rtol=0, atol=1e-5)
+        torch.testing.assert_close(forked[:, fork], stock(network, window, known[:, fork], static), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", ["plain", "static"])
@@ -155,12 +165,13 @@ def test_some_steps_are_what_all_of_them_would_be(shape: str) -> None:
 def test_values_that_are_looked_up_are_what_they_would_be_alone() -> None:
     network = network_of("plain")
     draw = torch.Generator().manual_seed(3)
-    unit = torch.tensor([1 / 32, 1 / 256, 1 / 16])
-    bars = torch.randint(-HALF, HALF + 1, (120, LOOKBACK, len(PAST)), generator=draw) * unit
-    known = torch.randint(-HALF, HALF + 1, (120, 1, HORIZON, 2), generator=draw) * unit[:2]
+    resolution = torch.tensor([1 / 32, 1 / 256, 1 / 16])
+    bars = torch.randint(-HALF, HALF + 1, (120, LOOKBACK, len(PAST)), generator=draw) * resolution
+    known = torch.randint(-HALF, HALF + 1, (120, 1, HORIZON, 2), generator=draw) * resolution[:2]
     assert min(bars[..., 0].numel(), known[..., 0].numel()) > 2 * HALF + 1
     looked_up, alone = (
-        forking.forecast(network, bars, known, units=given) for given in ((unit, unit[:2]), (None, None))
+        forking.forecast(network, bars, known, resolutions=given)
+        for given in ((resolution, resolution[:2]), (None, None))
     )
     torch.testing.assert_close(looked_up, alone, rtol=0, atol=1e-5)
     ours, expected = gradients(network, looked_up), gradients(network, alone)
@@ -176,7 +187,7 @@ def test_dropout_drops_in_training_alone() -> None:
     assert not torch.equal(forking.forecast(network, bars, known), forking.forecast(network, bars, known))
 
 
-def test_the_library_still_interprets_it() -> None:
+def test_the_library_interprets_it() -> None:
     network = network_of("plain")
     bars, known, _ = inputs_of(network)
     cont = torch.cat([bars[:, :LOOKBACK], torch.zeros(CHUNKS, LOOKBACK, 1)], dim=-1)
@@ -185,9 +196,9 @@ def test_the_library_still_interprets_it() -> None:
     none = {f"{kind}_cat": torch.zeros(CHUNKS, size, 0, dtype=torch.long) for kind, size in sizes.items()}
     lengths = {"encoder_lengths": torch.full((CHUNKS,), LOOKBACK), "decoder_lengths": torch.full((CHUNKS,), HORIZON)}
     x = {"encoder_cont": cont, "decoder_cont": ahead, "target_scale": torch.ones(CHUNKS, 2), **none, **lengths}
-    told = network.interpret_output(network(x), reduction="sum")
-    assert told["encoder_variables"].shape == (len(PAST),)
-    assert torch.isclose(told["encoder_variables"].sum(), torch.tensor(float(CHUNKS)), rtol=1e-4)
+    shares = network.interpret_output(network(x), reduction="sum")
+    assert shares["encoder_variables"].shape == (len(PAST),)
+    assert torch.isclose(shares["encoder_variables"].sum(), torch.tensor(float(CHUNKS)), rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -198,21 +209,22 @@ def gapped() -> list[pd.DataFrame]:
     return [compute_features(frame, None, [5, 30], MINUTE) for frame in (one, two)]
 
 
-def cut(frames: list[pd.DataFrame], share: float) -> Split:
-    """Up to shortly before the second symbol's end, the last `share` of it to validate."""
+def cut(frames: list[pd.DataFrame], fraction: float) -> TrainingOrigins:
+    """Up to shortly before the second symbol's end, the last `fraction` of it to validate."""
     end, first = int(frames[1]["timestamp"].iloc[-50]), min(int(frame["timestamp"].iloc[0]) for frame in frames)
-    return split(frames, validation_fold(Fold("0", end, end, end), first, share, MINUTE), MINUTE, LOOKBACK, HORIZON)
+    validation = FoldScheme(1, 1, 0, fraction).validation(Fold("0", end, end, end), first, MINUTE)
+    return training_windows(frames, validation, TASK)
 
 
 def test_no_chunk_that_counts_crosses_a_gap_or_the_span_s_end(gapped: list[pd.DataFrame]) -> None:
-    panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
+    panel = Panel(gapped, fit_scaler(gapped), TASK)
     parts = cut(gapped, 0.2)
-    model = {"batch_size": 32, "forks": 8, "stride": 5, "loss_steps": 3, "steps_per_epoch": 40}
-    source = RandomChunks(panel, parts.fit, model, seed=1)
-    seen, scored = set(), set()
+    settings = {"batch_size": 32, "forks": 8, "stride": 5, "loss_steps": 3, "steps_per_epoch": 40}
+    source = RandomChunks(panel, parts.fit, settings, seed=1)
+    seen, drawn = set(), set()
     for index in range(len(source)):
         origins, used, steps = source.draw(index)
-        scored |= set(steps)
+        drawn |= set(steps)
         assert len(set(steps)) == 3
         assert used[:, 0].all()
         for chunk, counts in zip(origins, used, strict=True):
@@ -222,12 +234,12 @@ def test_no_chunk_that_counts_crosses_a_gap_or_the_span_s_end(gapped: list[pd.Da
             assert times[-1] < parts.fit_end
             seen |= set(chunk[counts])
     assert seen <= set(parts.fit)
-    assert scored == set(range(HORIZON))
+    assert drawn == set(range(HORIZON))
     assert len(seen) > 0.9 * len(parts.fit)
 
 
 def test_a_batch_is_drawn_from_all_times_and_symbols(gapped: list[pd.DataFrame]) -> None:
-    panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
+    panel = Panel(gapped, fit_scaler(gapped), TASK)
     origins = cut(gapped, 0.2).fit
     source = RandomChunks(
         panel, origins, {"batch_size": 8, "forks": 2, "stride": 5, "loss_steps": 2, "steps_per_epoch": 9}, seed=3
@@ -237,13 +249,13 @@ def test_a_batch_is_drawn_from_all_times_and_symbols(gapped: list[pd.DataFrame])
         assert (first * 4 // len(origins) == np.arange(4)).all()
 
 
-def test_validation_looks_at_every_window_once(gapped: list[pd.DataFrame]) -> None:
-    panel = Panel(gapped, fit_scaler(gapped), MINUTE, LOOKBACK, HORIZON)
+def test_validation_holds_every_window_once(gapped: list[pd.DataFrame]) -> None:
+    panel = Panel(gapped, fit_scaler(gapped), TASK)
     origins = cut(gapped, 0.4).validation
-    looked = AllWindows(panel, origins, size=5, forks=4)
-    found = [grid[used] for grid, used in looked.groups]
+    windows = AllWindows(panel, origins, size=5, forks=4)
+    found = [grid[used] for grid, used in windows.groups]
     assert np.concatenate(found).tolist() == origins.tolist()
-    assert sum(float(looked[index].used.sum()) for index in range(len(looked))) == len(origins)
+    assert sum(float(windows[index].used.sum()) for index in range(len(windows))) == len(origins)
 
 
 def test_origins_are_grouped_where_they_follow_evenly() -> None:
@@ -258,5 +270,11 @@ def test_origins_are_grouped_where_they_follow_evenly() -> None:
     assert grouped(np.array([7]), starts, lookback=5, most=3)[0].tolist() == [[7]]
 
 
-def test_the_last_origin_of_each_run_is_found() -> None:
-    assert last_of_run(np.array([3, 4, 5, 9, 10, 20])).tolist() == [5, 5, 5, 10, 10, 20]
+def test_the_last_origin_of_each_segment_is_found() -> None:
+    assert last_of_segment(np.array([3, 4, 5, 9, 10, 20])).tolist() == [5, 5, 5, 10, 10, 20]
+
+
+def test_thinned_is_even() -> None:
+    assert thinned(np.arange(10), 4).tolist() == [0, 3, 6, 9]
+    assert thinned(np.arange(4), 4).tolist() == [0, 1, 2, 3]
+    assert thinned(np.arange(0), 4).tolist() == []

@@ -1,4 +1,4 @@
-"""Windows tell the model nothing of the future; training is the same twice and after a kill; checkpoints round-trip."""
+"""Windows hold nothing of the future; training is reproducible, also after a kill; checkpoints round-trip."""
 
 import signal
 import subprocess
@@ -11,17 +11,32 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from pytorch_forecasting import QuantileLoss, TemporalFusionTransformer
 
 from common.errors import UserError
 from forecasting.tft import checkpoint, training
-from forecasting.tft import network as tft
+from forecasting.tft.datasets import AllWindows
+from forecasting.tft.network import init_output_bias, predict
 from forecasting.tft.panel import HALF, Panel, feature_columns, fit_scaler
+from forecasting.tft.training import Run
 from market import indicators
 from market.features import compute_features
 from market.intervals import MINUTE, iso
 from support.candles import candles, others
-from support.networks import HORIZON, LEVELS, LOOKBACK, MODEL, SPANS, Spoil, cut, learnable, network_for, train_files
+from support.networks import (
+    HORIZON,
+    LEVELS,
+    SETTINGS,
+    SPANS,
+    TASK,
+    Spoil,
+    cut,
+    hyper_for,
+    learnable,
+    network_for,
+    train_files,
+)
 from support.workflow import ROOT
 from train_tft import train_tft
 
@@ -33,19 +48,21 @@ def frames() -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def panel(frames: list[pd.DataFrame]) -> Panel:
-    return Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    return Panel(frames, fit_scaler(frames), TASK)
 
 
-def test_targets_are_cumulative_returns_in_units_of_the_origin_scale(panel: Panel, frames: list[pd.DataFrame]) -> None:
+def test_targets_are_cumulative_returns_in_units_of_the_origin_s_volatility(
+    panel: Panel, frames: list[pd.DataFrame]
+) -> None:
     origin = panel.starts[1] + 100
-    close, scale = frames[1]["close"].to_numpy(), frames[1]["scale"].to_numpy()
-    expected = np.log(close[101 : 101 + HORIZON] / close[100]) / (scale[100] * np.sqrt(np.arange(1, HORIZON + 1)))
+    close, volatility = frames[1]["close"].to_numpy(), frames[1]["scale"].to_numpy()
+    expected = np.log(close[101 : 101 + HORIZON] / close[100]) / (volatility[100] * np.sqrt(np.arange(1, HORIZON + 1)))
     np.testing.assert_allclose(panel.targets(np.array([origin]))[0], expected, rtol=1e-5)
     back = panel.returns(np.array([origin]), panel.targets(np.array([origin]))[..., None].astype(float))
     np.testing.assert_allclose(back[0, :, 0], np.log(close[101 : 101 + HORIZON] / close[100]), rtol=1e-5, atol=1e-9)
 
 
-def test_the_decoder_is_told_only_calendar_and_position(panel: Panel) -> None:
+def test_the_decoder_reads_only_calendar_and_position(panel: Panel) -> None:
     inputs = panel.windows(np.array([50, 200]))
     decoder = inputs["decoder_cont"].numpy()
     known = 1 + len(indicators.CALENDAR)
@@ -62,15 +79,13 @@ def test_what_comes_after_an_origin_does_not_change_its_forecast(frames: list[pd
     poisoned = [frame.copy() for frame in frames]
     after = poisoned[0].columns.drop(["timestamp", "segment"])
     poisoned[0].loc[origin + 1 :, after] = 3.3
-    other = Panel(poisoned, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    other = Panel(poisoned, fit_scaler(frames), TASK)
     at = np.array([origin])
-    assert tft.predict(network, panel, at).numpy().tobytes() == tft.predict(network, other, at).numpy().tobytes()
-    assert (
-        tft.predict(network, panel, at + 1).numpy().tobytes() != tft.predict(network, other, at + 1).numpy().tobytes()
-    )
+    assert predict(network, panel, at).numpy().tobytes() == predict(network, other, at).numpy().tobytes()
+    assert predict(network, panel, at + 1).numpy().tobytes() != predict(network, other, at + 1).numpy().tobytes()
 
 
-def test_the_calendar_goes_on_smoothly_over_the_origin(panel: Panel) -> None:
+def test_the_calendar_is_continuous_at_the_origin(panel: Panel) -> None:
     inputs, known = panel.windows(np.array([300])), len(indicators.CALENDAR)
     last = inputs["encoder_cont"].numpy()[0, -1, -1 - known : -1]
     first = inputs["decoder_cont"].numpy()[0, 0, -1 - known : -1]
@@ -88,29 +103,28 @@ def test_fit_and_validation_do_not_touch(frames: list[pd.DataFrame]) -> None:
 
 
 def test_a_lone_origin_s_forecast_is_the_library_s_own(frames: list[pd.DataFrame], panel: Panel) -> None:
-    """Same weights, same inputs: what we predict is what pytorch-forecasting's class says."""
-    mine = network_for(frames)
-    hyper = tft.hyperparameters(feature_columns(frames[0]), len(LEVELS), MODEL, LOOKBACK)
+    """Same weights, same inputs: what we predict is what pytorch-forecasting's class predicts."""
+    network = network_for(frames)
     stock = TemporalFusionTransformer(
-        **hyper,
+        **hyper_for(frames),
         loss=QuantileLoss(LEVELS),
         logging_metrics=torch.nn.ModuleList(),
         output_transformer=lambda out: out["prediction"],
     )
-    stock.load_state_dict(mine.state_dict())
+    stock.load_state_dict(network.state_dict())
     for at in (np.array([100]), np.array([100, panel.starts[1] + 300])):
         with torch.no_grad():
-            said = stock.eval()(panel.windows(at))["prediction"].numpy()
-        np.testing.assert_allclose(tft.predict(mine, panel, at).numpy(), said, rtol=1e-5, atol=1e-5)
+            expected = stock.eval()(panel.windows(at))["prediction"].numpy()
+        np.testing.assert_allclose(predict(network, panel, at).numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel: Panel) -> None:
     network, origins = network_for(frames).eval(), np.array([[100], [300], [500]])
     chunks = panel.chunks(origins, np.ones_like(origins, dtype=bool))
     with torch.no_grad():
-        said = network(panel.windows(origins[:, 0]))["prediction"].double().numpy()
-        loss = network.loss_of(chunks).item()
-    error = panel.targets(origins[:, 0])[..., None] - said
+        quantiles = network(panel.windows(origins[:, 0]))["prediction"].double().numpy()
+        loss = network.mean_loss(chunks).item()
+    error = panel.targets(origins[:, 0])[..., None] - quantiles
     pinball = np.where(error >= 0, np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
     expected = (pinball.mean(axis=-1) * np.sqrt(np.arange(1, HORIZON + 1))).mean()
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -119,17 +133,17 @@ def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel
 def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     """The loss falls far below that of the targets' own quantiles."""
     frames = learnable()
-    panel = Panel(frames, fit_scaler(frames), MINUTE, LOOKBACK, HORIZON)
+    panel = Panel(frames, fit_scaler(frames), TASK)
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
     network = network_for(frames)
-    tft.init_output_bias(network, np.quantile(panel.targets(parts.fit), LEVELS))
-    everything = training.AllWindows(panel, parts.validation, size=10_000)[0]
+    init_output_bias(network, np.quantile(panel.targets(parts.fit), LEVELS))
+    everything = AllWindows(panel, parts.validation, size=10_000)[0]
     with torch.no_grad():
-        before = network.eval().loss_of(everything).item()
-    model = MODEL | {"epochs": 6, "steps_per_epoch": 40, "ema_decay": 0.98}
-    best = training.fit(network, panel, parts, model, 1, "test", tmp_path).loss
+        before = network.eval().mean_loss(everything).item()
+    model = SETTINGS | {"epochs": 6, "steps_per_epoch": 40, "ema_decay": 0.98}
+    best = training.fit(network, panel, parts, model, Run(1, "test", tmp_path)).loss
     with torch.no_grad():
-        after = network.eval().loss_of(everything).item()
+        after = network.eval().mean_loss(everything).item()
     assert after == pytest.approx(best, rel=1e-3)
     assert after < 0.9 * before
 
@@ -147,7 +161,7 @@ def test_the_same_training_gives_the_same_bytes_whatever_comes_after_its_span(
     train_tft(**two)
     assert Path(one["output"]).read_bytes() == Path(two["output"]).read_bytes()
     curve = pd.read_csv(one["curve"])
-    assert curve["epoch"].tolist() == list(range(MODEL["epochs"]))
+    assert curve["epoch"].tolist() == list(range(SETTINGS["epochs"]))
     assert curve.notna().all().all()
     assert not list((tmp_path / "one").glob(".resume*"))
 
@@ -161,18 +175,18 @@ from support.networks import train_files
 from train_tft import train_tft
 folder = Path({folder!r})
 frames = [pd.read_parquet(folder / name) for name in ("S0.parquet", "S1.parquet")]
-train_tft(**train_files(folder, frames) | {{"model": {model!r}}})
+train_tft(**train_files(folder, frames) | {{"settings": {settings!r}}})
 """
 
 
 def test_a_killed_training_resumes_to_the_same_weights(frames: list[pd.DataFrame], tmp_path: Path) -> None:
-    model = MODEL | {"epochs": 8, "patience": 8}
-    whole = train_files(tmp_path / "whole", frames) | {"model": model}
+    settings = SETTINGS | {"epochs": 8, "patience": 8}
+    whole = train_files(tmp_path / "whole", frames) | {"settings": settings}
     train_tft(**whole)
 
-    broken = train_files(tmp_path / "broken", frames) | {"model": model}
+    broken = train_files(tmp_path / "broken", frames) | {"settings": settings}
     code = KILLED.format(
-        scripts=str(ROOT / "scripts"), tests=str(ROOT / "tests"), folder=str(tmp_path / "broken"), model=model
+        scripts=str(ROOT / "scripts"), tests=str(ROOT / "tests"), folder=str(tmp_path / "broken"), settings=settings
     )
     child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
@@ -191,29 +205,29 @@ def test_a_killed_training_resumes_to_the_same_weights(frames: list[pd.DataFrame
         assert Path(broken[name]).read_bytes() == Path(whole[name]).read_bytes()
 
 
-def test_a_feature_that_is_no_number_is_named(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+def test_a_nan_feature_is_named(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     bad = frames[1].copy()
     bad.loc[700, "rsi"] = np.nan
     when = iso(int(bad["timestamp"].iloc[700]))
     files = train_files(tmp_path, [frames[0], bad])
-    with pytest.raises(UserError, match=f"fold 0: rsi of S1 at {when} is no number; look at the candles there"):
+    with pytest.raises(UserError, match=f"fold 0: feature rsi of S1 is NaN or infinite at {when}; check the candles"):
         train_tft(**files)
     assert not Path(files["output"]).exists()
 
 
-def test_a_loss_that_turns_nan_is_told_and_the_last_good_checkpoint_stays(
+def test_a_nan_loss_is_reported_and_the_last_good_checkpoint_stays(
     frames: list[pd.DataFrame], panel: Panel, tmp_path: Path
 ) -> None:
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
-    said = r"title: in epoch 2 the loss is no number, first with symbol \d at 20\S+; lower tft.learning_rate"
-    with pytest.raises(UserError, match=said):
-        training.fit(network_for(frames), panel, parts, MODEL, 1, "title", tmp_path, [Spoil()])
-    kept = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    message = r"title: the loss is NaN in epoch 2, first for symbol \d at 20\S+; lower tft.learning_rate"
+    with pytest.raises(UserError, match=message):
+        training.fit(network_for(frames), panel, parts, SETTINGS, Run(1, "title", tmp_path), [Spoil()])
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert kept["epoch"] == 0
     assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
 
 
-class Recorded(training.Callback):
+class Recorded(Callback):
     """The weights after each step."""
 
     def __init__(self) -> None:
@@ -224,21 +238,21 @@ class Recorded(training.Callback):
         self.weights.append(torch.nn.utils.parameters_to_vector(pl_module.parameters()).detach().double())
 
 
-@pytest.mark.parametrize("share", [0.0, 0.8, 0.999])
+@pytest.mark.parametrize("decay", [0.0, 0.8, 0.999])
 def test_what_is_kept_is_the_weights_moving_average(
-    frames: list[pd.DataFrame], panel: Panel, share: float, tmp_path: Path
+    frames: list[pd.DataFrame], panel: Panel, decay: float, tmp_path: Path
 ) -> None:
-    """Every fifth step's weights, of a past that grows with the steps taken until it is as long as `share` says."""
+    """Of every fifth step's weights, over a past that grows until the decay is reached."""
     parts, recorded = cut(frames, int(frames[0]["timestamp"].iloc[-1])), Recorded()
-    model = MODEL | {"ema_decay": share, "epochs": 2, "steps_per_epoch": 23}
+    model = SETTINGS | {"ema_decay": decay, "epochs": 2, "steps_per_epoch": 23}
     network = network_for(frames)
-    training.fit(network, panel, parts, model, 1, "title", tmp_path, [recorded])
+    training.fit(network, panel, parts, model, Run(1, "title", tmp_path), [recorded])
     assert len(recorded.weights) == 46
     expected = recorded.weights[4]
     for step in range(10, 47, 5):
-        kept = min(share, (1 + step) / (10 + step)) ** 5
+        kept = min(decay, (1 + step) / (10 + step)) ** 5
         expected = kept * expected + (1 - kept) * recorded.weights[step - 1]
-    last = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     averages = torch.cat([last[name].flatten() for name, _ in network.named_parameters()])
     torch.testing.assert_close(averages.double(), expected, rtol=1e-4, atol=1e-6)
     assert (averages - recorded.weights[-1]).abs().max() > 1e-4
@@ -249,12 +263,12 @@ def test_a_checkpoint_round_trips_and_the_library_loads_it(
 ) -> None:
     network, names = network_for(frames, seed=3), feature_columns(frames[0])
     scaler = fit_scaler(frames)
-    hyper = tft.hyperparameters(names, len(LEVELS), MODEL, LOOKBACK)
+    hyper = hyper_for(frames)
     path = tmp_path / "model.ckpt"
-    checkpoint.save(str(path), checkpoint.Trained(network, scaler, names, LEVELS, {"fold": "0"}), hyper)
+    checkpoint.save(str(path), checkpoint.TrainedModel(network, scaler, names, LEVELS, {"fold": "0"}), hyper)
     back = checkpoint.load(str(path))
     at = np.array([100, 700])
-    assert tft.predict(back.network, panel, at).numpy().tobytes() == tft.predict(network, panel, at).numpy().tobytes()
+    assert predict(back.network, panel, at).numpy().tobytes() == predict(network, panel, at).numpy().tobytes()
     np.testing.assert_array_equal(back.scaler.mean, scaler.mean)
     assert back.features == names
     stock = TemporalFusionTransformer(**hyper, logging_metrics=torch.nn.ModuleList())
@@ -265,41 +279,41 @@ def test_a_checkpoint_round_trips_and_the_library_loads_it(
 def test_a_damaged_checkpoint_is_named(frames: list[pd.DataFrame], content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "model.ckpt"
     names = feature_columns(frames[0])
-    hyper = tft.hyperparameters(names, len(LEVELS), MODEL, LOOKBACK)
+    hyper = hyper_for(frames)
     network = network_for(frames)
-    checkpoint.save(str(path), checkpoint.Trained(network, fit_scaler(frames), names, LEVELS, {}), hyper)
+    checkpoint.save(str(path), checkpoint.TrainedModel(network, fit_scaler(frames), names, LEVELS, {}), hyper)
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(UserError, match=r"model\.ckpt: not a usable checkpoint .* delete it and run again"):
         checkpoint.load(str(path))
 
 
-def test_too_little_history_is_told(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+def test_too_little_history_is_refused(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     short = train_files(tmp_path, [frame.tail(250).reset_index(drop=True) for frame in frames])
-    with pytest.raises(UserError, match="fold 0: the candles before .* hold only .* give more days"):
+    with pytest.raises(UserError, match="fold 0: the candles before .* hold only .* increase days"):
         train_tft(**short)
     none = train_files(tmp_path, [frame.tail(150).reset_index(drop=True) for frame in frames])
-    with pytest.raises(UserError, match="the candles hold no bar before the training ends; give more days"):
+    with pytest.raises(UserError, match="there are no candles before the end of training; increase days"):
         train_tft(**none)
 
 
-def test_a_device_that_is_not_there_is_told() -> None:
+def test_a_missing_device_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"tft.device: gpu is not available .* choose one of: auto, cpu"):
         training.device("gpu")
 
 
-def test_features_are_rounded_far_below_their_noise_and_cut_far_beyond_it(frames: list[pd.DataFrame]) -> None:
+def test_features_are_rounded_far_below_their_noise_and_clipped_far_beyond_it(frames: list[pd.DataFrame]) -> None:
     names = feature_columns(frames[0])
     scaler = fit_scaler(frames)
     wild = frames[0].copy()
     wild.loc[3, "rsi"] = 1e9
     rows = np.empty((len(wild), len(names)), dtype=np.float32)
     scaler.into(rows, wild, names)
-    own, day = names.index("rsi"), names.index("day_sin")
-    assert rows[3, own] == 8
+    rsi, day = names.index("rsi"), names.index("day_sin")
+    assert rows[3, rsi] == 8
     kept = np.delete(np.arange(len(wild)), 3)
-    exact = (wild["rsi"] - scaler.mean[own]) / scaler.deviation[own]
-    assert np.abs(rows[kept, own] - exact[kept]).max() <= 1 / 64 + 1e-6
+    exact = (wild["rsi"] - scaler.mean[rsi]) / scaler.deviation[rsi]
+    assert np.abs(rows[kept, rsi] - exact[kept]).max() <= 1 / 64 + 1e-6
     assert np.abs(rows[:, day] - wild["day_sin"]).max() <= 1 / 512 + 1e-6
-    assert set(np.unique(rows[:, own] * 32 % 1)) == {0.0}
+    assert set(np.unique(rows[:, rsi] * 32 % 1)) == {0.0}

@@ -1,5 +1,6 @@
-"""Every baseline: no look-ahead, order, symmetry, sitting out; GARCH's parameters, LightGBM's panels, live candles."""
+"""Every baseline: no look-ahead, order, symmetry, skipping; GARCH's parameters, LightGBM of several symbols."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +10,45 @@ import pytest
 
 from common.errors import UserError
 from forecasting.bars import Bars
-from forecasting.baselines import simple as baselines
 from forecasting.baselines.boosting import lightgbm_quantiles
 from forecasting.baselines.garch import fit_garch, garch_fhs
-from forecasting.baselines.interface import Settings, Track
+from forecasting.baselines.interface import BaselineSettings, SymbolSeries, load_baseline
+from forecasting.baselines.simple import lhar_fhs
+from forecasting.folds import FoldScheme
 from forecasting.losses import covered, pinball
 from forecasting.members import BASELINES, RANDOM_WALK
 from forecasting.quantiles import forecast_table, read_forecasts
-from market.intervals import DAY, MINUTE, season_bars, step_ms
-from predict_baselines import forecast, members, predict_baselines
+from forecasting.split import FoldFiles
+from forecasting.task import Task
+from market.intervals import DAY, MINUTE, step_ms
+from predict_baselines import forecast, predict_baselines
 from support.markets import START, StochasticVolatility, candles, poisoned, write_cutoff, write_symbols
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 HORIZON = 6
-SETTINGS = Settings(HORIZON, LEVELS, season=20, ewma_halflife=20, drift_halflife=40)
+# twenty bars of this interval are a season; otherwise baselines take a bar's length from the bars, of a minute
+TASK = Task("72m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
+SETTINGS = BaselineSettings(ewma_halflife=20, drift_halflife=40, refit_bars=None)
 MARKET = StochasticVolatility(memory=0.98, noise=0.2)
 EVERY = pytest.mark.parametrize("name", BASELINES)
 FITTED, ROWS = 1000, 1300
 ORIGINS = np.arange(1010, 1250, 8)
 
 
-def tracks_of(frames: list[pd.DataFrame]) -> list[Track]:
-    return [Track(bars, bars, ORIGINS) for bars in (Bars.of(frame, MINUTE) for frame in frames)]
+def series_of(frames: list[pd.DataFrame], origins: np.ndarray = ORIGINS) -> list[SymbolSeries]:
+    return [SymbolSeries(bars, bars, origins) for bars in (Bars.of(frame, MINUTE) for frame in frames)]
+
+
+def forecasts(
+    name: str, series: list[SymbolSeries], end: int, refit: int | None = None, task: Task = TASK
+) -> list[np.ndarray]:
+    """A baseline's quantiles, fitted before `end` and refitted every so many bars."""
+    return forecast(load_baseline(name), series, end, task, replace(SETTINGS, refit_bars=refit))
+
+
+def of_one_symbol(name: str, series: SymbolSeries, task: Task = TASK) -> np.ndarray:
+    """A baseline's quantiles of one symbol."""
+    return load_baseline(name)([series], task, SETTINGS)[0]
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +61,16 @@ def fitted_end(frames: list[pd.DataFrame]) -> int:
     return int(frames[0]["timestamp"][FITTED])
 
 
-def test_members_are_those_that_the_config_may_name() -> None:
-    assert sorted(members()) == sorted(BASELINES)
-
-
 @EVERY
 @pytest.mark.parametrize("refit", [None, 60])
 def test_what_comes_after_an_origin_changes_no_byte_of_its_forecast(
     name: str, refit: int | None, frames: list[pd.DataFrame]
 ) -> None:
-    member, end = members()[name], fitted_end(frames)
-    # in the middle of a block: all that a member is fitted on anew later is poisoned too
+    end = fitted_end(frames)
+    # in the middle of a block: all that a member is refitted on later is poisoned too
     last = int(frames[0]["timestamp"][ORIGINS[18]])
     clean, spoilt = (
-        forecast(member, tracks_of(own), end, refit, SETTINGS)
-        for own in (frames, [poisoned(frame, last) for frame in frames])
+        forecasts(name, series_of(given), end, refit) for given in (frames, [poisoned(frame, last) for frame in frames])
     )
     for frame, one, two in zip(frames, clean, spoilt, strict=True):
         early = frame["timestamp"].to_numpy()[ORIGINS] <= last
@@ -70,31 +83,31 @@ def test_what_comes_after_an_origin_changes_no_byte_of_its_forecast(
 def test_a_fit_ends_where_the_training_does_or_with_the_block_s_first_origin(
     name: str, frames: list[pd.DataFrame]
 ) -> None:
-    member, end, tracks = members()[name], fitted_end(frames), tracks_of(frames)
-    once, anew = (forecast(member, tracks, end, refit, SETTINGS) for refit in (None, 80))
-    # the blocks begin with the earliest origin of all
-    first = min(int(track.bars.timestamp[track.origins[0]]) for track in tracks)
-    block = [(track.bars.timestamp[track.origins] - first) // (80 * MINUTE) for track in tracks]
+    end, series = fitted_end(frames), series_of(frames)
+    once, anew = (forecasts(name, series, end, refit) for refit in (None, 80))
+    # the blocks start with the earliest origin of all
+    first = min(int(one.bars.timestamp[one.origins[0]]) for one in series)
+    blocks = [(one.bars.timestamp[one.origins] - first) // (80 * MINUTE) for one in series]
     for number in (0, 1, 2):
-        known = end if number == 0 else first + number * 80 * MINUTE
+        fit_end = end if number == 0 else first + number * 80 * MINUTE
         parts = [
-            Track(track.history.before(known), track.bars, track.origins[own == number])
-            for track, own in zip(tracks, block, strict=True)
+            SymbolSeries(one.history.before(fit_end), one.bars, one.origins[block == number])
+            for one, block in zip(series, blocks, strict=True)
         ]
-        by_hand = member(parts, SETTINGS)
-        for own, expected, place in zip(anew, by_hand, block, strict=True):
-            np.testing.assert_array_equal(own[place == number], expected)
-    assert once[0][block[0] == 0].tobytes() == anew[0][block[0] == 0].tobytes()
-    assert once[0][block[0] == 2].tobytes() != anew[0][block[0] == 2].tobytes() or name in ("ewma", "ewma_drift")
+        by_hand = load_baseline(name)(parts, TASK, SETTINGS)
+        for refitted, expected, block in zip(anew, by_hand, blocks, strict=True):
+            np.testing.assert_array_equal(refitted[block == number], expected)
+    assert once[0][blocks[0] == 0].tobytes() == anew[0][blocks[0] == 0].tobytes()
+    assert once[0][blocks[0] == 2].tobytes() != anew[0][blocks[0] == 2].tobytes() or name in ("ewma", "ewma_drift")
 
 
 @EVERY
 def test_order_symmetry_and_median(name: str, frames: list[pd.DataFrame]) -> None:
-    for quantiles in forecast(members()[name], tracks_of(frames), fitted_end(frames), None, SETTINGS):
+    for quantiles in forecasts(name, series_of(frames), fitted_end(frames)):
         assert quantiles.shape == (len(ORIGINS), HORIZON, len(LEVELS))
         assert (np.diff(quantiles, axis=2) > 0).all()
         if name in ("ewma_drift", "seasonal_naive"):
-            # symmetric around a path of its own
+            # symmetric around a path
             assert (quantiles[..., 2] != 0).any()
             np.testing.assert_allclose(quantiles - quantiles[..., [2]], quantiles[..., [2]] - quantiles[..., ::-1])
         else:
@@ -124,69 +137,69 @@ def test_a_garch_is_held_below_a_unit_root_and_its_steps_are_the_recursion_s() -
     mean, alpha, beta = fit_garch(moves)
     assert 0.9 < alpha + beta <= 0.9999
     origins = np.array([3000, 3500])
-    forecast = garch_fhs(bars, bars, origins, SETTINGS)
+    quantiles = garch_fhs(SymbolSeries(bars, bars, origins), TASK, SETTINGS)
     # σ²ₜ₊₁ by the recursion from the mean, then step by step towards it
     variance = np.full(2, mean)
     for lag in range(2000, -1, -1):
         variance = (1 - alpha - beta) * mean + alpha * moves[origins - lag] ** 2 + beta * variance
     ahead = mean + (alpha + beta) ** np.arange(HORIZON) * (variance[:, None] - mean)
     deviation = np.sqrt(np.cumsum(ahead, axis=1))
-    ratio = forecast[..., 4] / deviation
+    ratio = quantiles[..., 4] / deviation
     np.testing.assert_allclose(ratio[0], ratio[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ewma_fhs", "seasonal_ewma_fhs", "garch_fhs", "har_fhs", "lhar_fhs", "lightgbm"])
-def test_members_of_volatility_beat_the_random_walk_and_cover_what_they_say(name: str) -> None:
+def test_volatility_models_beat_the_random_walk_and_are_calibrated(name: str) -> None:
     bars = Bars.of(StochasticVolatility(memory=0.98, noise=0.25).candles(14_000, seed=5), MINUTE)
     origins = np.arange(9000, 13_990, 3)
-    track = Track(bars.before(int(bars.timestamp[9000])), bars, origins)
-    own, walk = (members()[member]([track], SETTINGS)[0] for member in (name, RANDOM_WALK))
-    came = bars.paths(origins, HORIZON)
-    assert pinball(came, own, LEVELS).mean() < 0.96 * pinball(came, walk, LEVELS).mean()
-    assert covered(came, own[..., 0], own[..., 4]).mean() == pytest.approx(0.9, abs=0.025)
-    assert covered(came, own[..., 1], own[..., 3]).mean() == pytest.approx(0.5, abs=0.035)
+    series = SymbolSeries(bars.before(int(bars.timestamp[9000])), bars, origins)
+    model, walk = (of_one_symbol(member, series) for member in (name, RANDOM_WALK))
+    realised = bars.paths(origins, HORIZON)
+    assert pinball(realised, model, LEVELS).mean() < 0.96 * pinball(realised, walk, LEVELS).mean()
+    assert covered(realised, model[..., 0], model[..., 4]).mean() == pytest.approx(0.9, abs=0.025)
+    assert covered(realised, model[..., 1], model[..., 3]).mean() == pytest.approx(0.5, abs=0.035)
 
 
 def test_lightgbm_corrects_the_har_alone_and_among_others(frames: list[pd.DataFrame]) -> None:
-    tracks = [Track(t.history.before(fitted_end(frames)), t.bars, t.origins) for t in tracks_of(frames)]
-    base = baselines.lhar_fhs(*tracks[0], SETTINGS)
-    alone, among = lightgbm_quantiles(tracks[:1], SETTINGS)[0], lightgbm_quantiles(tracks, SETTINGS)[0]
-    for said in (alone, among):
-        factor = said[..., [0, 1, 3, 4]] / base[..., [0, 1, 3, 4]]
+    series = [replace(one, history=one.history.before(fitted_end(frames))) for one in series_of(frames)]
+    base = lhar_fhs(series[0], TASK, SETTINGS)
+    alone, among = (lightgbm_quantiles(given, TASK, SETTINGS)[0] for given in (series[:1], series))
+    for quantiles in (alone, among):
+        factor = quantiles[..., [0, 1, 3, 4]] / base[..., [0, 1, 3, 4]]
         assert ((factor >= 0.2) & (factor < 3)).all()
         assert (factor != 1).any()
     assert alone.tobytes() != among.tobytes()
-    assert lightgbm_quantiles(tracks, SETTINGS)[0].tobytes() == among.tobytes()
+    assert lightgbm_quantiles(series, TASK, SETTINGS)[0].tobytes() == among.tobytes()
 
 
 def test_lightgbm_finds_what_the_har_cannot_see() -> None:
-    """Wednesdays are four times as wild: to the HAR, whose season knows weekends alone, they come unforeseen."""
+    """Wednesdays are four times as volatile, which the HAR, with its season of weekends alone, does not forecast."""
     hour = 60 * MINUTE
     times = START + hour * np.arange(24 * 7 * 60)
     wednesday = (times // DAY + 3) % 7 == 2
     bars = Bars.of(candles(times, 1e-3 * np.where(wednesday, 4.0, 1.0), seed=6), hour)
     first = 24 * 7 * 45
-    track = Track(bars.before(int(times[first])), bars, np.arange(first, len(times) - HORIZON, 3))
-    own, base = (members()[name]([track], SETTINGS)[0] for name in ("lightgbm", "lhar_fhs"))
-    came = bars.paths(track.origins, HORIZON)
-    wild = wednesday[track.origins + 1] & wednesday[track.origins + HORIZON]
-    assert pinball(came, own, LEVELS).mean() < 0.99 * pinball(came, base, LEVELS).mean()
+    series = SymbolSeries(bars.before(int(times[first])), bars, np.arange(first, len(times) - HORIZON, 3))
+    trees, base = (of_one_symbol(name, series) for name in ("lightgbm", "lhar_fhs"))
+    realised = bars.paths(series.origins, HORIZON)
+    volatile = wednesday[series.origins + 1] & wednesday[series.origins + HORIZON]
+    assert pinball(realised, trees, LEVELS).mean() < 0.99 * pinball(realised, base, LEVELS).mean()
     # both ways: wider on those days, narrower as they end
-    begins = np.flatnonzero(np.diff(wild.astype(int)) == 1) + 1
-    factor = own[..., 4] / base[..., 4]
-    assert np.median(factor[begins]) > 1.1
-    assert np.median(factor[~wild]) < 0.98
+    starts = np.flatnonzero(np.diff(volatile.astype(int)) == 1) + 1
+    factor = trees[..., 4] / base[..., 4]
+    assert np.median(factor[starts]) > 1.1
+    assert np.median(factor[~volatile]) < 0.98
 
 
-def test_lightgbm_with_a_symbol_that_begins_half_way_and_one_without_volume(frames: list[pd.DataFrame]) -> None:
+def test_lightgbm_with_a_symbol_that_starts_half_way_and_one_without_volume(frames: list[pd.DataFrame]) -> None:
     late = frames[1].iloc[500:].reset_index(drop=True)
     silent = MARKET.candles(ROWS, seed=6).assign(volume=0.0)
-    end, bars = fitted_end(frames), [Bars.of(frame, MINUTE) for frame in (frames[0], late, silent)]
-    times = frames[0]["timestamp"].to_numpy()[ORIGINS]
-    tracks = [Track(own.before(end), own, np.searchsorted(own.timestamp, times)) for own in bars]
-    for said in lightgbm_quantiles(tracks, SETTINGS):
-        assert np.isfinite(said).all()
-        assert (np.ptp(said, axis=2) > 0).all()
+    end, times = fitted_end(frames), frames[0]["timestamp"].to_numpy()[ORIGINS]
+    every = [Bars.of(frame, MINUTE) for frame in (frames[0], late, silent)]
+    series = [SymbolSeries(bars.before(end), bars, np.searchsorted(bars.timestamp, times)) for bars in every]
+    for quantiles in lightgbm_quantiles(series, TASK, SETTINGS):
+        assert np.isfinite(quantiles).all()
+        assert (np.ptp(quantiles, axis=2) > 0).all()
 
 
 @EVERY
@@ -194,58 +207,49 @@ def test_a_price_that_mostly_stands_still_divides_nothing_by_zero(name: str) -> 
     moving = np.random.default_rng(8).random(ROWS) < 0.05
     bars = Bars.of(candles(START + MINUTE * np.arange(ROWS), 1e-3 * moving, seed=8), MINUTE)
     assert (bars.variance == 0).mean() > 0.9
-    track = Track(bars.before(int(bars.timestamp[FITTED])), bars, ORIGINS)
+    series = SymbolSeries(bars.before(int(bars.timestamp[FITTED])), bars, ORIGINS)
     with np.errstate(all="raise", under="ignore"):
-        said = members()[name]([track], SETTINGS)[0]
-    assert np.isfinite(said).all()
-    assert (np.ptp(said[:, -1], axis=1) > 0).all()
+        quantiles = of_one_symbol(name, series)
+    assert np.isfinite(quantiles).all()
+    assert (np.ptp(quantiles[:, -1], axis=1) > 0).all()
 
 
 @EVERY
 def test_the_last_bits_of_prices_make_no_other_file(name: str, frames: list[pd.DataFrame]) -> None:
-    """Other machines round otherwise: what is written is the same."""
+    """Machines differ in the last bits, and write the same files."""
     prices = ["open", "high", "low", "close"]
     random, other = np.random.default_rng(11), frames[0].copy()
     other[prices] *= 1 + 2.0**-52 * random.integers(-2, 3, (ROWS, 1))
-    told = []
-    for frame in (frames[0], other):
-        bars = Bars.of(frame, MINUTE)
-        tracks = [Track(bars, bars, ORIGINS[::4])]
-        told.append(forecast(members()[name], tracks, fitted_end(frames), None, SETTINGS))
+    quantiles = [forecasts(name, series_of([frame], ORIGINS[::4]), fitted_end(frames)) for frame in (frames[0], other)]
     times = frames[0]["timestamp"].to_numpy()[ORIGINS[::4]]
-    one, two = (forecast_table(["A"], [times], own, LEVELS) for own in told)
-    assert told[0][0].tobytes() != told[1][0].tobytes()
+    one, two = (forecast_table(["A"], [times], part, LEVELS) for part in quantiles)
+    assert quantiles[0][0].tobytes() != quantiles[1][0].tobytes()
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
 @EVERY
 @pytest.mark.parametrize("interval", ["4h", "1d", "3d"])
 def test_bars_of_hours_and_days(name: str, interval: str) -> None:
-    """Weekends within, and slots of a day that are few: what is said covers what comes, blind to what follows."""
+    """With weekends, and few slots a day: forecasts are calibrated, and blind to what follows."""
     step, rows, fitted = step_ms(interval), 1400, 1000
     market = StochasticVolatility(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, bar_ms=step)
     frame = market.candles(rows, seed=9)
-    settings = Settings(5, LEVELS, season_bars(step), ewma_halflife=20, drift_halflife=60)
-    origins = np.arange(fitted, rows - 5)
+    task, origins = Task(interval, lookback=1, horizon=5, quantile_levels=LEVELS), np.arange(fitted, rows - 5)
     end, last = int(frame["timestamp"][fitted]), int(frame["timestamp"][1200])
     one, two = (
-        forecast(members()[name], [Track(bars, bars, origins)], end, None, settings)[0]
-        for bars in (Bars.of(own, step) for own in (frame, poisoned(frame, last)))
+        forecasts(name, [SymbolSeries(bars, bars, origins)], end, task=task)[0]
+        for bars in (Bars.of(candles, step) for candles in (frame, poisoned(frame, last)))
     )
     assert one[origins <= 1200].tobytes() == two[origins <= 1200].tobytes()
-    came = Bars.of(frame, step).paths(origins, 5)
-    assert covered(came, one[..., 0], one[..., 4]).mean() == pytest.approx(0.9, abs=0.07)
+    realised = Bars.of(frame, step).paths(origins, 5)
+    assert covered(realised, one[..., 0], one[..., 4]).mean() == pytest.approx(0.9, abs=0.07)
 
 
 RULE: dict[str, Any] = {
-    "interval": "1m",
-    "lookback": 20,
-    "horizon": HORIZON,
-    "quantile_levels": LEVELS,
-    "folds": {"count": 2, "test_bars": 120, "embargo": HORIZON},
+    "task": Task("1m", lookback=20, horizon=HORIZON, quantile_levels=LEVELS),
+    "scheme": FoldScheme(count=2, test_bars=120, embargo=HORIZON, validation_fraction=0.2),
     "stride": 5,
-    "share": 0.2,
-    "settings": {"ewma_halflife": 30, "drift_halflife": 60, "refit_bars": None},
+    "settings": BaselineSettings(ewma_halflife=30, drift_halflife=60, refit_bars=None),
 }
 
 
@@ -257,66 +261,62 @@ def run(
     fold: str = "1",
     **changed: Any,
 ) -> dict[str, dict[str, str]]:
-    """The files that the rule writes of these candles, by kind and member. later: the candles of the fold's own cutoff
-    go on with those of training; else they are the whole history."""
+    """The files that the rule writes of these candles, by kind and member. later: the candles of the fold's cutoff
+    continue those of training; else they are the whole history."""
     frames = live or fitted
     trained = write_symbols(folder / "train", fitted)
     now = write_symbols(folder / "live", frames) if live else trained
-    ends = [max(int(f["timestamp"].iloc[-1]) for f in own.values()) + MINUTE for own in (frames, fitted)]
+    ends = [max(int(f["timestamp"].iloc[-1]) for f in given.values()) + MINUTE for given in (frames, fitted)]
     written = {
         kind: {name: str(folder / kind / f"{name}.parquet") for name in BASELINES} for kind in ("output", "validation")
     }
-    rule = RULE | changed
-    predict_baselines(
-        output=written["output"],
-        validation=written["validation"],
+    files = FoldFiles(
+        fold=fold,
         features=now["features"],
         train_features=trained["features"],
         candles=trained["candles"] if later else now["candles"],
         live_candles=now["candles"] if live and later else [],
         cutoff=write_cutoff(folder, ends[0]),
         train_cutoff=write_cutoff(folder, ends[1]),
-        fold=fold,
-        symbols=list(fitted),
-        **rule,
     )
+    predict_baselines(written["output"], written["validation"], files, **RULE | changed)
     return written
 
 
 def test_the_rule_s_files_are_blind_to_the_test_span_of_later_folds(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     end = int(frames[0]["timestamp"].iloc[-1]) - 120 * MINUTE
     files = [
-        run(tmp_path / name, {"A": own[0], "B": own[1]}, fold="0")
-        for name, own in (("clean", frames), ("spoilt", [poisoned(frame, end) for frame in frames]))
+        run(tmp_path / name, {"A": given[0], "B": given[1]}, fold="0")
+        for name, given in (("clean", frames), ("spoilt", [poisoned(frame, end) for frame in frames]))
     ]
     for kind in ("output", "validation"):
         for name in BASELINES:
             one, two = (Path(written[kind][name]).read_bytes() for written in files)
             assert one == two, name
-    said = read_forecasts(files[0]["output"]["lightgbm"], HORIZON, LEVELS)
+    test = read_forecasts(files[0]["output"]["lightgbm"], HORIZON, LEVELS)
     past = read_forecasts(files[0]["validation"]["lightgbm"], HORIZON, LEVELS)
-    # validation ends before the embargo, and the test begins after it
-    assert past.origin.max() + 2 * HORIZON * MINUTE < said.origin.min() + MINUTE
-    assert said.origin.max() + HORIZON * MINUTE <= end
+    # validation ends before the embargo, and the test starts after it
+    assert past.origin.max() + 2 * HORIZON * MINUTE < test.origin.min() + MINUTE
+    assert test.origin.max() + HORIZON * MINUTE <= end
 
 
-def test_the_rule_fits_anew_in_the_test_span_alone(frames: list[pd.DataFrame], tmp_path: Path) -> None:
-    own = {"A": frames[0], "B": frames[1]}
-    settings = RULE["settings"] | {"refit_bars": 40}
-    never, anew = (run(tmp_path / "never", own), run(tmp_path / "anew", own, settings=settings))
+def test_the_rule_refits_in_the_test_span_alone(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    market = {"A": frames[0], "B": frames[1]}
+    settings = replace(RULE["settings"], refit_bars=40)
+    never, anew = (run(tmp_path / "never", market), run(tmp_path / "anew", market, settings=settings))
     for name in BASELINES:
         one, two = (Path(written["validation"][name]).read_bytes() for written in (never, anew))
         assert one == two, name
         before, after = (read_forecasts(written["output"][name], HORIZON, LEVELS) for written in (never, anew))
         block = (before.origin - before.origin.min()) // (40 * MINUTE)
         np.testing.assert_array_equal(before.quantiles[block == 0], after.quantiles[block == 0])
-        # those two look at the history only where a run of bars begins, and all but forget it
+        # those two use the history only where a segment starts, and nearly forget it
         same = np.allclose(before.quantiles[block > 0], after.quantiles[block > 0], rtol=1e-6, atol=0)
         assert same == (name in ("ewma", "ewma_drift")), name
 
 
-def test_live_candles_go_on_with_those_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:
-    """What is told from the training's candles and the last ones is what one long history tells."""
+def test_live_candles_continue_those_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    """Training candles continued by the live ones give the forecasts of one long history."""
     fitted = {name: frame[frame["timestamp"] < fitted_end(frames)] for name, frame in zip("AB", frames, strict=True)}
     # they overlap
     recent = {name: frame.iloc[900:].reset_index(drop=True) for name, frame in zip("AB", frames, strict=True)}
@@ -332,32 +332,35 @@ def test_live_candles_go_on_with_those_of_training(frames: list[pd.DataFrame], t
     assert live.origin.tolist() == [START + (ROWS - 1) * MINUTE] * 2
 
 
-def test_a_member_whose_history_is_too_short_sits_out_and_says_so(
+def test_a_member_whose_history_is_too_short_is_skipped_and_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # 20 windows of 30 bars before the training ends, fewer before its validation
     short = MARKET.candles(880, seed=7)
-    written = run(tmp_path, {"A": short}, horizon=30, folds={"count": 1, "test_bars": 150, "embargo": 30}, fold="0")
-    told = capsys.readouterr().err
+    task, scheme = replace(RULE["task"], horizon=30), FoldScheme(1, 150, 30, 0.2)
+    written = run(tmp_path, {"A": short}, task=task, scheme=scheme, fold="0")
+    validated, tested = capsys.readouterr().err.splitlines()
     rows = {
         kind: {name: len(read_forecasts(path, 30, LEVELS).origin) for name, path in paths.items()}
         for kind, paths in written.items()
     }
-    away = {"garch_fhs", "har_fhs", "lhar_fhs", "lightgbm"}
-    assert {name for name, count in rows["validation"].items() if not count} == away
+    skipped = {"garch_fhs", "har_fhs", "lhar_fhs", "lightgbm"}
+    assert {name for name, count in rows["validation"].items() if not count} == skipped
     assert {name for name, count in rows["output"].items() if not count} == set()
-    validated, tested = told.splitlines()
-    for name in away:
-        assert f"{name} sits out: " in validated
-    assert "windows of 30 bars, of 20 needed" in validated
-    assert "sits out" not in tested
+    for name in skipped:
+        assert f"{name} skipped (insufficient history: " in validated
+    assert "non-overlapping windows of 30 bars, 20 needed)" in validated
+    assert "skipped" not in tested
 
 
-def test_a_symbol_too_young_for_the_random_walk_is_told_in_one_line(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+def test_a_history_too_short_for_the_random_walk_is_refused_in_one_line(
+    frames: list[pd.DataFrame], tmp_path: Path
+) -> None:
     young = frames[0].iloc[FITTED - HORIZON :].reset_index(drop=True)
     fitted = {"A": frames[0].iloc[:FITTED], "B": young.iloc[:HORIZON]}
-    said = (
-        r"^predict_baselines: before \S+Z 0 windows of 6 bars, of 1 needed; give more days, or fewer or shorter folds$"
+    message = (
+        r"^predict_baselines: insufficient history before \S+Z: 0 non-overlapping windows of 6 bars, 1 needed; "
+        r"increase days, or use fewer or shorter folds$"
     )
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         run(tmp_path, fitted, {"A": frames[0], "B": young}, fold="live")

@@ -1,0 +1,97 @@
+"""The two splits of a fold that members forecast: its validation origins, and its test or live origins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError
+from common.files import read_json, read_parquet
+from forecasting.bars import Bars, first_bar, read_bars
+from forecasting.folds import Fold, FoldScheme, fold_origins
+from forecasting.task import Task
+
+
+@dataclass(frozen=True)
+class FoldFiles:
+    """What a fold is forecast from: one file a symbol in each list, named <symbol>.parquet, in one order of symbols.
+
+    fold: its name. features, cutoff: of the fold's cutoff, live for fold "live" and training else. train_features,
+    candles, train_cutoff: of the training cutoff. live_candles: of the live cutoff, which continue `candles` for fold
+    "live"; empty for a test fold.
+    """
+
+    fold: str
+    features: Sequence[str]
+    train_features: Sequence[str]
+    candles: Sequence[str]
+    live_candles: Sequence[str]
+    cutoff: str
+    train_cutoff: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Origins of all symbols, and the bars that they are forecast from: one item a symbol in each list.
+
+    history: bars of the training cutoff; members are fitted on those before `fit_end` (ms). bars: those that hold the
+    origins. features: frames, of which `rows` are the origins.
+    """
+
+    name: str
+    fit_end: int
+    symbols: list[str]
+    history: list[Bars]
+    bars: list[Bars]
+    features: list[pd.DataFrame]
+    rows: list[np.ndarray]
+
+    @property
+    def origins(self) -> list[np.ndarray]:
+        """Open times (ms) [n] of each symbol's origins."""
+        return [frame["timestamp"].to_numpy()[at] for frame, at in zip(self.features, self.rows, strict=True)]
+
+    def bar_rows(self) -> list[np.ndarray]:
+        """Rows [n] of each symbol's origins in its bars. Raises UserError when the bar of an origin is missing."""
+        found = []
+        for symbol, bars, origins in zip(self.symbols, self.bars, self.origins, strict=True):
+            rows = pd.Index(bars.timestamp).get_indexer(pd.Index(origins))
+            if (rows < 0).any():
+                raise UserError(
+                    f"{symbol}: the candles lack bars that the features have; delete the features and run again"
+                )
+            found.append(rows)
+        return found
+
+
+class Splits(NamedTuple):
+    """A fold's two splits: `test` holds its test origins, or its live ones."""
+
+    validation: Split
+    test: Split
+
+
+def read_splits(
+    files: FoldFiles, task: Task, scheme: FoldScheme, stride: int, columns: list[str] | None = None
+) -> Splits:
+    """Read the fold's files. stride: bars between origins. columns: of the features that are read; None: all.
+
+    Raises UserError when a file is damaged, or a split has no origin.
+    """
+    symbols = [Path(path).stem for path in files.features]
+    history, bars = read_bars(files.candles, files.live_candles, task.interval)
+    trained = scheme.fold(files.fold, read_json(files.train_cutoff)["as_of"], task.bar_ms)
+    validation = scheme.validation(trained, first_bar(history), task.bar_ms)
+    past = [read_parquet(path, columns) for path in files.train_features]
+    same = list(files.features) == list(files.train_features)
+    now = past if same else [read_parquet(path, columns) for path in files.features]
+
+    def split(fold: Fold, fit_end: int, bars: list[Bars], features: list[pd.DataFrame]) -> Split:
+        rows = fold_origins(features, symbols, fold, task, stride)
+        return Split(fold.name, fit_end, symbols, history, bars, features, rows)
+
+    test = scheme.fold(files.fold, read_json(files.cutoff)["as_of"], task.bar_ms)
+    return Splits(split(validation, validation.train_end, history, past), split(test, trained.train_end, bars, now))
