@@ -59,11 +59,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_addition_has_a_recipe() -> None:
-    assert list(RECIPES) == ["feature", "exchange", "rule", "plot"]
+    assert list(RECIPES) == ["member", "feature", "exchange", "rule", "plot"]
 
 
 def test_what_the_recipes_add_passes_the_checks(checkout: Path) -> None:
     run("ruff check . && ruff format --check . && snakefmt --check Snakefile rules", checkout)
+
+
+def test_the_member(checkout: Path) -> None:
+    (command,) = commands("member")
+    run(command, checkout)
+    forecasts = pd.read_parquet(checkout / "artifacts/forecasts/0/laplace_walk.parquet")
+    steps = forecasts.groupby("step")[["q0.05", "q0.5", "q0.95"]].mean()
+    assert (steps["q0.5"].abs() < 1e-12).all()
+    np.testing.assert_allclose(steps["q0.95"], -steps["q0.05"], rtol=1e-9)
+    np.testing.assert_allclose(steps["q0.95"], steps["q0.95"].iloc[0] * np.sqrt(steps.index), rtol=1e-9)
+    assert set(pd.read_csv(checkout / "artifacts/evaluation.csv")["member"]) >= {"random_walk", "laplace_walk"}
 
 
 def test_the_feature(checkout: Path) -> None:
