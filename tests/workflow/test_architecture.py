@@ -36,7 +36,8 @@ def test_the_picture_is_up_to_date() -> None:
     assert set(PACKAGES) == {SCRIPT_FILES, *packages()}
     assert matplotlib.image.imread(PICTURE).size
     # a PNG's description is in it as plain text
-    assert drawn().encode("latin-1") in PICTURE.read_bytes(), "run python tests/support/architecture.py"
+    current = drawn().encode("latin-1") in PICTURE.read_bytes()
+    assert current, "imports or rules changed: run python tests/support/architecture.py, and look at the picture"
 
 
 def test_the_picture_s_rules_and_arrows_are_in_the_rule_graph(tmp_path: Path) -> None:

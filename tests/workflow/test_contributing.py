@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dag.renamed import RENAMED
 from support.workflow import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -125,6 +126,19 @@ def test_the_hooks_are_the_checks_of_make_check() -> None:
     assert len(entries) == len(checks)
     for check in checks:
         assert any(check.strip().startswith(entry) for entry in entries) or check.strip() in entries, check
+
+
+def test_the_changelog_has_every_renamed_key() -> None:
+    rows = re.findall(
+        r"^\| (`[a-z_.`, ]+`) \| (`[a-z_.`, ]+`) \|$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE
+    )
+    documented = {
+        before: now
+        for keys in rows
+        for before, now in zip(*(re.findall(r"`([^`]+)`", cell) for cell in keys), strict=True)
+    }
+    sections = ("combination", "tuned")  # their keys are
+    assert documented == {before: now for before, now in RENAMED.items() if before not in sections}
 
 
 def pages() -> list[Path]:
