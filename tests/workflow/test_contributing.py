@@ -34,14 +34,9 @@ def follow(recipe: str, checkout: Path) -> None:
             path.write_text(block["text"])
 
 
-def commands(recipe: str) -> list[str]:
-    """The commands of a recipe."""
-    return "".join(re.findall(r"^```bash\n(.*?)^```", RECIPES[recipe], flags=re.MULTILINE | re.DOTALL)).splitlines()
-
-
-def run(command: str, checkout: Path) -> str:
-    """What a command prints, by a shell in the checkout."""
-    done = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True)
+def shell(folder: Path, command: str) -> str:
+    """Run a line of shell in `folder`, as a user types it: all that it prints."""
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -64,12 +59,15 @@ def test_every_kind_of_addition_has_a_recipe() -> None:
 
 
 def test_what_the_recipes_add_passes_the_checks(checkout: Path) -> None:
-    run("ruff check . && ruff format --check . && snakefmt --check Snakefile rules", checkout)
+    shell(checkout, "ruff check . && ruff format --check . && snakefmt --check Snakefile rules")
 
 
 def test_the_member(checkout: Path) -> None:
-    (command,) = commands("member")
-    run(command, checkout)
+    shell(
+        checkout,
+        "snakemake -j2 artifacts/evaluation.csv --configfile config/tiny.yaml "
+        "--config members='[random_walk, laplace_walk]'",
+    )
     forecasts = pd.read_parquet(checkout / "artifacts/forecasts/0/laplace_walk.parquet")
     steps = forecasts.groupby("step")[["q0.05", "q0.5", "q0.95"]].mean()
     assert (steps["q0.5"].abs() < 1e-12).all()
@@ -79,8 +77,7 @@ def test_the_member(checkout: Path) -> None:
 
 
 def test_the_feature(checkout: Path) -> None:
-    (command,) = commands("feature")
-    run(command, checkout)
+    shell(checkout, "snakemake -j2 features --configfile config/tiny.yaml")
     features = pd.read_parquet(checkout / "data/features/train/BTCUSDT.parquet")
     candles = pd.read_parquet(checkout / "data/candles/train/BTCUSDT.parquet").tail(30)
     low, high = candles["low"].min(), candles["high"].max()
@@ -90,16 +87,18 @@ def test_the_feature(checkout: Path) -> None:
 
 
 def test_the_exchange(checkout: Path) -> None:
-    (command,) = commands("exchange")
-    run(command, checkout)
+    shell(
+        checkout,
+        "snakemake -j2 fetch --configfile config/tiny.yaml "
+        "--config exchange='{id: sinusoid, options: {period_hours: 6}}' symbols='[SINEUSDT]'",
+    )
     candles = pd.read_parquet(checkout / "data/candles/train/SINEUSDT.parquet")
     hours = candles["timestamp"].to_numpy() / 3_600_000
     np.testing.assert_allclose(candles["open"], 100 + np.sin(2 * np.pi * hours / 6), rtol=1e-9)
 
 
 def test_the_rule(checkout: Path) -> None:
-    (command,) = commands("rule")
-    run(command, checkout)
+    shell(checkout, "snakemake -j2 artifacts/daily_range.csv --configfile config/tiny.yaml")
     table = pd.read_csv(checkout / "artifacts/daily_range.csv")
     candles = pd.read_parquet(checkout / "data/candles/train/ETHUSDT.parquet")
     day = candles[pd.to_datetime(candles["timestamp"], unit="ms").dt.strftime("%Y-%m-%d") == "2024-05-30"]
@@ -108,12 +107,11 @@ def test_the_rule(checkout: Path) -> None:
 
 
 def test_the_plot(checkout: Path) -> None:
-    (command,) = commands("plot")
-    run(command, checkout)
+    shell(checkout, "snakemake -j2 artifacts/plots/range.png --configfile config/tiny.yaml")
     picture = matplotlib.image.imread(checkout / "artifacts/plots/range.png")
     assert picture.shape[0] > 500 and picture[..., :3].std() > 0
     assert (checkout / "artifacts/plots/range.pdf").read_bytes().startswith(b"%PDF")
-    assert "artifacts/plots/range.pdf" in run("snakemake --summary plots --configfile config/tiny.yaml", checkout)
+    assert "artifacts/plots/range.pdf" in shell(checkout, "snakemake --summary plots --configfile config/tiny.yaml")
 
 
 def test_the_hooks_are_the_checks_of_make_check() -> None:
