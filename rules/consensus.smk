@@ -28,9 +28,7 @@ rule consensus:
         runtime=10,
     params:
         symbol=SETTINGS["consensus"]["symbol"],
-        interval=SETTINGS["interval"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
+        task=TASK,
         consensus=SETTINGS["consensus"],
     message:
         "Deciding"

@@ -31,10 +31,8 @@ rule evaluate:
         slots=1,
     params:
         symbols=SYMBOLS,
-        interval=SETTINGS["interval"],
-        horizon=SETTINGS["horizon"],
-        quantiles=SETTINGS["quantiles"],
-        folds=SPLIT,
+        task=TASK,
+        folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
         exchange=SETTINGS["exchange"]["id"],
         previous_trials=SETTINGS["tuning"]["previous_trials"],

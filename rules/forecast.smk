@@ -11,9 +11,8 @@ ARTIFACTS = SETTINGS["paths"]["artifacts"]
 LOGS = SETTINGS["paths"]["logs"]
 SYMBOLS = SETTINGS["symbols"]
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
-SPLIT = {key: SETTINGS["folds"][key] for key in ("count", "test_bars", "embargo")}
 # forecasting.folds.FoldScheme: another stride is no reason to train again
-SCHEME = SPLIT | {"validation_fraction": SETTINGS["folds"]["validation_fraction"]}
+SCHEME = {key: value for key, value in SETTINGS["folds"].items() if key != "stride"}
 # forecasting.task.Task
 TASK = {key: SETTINGS[key] for key in ("interval", "lookback", "horizon")} | {"quantile_levels": SETTINGS["quantiles"]}
 SELECTED = SETTINGS["members"]

@@ -12,8 +12,9 @@ from common.files import read_document, read_json, sha256, write_csv, write_json
 from common.job import job, say
 from forecasting.documents import Evaluation, Weights
 from forecasting.quantiles import Forecasts, quantile_columns, read_forecasts
+from forecasting.task import Task
 from market.candles import read_candles
-from market.intervals import MINUTE, iso, step_ms
+from market.intervals import MINUTE, iso
 from trading.decision import Entry, MemberForecast, decide, seal, steps_ahead
 from trading.documents import Trade, TradeConfig, UnsealedTrade
 
@@ -28,9 +29,7 @@ def consensus(
     candles: str,
     cutoff: str,
     symbol: str,
-    interval: str,
-    horizon: int,
-    quantile_levels: Sequence[float],
+    task: Task,
     settings: Mapping[str, Any],
 ) -> None:
     """Write the sealed decision `trade` (JSON) and the ensemble forecast `path` (CSV, prices).
@@ -40,26 +39,26 @@ def consensus(
     `consensus` section. Raises UserError on an impossible horizon_minutes or cash, and when forecasts, candles and
     cutoff are not of the same time.
     """
-    now, step = read_json(cutoff), step_ms(interval)
-    config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": interval, "horizon": horizon})
-    steps = steps_ahead(config["horizon_minutes"], horizon, step)
-    origin = now["as_of"] - step
+    now, levels = read_json(cutoff), task.quantile_levels
+    config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": task.interval, "horizon": task.horizon})
+    steps = steps_ahead(config["horizon_minutes"], task.horizon, task.bar_ms)
+    origin = now["as_of"] - task.bar_ms
     entry = Entry(
         time=iso(now["as_of"]),
-        close=_entry_close(candles, interval, origin),
-        step_times=[iso(now["as_of"] + ahead * step) for ahead in range(1, steps + 1)],
+        close=_entry_close(candles, task.interval, origin),
+        step_times=[iso(now["as_of"] + ahead * task.bar_ms) for ahead in range(1, steps + 1)],
     )
-    ensemble = _live_path(forecast, read_forecasts(forecast, horizon, quantile_levels), symbol, origin)[:steps]
+    ensemble = _live_path(forecast, read_forecasts(forecast, task.horizon, levels), symbol, origin)[:steps]
     shares = read_document(weights, Weights)["weights"]
     members = {}
     for file in sorted(forecasts):
-        live, name = read_forecasts(file, horizon, quantile_levels), Path(file).stem
+        live, name = read_forecasts(file, task.horizon, levels), Path(file).stem
         if len(live.origin):  # one without a forecast was skipped
             member_path = _live_path(file, live, symbol, origin)[:steps]
             members[name] = MemberForecast(member_path, shares.get(name, 0.0), sha256(file))
-    decided = decide(ensemble, members, quantile_levels, read_document(evaluation, Evaluation), entry, config)
+    decided = decide(ensemble, members, levels, read_document(evaluation, Evaluation), entry, config)
 
-    table = path_table(ensemble, quantile_levels, entry)
+    table = path_table(ensemble, levels, entry)
     write_csv(path, table)
     document: UnsealedTrade = {
         **decided,
@@ -69,9 +68,9 @@ def consensus(
         "ensemble_sha256": sha256(forecast),
         "forecast": {
             "t0_iso": entry.time,
-            "horizon_m": steps * step // MINUTE,
+            "horizon_m": steps * task.bar_ms // MINUTE,
             "times": list(entry.step_times),
-            "price_forecast": (entry.close * np.exp(ensemble[:, list(quantile_levels).index(0.5)])).tolist(),
+            "price_forecast": (entry.close * np.exp(ensemble[:, list(levels).index(0.5)])).tolist(),
             "model_name": "+".join(sorted(shares)),
             "path_sha256": sha256(path),
         },
@@ -123,8 +122,6 @@ if __name__ == "__main__":
             candles=snakemake.input.candles,
             cutoff=snakemake.input.cutoff,
             symbol=snakemake.params.symbol,
-            interval=snakemake.params.interval,
-            horizon=snakemake.params.horizon,
-            quantile_levels=snakemake.params.quantiles,
+            task=Task(**snakemake.params.task),
             settings=snakemake.params.consensus,
         )

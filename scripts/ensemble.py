@@ -89,9 +89,7 @@ def _read(paths: Sequence[str], task: Task) -> dict[str, Forecasts]:
     members = {name: forecasts for name, forecasts in files.items() if len(forecasts.origin)}
     for name, forecasts in members.items():
         if not forecasts.same_origins(members[RANDOM_WALK]):
-            raise UserError(
-                f"ensemble: {name} has other origins than {RANDOM_WALK}; delete its forecasts and run again"
-            )
+            raise UserError(f"{name}: has other origins than {RANDOM_WALK}; delete its forecasts and run again")
     return members
 
 
@@ -115,9 +113,7 @@ def _reference_loss(walk: Forecasts, realised: np.ndarray, quantile_levels: Sequ
     reference = loss.groupby(walk.symbol).transform("mean").to_numpy()
     constant = sorted(set(walk.symbol[reference == 0]))
     if constant:
-        raise UserError(
-            f"ensemble: the price of {', '.join(constant)} never changes in validation; remove it from symbols"
-        )
+        raise UserError(f"the price of {', '.join(constant)} never changes in validation; remove it from symbols")
     return reference
 
 

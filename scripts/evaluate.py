@@ -28,11 +28,12 @@ from forecasting.evaluation.scores import (
 )
 from forecasting.evaluation.significance import make_panel
 from forecasting.evaluation.verdict import compare
-from forecasting.folds import Fold, make_fold
+from forecasting.folds import Fold, FoldScheme
 from forecasting.hac import hac_lags
 from forecasting.members import ORACLE, baselines
 from forecasting.realised import log_closes
-from market.intervals import iso, step_ms
+from forecasting.task import Task
+from market.intervals import iso
 
 
 def evaluate(
@@ -44,11 +45,9 @@ def evaluate(
     candles: list[str],
     cutoff: str,
     exchange: str,
-    interval: str,
     symbols: list[str],
-    horizon: int,
-    quantile_levels: list[float],
-    folds: dict[str, int],
+    task: Task,
+    scheme: FoldScheme,
     stride: int,
     previous_trials: int = 0,
 ) -> None:
@@ -56,30 +55,29 @@ def evaluate(
     (`leaderboard`: a row a member, the best first), and the `summary` (an `Evaluation`).
 
     forecasts: files named <fold>/<member>.parquet; one without rows is of a member that was skipped in the fold.
-    candles: one <symbol>.parquet a symbol, and `cutoff`, both of the training cutoff. folds: count, test_bars, embargo.
+    candles: one <symbol>.parquet a symbol, and `cutoff`, both of the training cutoff.
     stride: bars between origins. previous_trials: configurations that the TFT's was chosen from. Raises UserError when
     members differ in their origins, or a bar that forecasts are scored against is missing from the candles.
     """
-    known_until, step = read_json(cutoff), step_ms(interval)
-    files = files_by_fold(forecasts)
-    spans = [make_fold(fold, known_until["as_of"], step, **folds) for fold in files]
-    scores = score_files(files, _prices(candles, spans[0].train_end, step), horizon, quantile_levels)
+    known_until, files = read_json(cutoff), files_by_fold(forecasts)
+    spans = [scheme.fold(fold, known_until["as_of"], task.bar_ms) for fold in files]
+    scores = score_files(files, _prices(candles, spans[0].train_end, task.bar_ms), task)
     missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
         raise UserError(f"evaluate: no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
 
     pooled = pool(scores.cells)
     compared = [name for name in pooled.index if name not in scores.skipped]
-    panel = make_panel(relative_losses(scores.losses), compared, stride * step)
-    comparison = compare(panel, hac_lags(horizon, stride, panel.origin_times()))
+    panel = make_panel(relative_losses(scores.losses), compared, stride * task.bar_ms)
+    comparison = compare(panel, hac_lags(task.horizon, stride, panel.origin_times()))
     ranked = rank(pooled, comparison, scores.skipped)
     evaluation: Evaluation = {
         "simulated": known_until["simulated"],
         "exchange": exchange,
-        "interval": interval,
-        "horizon": horizon,
+        "interval": task.interval,
+        "horizon": task.horizon,
         "symbols": symbols,
-        "quantiles": quantile_levels,
+        "quantiles": list(task.quantile_levels),
         "folds": [_fold(span, scores) for span in spans],
         "members": _members(pooled, scores.crossings),
         "oracle": None
@@ -87,7 +85,7 @@ def evaluate(
         else "data-generating process"
         if known_until["simulated"]
         else "realised volatility",
-        "pit": _pit(pooled, quantile_levels),
+        "pit": _pit(pooled, task.quantile_levels),
         "skipped": scores.skipped,
         "previous_trials": previous_trials,
         **comparison,
@@ -147,9 +145,9 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _prices(candles: Sequence[str], train_end: int, step: int) -> RealisedPrices:
+def _prices(candles: Sequence[str], train_end: int, bar_ms: int) -> RealisedPrices:
     closes = log_closes(candles)
-    return RealisedPrices(closes, {name: naive_mae(series, train_end, step) for name, series in closes.items()}, step)
+    return RealisedPrices(closes, {name: naive_mae(series, train_end, bar_ms) for name, series in closes.items()})
 
 
 def _members(pooled: pd.DataFrame, crossings: Mapping[str, int]) -> dict[str, MemberScores]:
@@ -196,11 +194,9 @@ if __name__ == "__main__":
             candles=list(snakemake.input.candles),
             cutoff=snakemake.input.cutoff,
             exchange=snakemake.params.exchange,
-            interval=snakemake.params.interval,
             symbols=snakemake.params.symbols,
-            horizon=snakemake.params.horizon,
-            quantile_levels=snakemake.params.quantiles,
-            folds=snakemake.params.folds,
+            task=Task(**snakemake.params.task),
+            scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
             previous_trials=snakemake.params.previous_trials,
         )

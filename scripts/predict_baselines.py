@@ -51,7 +51,7 @@ def write_forecasts(paths: Mapping[str, str], split: Split, task: Task, settings
         except InsufficientHistoryError as short:
             if name == RANDOM_WALK:
                 raise UserError(
-                    f"predict_baselines: insufficient history before {iso(split.fit_end)}: {short}; "
+                    f"insufficient history before {iso(split.fit_end)}: {short}; "
                     "increase days, or use fewer or shorter folds"
                 ) from short
             skipped[name] = str(short)

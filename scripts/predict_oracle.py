@@ -76,7 +76,7 @@ def true_quantiles(symbol: str, origin: np.ndarray, exchange: Mapping[str, Any],
     market = Simulated(exchange["seed"], parse_time(exchange["data_end"]))
     names = {slug(name): name for name in market.load_markets()}
     if symbol not in names:
-        raise UserError(f"predict_oracle: {symbol} is not on the simulated market; delete the forecasts and run again")
+        raise UserError(f"{symbol}: is not on the simulated market; delete the forecasts and run again")
     return market.quantiles(names[symbol], origin, task.interval, task.horizon, task.quantile_levels)
 
 

@@ -1,1 +1,1 @@
-"""Forecasting: folds, windows, the TFT, baselines, quantiles and scores. Knows no trade."""
+"""Forecasting: task, folds, the registry of members, quantiles and losses. Knows no trade."""

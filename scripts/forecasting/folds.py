@@ -43,29 +43,22 @@ class FoldScheme:
     validation_fraction: float
 
     def fold(self, name: str, as_of: int, bar_ms: int) -> Fold:
-        """The fold of that name; see `make_fold`."""
-        return make_fold(name, as_of, bar_ms, self.count, self.test_bars, self.embargo)
+        """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all bars before
+        `as_of` (ms)."""
+        if name == LIVE:
+            return Fold(LIVE, as_of, as_of, as_of)
+        test_end = as_of - (self.count - 1 - int(name)) * self.test_bars * bar_ms
+        test_start = test_end - self.test_bars * bar_ms
+        return Fold(name, test_start - self.embargo * bar_ms, test_start, test_end)
 
     def validation(self, fold: Fold, first: int, bar_ms: int) -> Fold:
-        """The validation span of a fold's training, as a fold of its own: members are fitted before it and judged on
-        it, and the test span stays unseen. first: open time (ms) of the first bar. It needs no embargo: training
-        windows end before `train_end`.
+        """The validation span of a fold's training, as a fold: members are fitted before it and compared on it, and the
+        test span stays unseen. first: open time (ms) of the first bar. It needs no embargo, since training windows end
+        before `train_end`.
         """
         bars = round((fold.train_end - first) * self.validation_fraction / bar_ms)
         start = fold.train_end - bars * bar_ms
         return Fold(f"{fold.name} (validation)", start, start, fold.train_end)
-
-
-def make_fold(name: str, as_of: int, bar_ms: int, count: int, test_bars: int, embargo: int) -> Fold:
-    """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all before as_of.
-
-    The test spans tile the last `count · test_bars` bars.
-    """
-    if name == LIVE:
-        return Fold(LIVE, as_of, as_of, as_of)
-    test_end = as_of - (count - 1 - int(name)) * test_bars * bar_ms
-    test_start = test_end - test_bars * bar_ms
-    return Fold(name, test_start - embargo * bar_ms, test_start, test_end)
 
 
 def contiguous(segment: np.ndarray, before: int, after: int) -> np.ndarray:

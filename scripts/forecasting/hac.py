@@ -9,7 +9,7 @@ def hac_sum(series: np.ndarray, lags: int) -> float:
     Σ x² + 2 Σₗ (1 − l / (lags + 1)) Σₜ xₜ xₜ₊ₗ. Newey and West (1987), Econometrica 55(3).
     """
     near = range(1, min(lags, len(series) - 1) + 1)
-    # sums, since the last bits of a dot product depend on the BLAS kernel that it finds fit
+    # sums, since the last bits of a dot product depend on the BLAS kernel
     overlap = sum((1 - lag / (lags + 1)) * np.sum(series[:-lag] * series[lag:]) for lag in near)
     return float(np.sum(series**2) + 2 * overlap)
 

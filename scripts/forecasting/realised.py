@@ -10,6 +10,7 @@ from common.errors import UserError
 from common.files import read_parquet
 from forecasting.quantiles import Forecasts
 from market.candles import continued
+from market.intervals import iso
 
 
 def log_closes(candles: Sequence[str], later: Sequence[str] = ()) -> dict[str, pd.Series]:
@@ -31,10 +32,12 @@ def realised_returns(closes: pd.Series, origin: np.ndarray, bar_ms: int, horizon
     return path[:, 1:] - path[:, :1]
 
 
-def realised_of(forecasts: Forecasts, closes: Mapping[str, pd.Series], bar_ms: int) -> np.ndarray:
+def realised_of(
+    forecasts: Forecasts, closes: Mapping[str, pd.Series], bar_ms: int, complete: bool = False
+) -> np.ndarray:
     """Realised cumulative log returns [n, horizon] of the forecasts, in their order; NaN where a bar is missing.
 
-    Raises UserError when a symbol has no candles.
+    Raises UserError when a symbol has no candles, and with `complete` when a bar is missing.
     """
     horizon = forecasts.quantiles.shape[1]
     realised = np.empty((len(forecasts.origin), horizon))
@@ -42,4 +45,11 @@ def realised_of(forecasts: Forecasts, closes: Mapping[str, pd.Series], bar_ms: i
         if symbol not in closes:
             raise UserError(f"{symbol}: has forecasts but no candles; delete its forecasts and run again")
         realised[rows] = realised_returns(closes[symbol], forecasts.origin[rows], bar_ms, horizon)
+        if complete and np.isnan(realised[rows]).any():
+            times = (forecasts.origin[rows, None] + bar_ms * np.arange(horizon + 1)).ravel()
+            missing = iso(int(times[~np.isin(times, closes[symbol].index)][0]))
+            raise UserError(
+                f"{symbol}: the candles lack the bar at {missing} that forecasts are compared with; "
+                "delete the forecasts and run again"
+            )
     return realised

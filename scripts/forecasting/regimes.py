@@ -1,13 +1,13 @@
-"""Regimes of volatility, by which results are told apart."""
+"""Volatility regimes, by which results are grouped."""
 
 import numpy as np
 
 REGIMES = ("low", "medium", "high")
 
 
-def regimes(scale: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """The regime [n] of each `scale` [n]: the tercile of the symbol's `training` scales [rows] that it would lie in.
+def regimes(volatility: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """The regime [n] of each volatility [n]: the tercile of the symbol's volatility in training [rows] that it lies in.
 
-    Scale is the deviation of a bar's log return, as features hold it.
+    Volatility is the deviation of a bar's log return, the features' `scale`.
     """
-    return np.array(REGIMES)[np.searchsorted(np.quantile(training, [1 / 3, 2 / 3]), scale)]
+    return np.array(REGIMES)[np.searchsorted(np.quantile(training, [1 / 3, 2 / 3]), volatility)]

@@ -55,12 +55,12 @@ class Gate:
     detail: str
 
 
-def steps_ahead(horizon_minutes: int, horizon: int, step: int) -> int:
-    """Steps of `step` ms within `horizon_minutes` minutes.
+def steps_ahead(horizon_minutes: int, horizon: int, bar_ms: int) -> int:
+    """Steps of `bar_ms` milliseconds within `horizon_minutes` minutes.
 
     Raises UserError unless it is a positive multiple of the interval within the `horizon` steps.
     """
-    minutes = step // MINUTE
+    minutes = bar_ms // MINUTE
     if horizon_minutes % minutes or not minutes <= horizon_minutes <= horizon * minutes:
         raise UserError(
             f"consensus.horizon_minutes: {horizon_minutes} is not a whole number of bars within the horizon; "

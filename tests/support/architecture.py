@@ -60,9 +60,9 @@ PACKAGES = {
     "forecasting.baselines": (1.9, 2.1, "HAR, GARCH, LightGBM, …"),
     "forecasting.ensemble": (3.2, 3.2, "weights,\nconformal calibration"),
     "forecasting.evaluation": (4.5, 3.2, "scores, significance,\nverdict"),
-    "trading": (5.7, 3.2, "costs, decision,\nsettlement"),
-    "plotting": (6.6, 3.7, "style of figures"),
-    "forecasting": (3.2, 1.3, "bars, folds, quantiles, members, losses"),
+    "trading": (5.65, 3.2, "costs, decision,\nsettlement"),
+    "plotting": (6.75, 3.5, "style of figures"),
+    "forecasting": (3.2, 1.3, "task, members, bars, folds,\nquantiles, losses"),
     "market": (3.2, 0.4, "exchanges, candles, features"),
     "common": (3.2, -0.5, "errors, files, logs"),
 }

@@ -15,9 +15,11 @@ import pandas as pd
 from common.files import read_document, write_json, write_parquet
 from evaluate import evaluate
 from forecasting.documents import Evaluation
+from forecasting.folds import FoldScheme
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from forecasting.quantiles import forecast_table
-from market.intervals import MINUTE, step_ms
+from forecasting.task import Task
+from market.intervals import MINUTE
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
@@ -39,11 +41,11 @@ class Inputs:
     folds: int = 2
 
     def __post_init__(self) -> None:
-        self.step = step_ms(self.interval)
+        self.task = Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS)
         self.rows = 200 + TEST_BARS * self.folds
-        self.split = {"count": self.folds, "test_bars": TEST_BARS, "embargo": self.horizon}
+        self.scheme = FoldScheme(self.folds, TEST_BARS, embargo=self.horizon, validation_fraction=0.2)
         self.cutoff = self.folder / "cutoff.json"
-        as_of = START + self.rows * self.step
+        as_of = START + self.rows * self.task.bar_ms
         write_json(self.cutoff, {"as_of": as_of, "simulated": ORACLE in self.widths})
         self.candles = [self.write_candles(symbol) for symbol in self.symbols]
         self.forecasts = [
@@ -56,7 +58,7 @@ class Inputs:
         return np.random.default_rng(position + 1).standard_normal(self.rows) * 0.001 * 10 ** (position % 2)
 
     def write_candles(self, symbol: str, dropped: int | None = None) -> str:
-        times = START + self.step * np.arange(self.rows)
+        times = START + self.task.bar_ms * np.arange(self.rows)
         frame = pd.DataFrame({"timestamp": times, "close": np.exp(self.returns(symbol).cumsum())})
         path = self.folder / "candles" / f"{symbol}.parquet"
         write_parquet(path, frame if dropped is None else frame.drop(index=dropped))
@@ -68,7 +70,7 @@ class Inputs:
         sizes = [self.returns(symbol).std() for symbol in self.symbols]
         fan = np.sqrt(np.arange(1, self.horizon + 1))[:, None] * NORMAL
         paths = [np.tile(width * size * fan, (len(rows), 1, 1)) for size in sizes]
-        table = forecast_table(self.symbols, [START + self.step * rows] * len(sizes), paths, LEVELS)
+        table = forecast_table(self.symbols, [START + self.task.bar_ms * rows] * len(sizes), paths, LEVELS)
         table.attrs["crossings"] = fold + 1
         path = self.folder / "forecasts" / str(fold) / f"{member}.parquet"
         write_parquet(path, table)
@@ -90,11 +92,9 @@ class Inputs:
             "candles": self.candles,
             "cutoff": self.cutoff,
             "exchange": "simulated" if ORACLE in self.widths else "binance",
-            "interval": self.interval,
             "symbols": list(self.symbols),
-            "horizon": self.horizon,
-            "quantile_levels": LEVELS,
-            "folds": self.split,
+            "task": self.task,
+            "scheme": self.scheme,
             "stride": STRIDE,
         }
         evaluate(**arguments | changed)

@@ -13,6 +13,7 @@ from forecasting.documents import Weights
 from forecasting.ensemble.weights import equal_weights
 from forecasting.members import BASELINES, ENSEMBLE, TFT
 from forecasting.quantiles import forecast_table, quantile_columns
+from forecasting.task import Task
 from market.intervals import iso, step_ms
 from support.evaluations import LEVELS, NORMAL, evaluation_files
 
@@ -116,9 +117,7 @@ class World:
             "candles": str(self.candles("BTCUSDT")),
             "cutoff": str(self.cutoff),
             "symbol": "BTCUSDT",
-            "interval": self.interval,
-            "horizon": self.horizon,
-            "quantile_levels": LEVELS,
+            "task": Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS),
             "settings": SETTINGS | {"horizon_minutes": self.horizon * self.step // 60_000} | settings,
         }
 

@@ -115,7 +115,7 @@ def _training_rows(symbol: _Symbol, task: Task) -> tuple[np.ndarray, np.ndarray]
     rows = history.windows(0, task.horizon)
     rows = rows[:: 1 + len(rows) // ROWS]
     sizes = np.abs(history.paths(rows, task.horizon) / symbol.har.deviation(history, rows))
-    # fetched anew, bars may hold what was missing from the history
+    # bars that are fetched again may hold some that the history lacks
     return np.searchsorted(symbol.series.bars.timestamp, history.timestamp[rows]), sizes
 
 

@@ -51,7 +51,7 @@ def fit_garch(log_returns: np.ndarray) -> tuple[float, float, float]:
         raise InsufficientHistoryError("the price never changes")
     model = ZeroMean(finite[-RETURNS:] / spread, volatility=GARCH(), distribution=StudentsT(), rescale=False)
     with warnings.catch_warnings():
-        # where it does not converge, what it found is still a forecast, judged as any other
+        # where it does not converge, the last parameters still give a forecast, which is evaluated as any other
         warnings.simplefilter("ignore")
         params = model.fit(disp="off", show_warning=False, tol=1e-12).params
     alpha, beta = float(params["alpha[1]"]), float(params["beta[1]"])

@@ -15,9 +15,9 @@ from forecasting import losses
 from forecasting.distribution import Distribution
 from forecasting.documents import Metrics
 from forecasting.members import ORACLE, RANDOM_WALK, baselines
-from forecasting.quantiles import Forecasts, read_forecasts
-from forecasting.realised import realised_returns
-from market.intervals import iso
+from forecasting.quantiles import read_forecasts
+from forecasting.realised import realised_of
+from forecasting.task import Task
 
 INTERVALS = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95), 95: (0.025, 0.975)}
 SCORED_INTERVALS = (50, 90)  # those whose width and Winkler score are reported
@@ -28,19 +28,18 @@ SCALE_FREE = [*COVERAGES, "mase", "mape"]
 METRICS = list(Metrics.__annotations__)
 CELL_KEYS = ["fold", "symbol", "member"]
 
-FoldFiles = dict[str, dict[str, str]]
+FilesByFold = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
 class RealisedPrices:
     """What forecasts are scored against, by symbol: log closes by open time (ms), and the scale of the MASE.
 
-    closes: bars are `step` ms apart. naive_mae: see the function of that name.
+    naive_mae: see the function of that name.
     """
 
     closes: dict[str, pd.Series]
     naive_mae: dict[str, float]
-    step: int
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ class Scores:
     skipped: dict[str, list[str]]
 
 
-def files_by_fold(paths: Sequence[str]) -> FoldFiles:
+def files_by_fold(paths: Sequence[str]) -> FilesByFold:
     """Forecast files by fold and member, from paths that end in <fold>/<member>.parquet, in the folds' order.
 
     Raises UserError when a fold lacks a member that another fold has, or the random walk.
     """
-    files: FoldFiles = {}
+    files: FilesByFold = {}
     for path in sorted(map(Path, paths), key=lambda path: (int(path.parent.name), path.stem)):
         files.setdefault(path.parent.name, {})[path.stem] = str(path)
     members = {RANDOM_WALK}.union(*files.values())
@@ -73,18 +72,18 @@ def files_by_fold(paths: Sequence[str]) -> FoldFiles:
     return files
 
 
-def naive_mae(closes: pd.Series, before: int, step: int) -> float:
+def naive_mae(closes: pd.Series, before: int, bar_ms: int) -> float:
     """Mean absolute one-bar change of log closes at times before `before`; NaN if there is none, or none but zeros.
 
     The in-sample error of the naive forecast, by which the MASE is scaled: Hyndman and Koehler (2006), Int. J.
     Forecasting 22(4).
     """
     past = closes[closes.index < before]
-    changes = np.abs(np.diff(past.to_numpy()))[np.diff(past.index.to_numpy()) == step]
+    changes = np.abs(np.diff(past.to_numpy()))[np.diff(past.index.to_numpy()) == bar_ms]
     return float(changes.mean()) if changes.any() else np.nan
 
 
-def score_files(files: FoldFiles, prices: RealisedPrices, horizon: int, quantile_levels: Sequence[float]) -> Scores:
+def score_files(files: FilesByFold, prices: RealisedPrices, task: Task) -> Scores:
     """Scores of every forecast file.
 
     Raises UserError when members differ in their origins, a realised return is missing, or the random walk has no
@@ -95,13 +94,13 @@ def score_files(files: FoldFiles, prices: RealisedPrices, horizon: int, quantile
     crossings: dict[str, int] = {}
     skipped: dict[str, list[str]] = {}
     for fold, members in files.items():
-        walk = read_forecasts(members[RANDOM_WALK], horizon, quantile_levels)
+        walk = read_forecasts(members[RANDOM_WALK], task.horizon, task.quantile_levels)
         if not len(walk.origin):
             raise UserError(f"{members[RANDOM_WALK]}: holds no forecast; delete it and run again to rebuild it")
         fold_losses = pd.DataFrame({"fold": int(fold), "symbol": walk.symbol, "origin": walk.origin})
-        actual = realised_by_symbol(walk, prices, horizon)
+        actual = realised_of(walk, prices.closes, task.bar_ms, complete=True)
         for member, path in members.items():
-            forecasts = read_forecasts(path, horizon, quantile_levels)
+            forecasts = read_forecasts(path, task.horizon, task.quantile_levels)
             if not len(forecasts.origin):
                 skipped.setdefault(member, []).append(fold)
                 continue
@@ -109,32 +108,12 @@ def score_files(files: FoldFiles, prices: RealisedPrices, horizon: int, quantile
                 raise UserError(f"{path}: has other origins than {members[RANDOM_WALK]}; delete both and run again")
             crossings[member] = crossings.get(member, 0) + forecasts.crossings
             for symbol, rows in forecasts.rows().items():
-                metrics = score(actual[symbol], forecasts.quantiles[rows], quantile_levels, prices.naive_mae[symbol])
+                scale = prices.naive_mae[symbol]
+                metrics = score(actual[rows], forecasts.quantiles[rows], task.quantile_levels, scale)
                 cells.append(_cell(int(fold), symbol, member, metrics))
                 fold_losses.loc[rows.start : rows.stop - 1, member] = metrics["pinball"].mean(axis=1)
         losses.append(fold_losses)
     return Scores(pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings, skipped)
-
-
-def realised_by_symbol(forecasts: Forecasts, prices: RealisedPrices, horizon: int) -> dict[str, np.ndarray]:
-    """Realised cumulative log returns [origins, horizon] of each symbol, in the forecasts' order.
-
-    Raises UserError when the candles lack a bar of it.
-    """
-    realised = {}
-    for symbol, rows in forecasts.rows().items():
-        if symbol not in prices.closes:
-            raise UserError(f"evaluate: {symbol} is forecast, but has no candles; delete its forecasts and run again")
-        closes, origin = prices.closes[symbol], forecasts.origin[rows]
-        realised[symbol] = realised_returns(closes, origin, prices.step, horizon)
-        if np.isnan(realised[symbol]).any():
-            times = (origin[:, None] + prices.step * np.arange(horizon + 1)).ravel()
-            missing = iso(int(times[~np.isin(times, closes.index)][0]))
-            raise UserError(
-                f"evaluate: the candles of {symbol} lack the bar at {missing} that forecasts are scored against; "
-                "delete the forecasts and run again"
-            )
-    return realised
 
 
 def score(

@@ -80,7 +80,7 @@ def choose(trials: Sequence[FrozenTrial]) -> FrozenTrial:
     """
     completed, default = _completed(trials), trials[0]
     if not completed:
-        raise UserError("tune: every trial failed; lower tft.learning_rate, or increase tuning.trials")
+        raise UserError("every trial failed; lower tft.learning_rate, or increase tuning.trials")
     best = min(completed, key=loss)
     near = default in completed and loss(default) - loss(best) <= standard_error(best)
     return default if near else best

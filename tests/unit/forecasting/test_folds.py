@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from forecasting.folds import Fold, contiguous, fold_origins, live_origin, make_fold, test_origins, training_origins
+from forecasting.folds import (
+    Fold,
+    FoldScheme,
+    contiguous,
+    fold_origins,
+    live_origin,
+    test_origins,
+    training_origins,
+)
 from forecasting.task import Task
 
 # pytest would collect the function for its name
@@ -27,7 +35,7 @@ def rows(count: int, gap: tuple[int, int] = (0, 0)) -> pd.DataFrame:
 
 
 def test_folds_tile_the_end_of_the_history() -> None:
-    folds = [make_fold(str(k), AS_OF, STEP, count=3, test_bars=100, embargo=20) for k in range(3)]
+    folds = [FoldScheme(3, 100, 20, 0.2).fold(str(k), AS_OF, STEP) for k in range(3)]
     assert folds[-1].test_end == AS_OF
     assert [fold.test_end - fold.test_start for fold in folds] == [100 * STEP] * 3
     assert all(one.test_end == two.test_start for one, two in itertools.pairwise(folds))
@@ -35,11 +43,19 @@ def test_folds_tile_the_end_of_the_history() -> None:
 
 
 def test_the_live_fold_trains_on_all_before_its_cutoff() -> None:
-    assert make_fold("live", AS_OF, STEP, 3, 100, 20) == Fold("live", AS_OF, AS_OF, AS_OF)
+    assert FoldScheme(3, 100, 20, 0.2).fold("live", AS_OF, STEP) == Fold("live", AS_OF, AS_OF, AS_OF)
+
+
+def test_validation_is_the_end_of_the_training_span() -> None:
+    scheme = FoldScheme(count=1, test_bars=200, embargo=30, validation_fraction=0.2)
+    fold = scheme.fold("0", AS_OF, STEP)
+    validation = scheme.validation(fold, fold.train_end - 101 * STEP, STEP)
+    start = fold.train_end - 20 * STEP
+    assert validation == Fold("0 (validation)", start, start, fold.train_end)
 
 
 def test_training_windows_end_before_the_embargo() -> None:
-    frame, fold = rows(1000), make_fold("0", AS_OF, STEP, 1, 200, 30)
+    frame, fold = rows(1000), FoldScheme(1, 200, 30, 0.2).fold("0", AS_OF, STEP)
     origins = training_origins(frame, fold.train_end, TASK)
     times = frame["timestamp"].to_numpy()
     assert origins[0] == 49
@@ -48,7 +64,7 @@ def test_training_windows_end_before_the_embargo() -> None:
 
 
 def test_test_origins_stay_inside_their_span() -> None:
-    frame, fold = rows(1000), make_fold("1", AS_OF, STEP, 3, 100, 30)
+    frame, fold = rows(1000), FoldScheme(3, 100, 30, 0.2).fold("1", AS_OF, STEP)
     origins = test_origins(frame, fold, TASK, stride=7)
     times = frame["timestamp"].to_numpy()[origins]
     assert times[0] == fold.test_start
@@ -91,19 +107,19 @@ def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> Non
 
 def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
     frames = [rows(1000), rows(1000, gap=(880, 890)), rows(59)]
-    names, test = ["A", "B", "C"], make_fold("0", AS_OF, STEP, 1, 200, 10)
+    names, test = ["A", "B", "C"], FoldScheme(1, 200, 10, 0.2).fold("0", AS_OF, STEP)
     found = fold_origins(frames, names, test, TASK, stride=7)
     for origins, frame in zip(found, frames, strict=True):
         np.testing.assert_array_equal(origins, test_origins(frame, test, TASK, stride=7))
     assert len(found[0]) > len(found[1]) > len(found[2]) == 0
-    live = make_fold("live", AS_OF, STEP, 1, 200, 10)
+    live = FoldScheme(1, 200, 10, 0.2).fold("live", AS_OF, STEP)
     assert [origins.tolist() for origins in fold_origins(frames, names, live, TASK, 7)] == [[999], [989], [58]]
     with pytest.raises(UserError, match="as_of: C has no 70 contiguous bars before "):
         fold_origins(frames, names, live, replace(TASK, lookback=70), stride=7)
 
 
 def test_a_fold_without_origins_is_refused() -> None:
-    fold = make_fold("0", AS_OF, STEP, 1, 200, 10)
+    fold = FoldScheme(1, 200, 10, 0.2).fold("0", AS_OF, STEP)
     message = r"fold 0: no symbol has training windows and an origin with 50 \+ 10 contiguous bars"
     with pytest.raises(UserError, match=message):
         fold_origins([rows(40), rows(59)], ["A", "B"], fold, TASK, 7)

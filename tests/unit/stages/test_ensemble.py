@@ -236,7 +236,7 @@ def test_members_of_other_origins_are_refused(kind: str, frames: dict[str, pd.Da
     given = Run(tmp_path).write({"random_walk": 1.1, "ewma": 1.0}, frames)
     path = tmp_path / kind / "ewma.parquet"
     write_parquet(path, read_parquet(path).iloc[HORIZON:])
-    message = r"^ensemble: ewma has other origins than random_walk; delete its forecasts and run again$"
+    message = r"^ewma: has other origins than random_walk; delete its forecasts and run again$"
     with pytest.raises(UserError, match=message):
         ensemble(**given)
     assert not Path(given["output"]).exists()
@@ -250,8 +250,6 @@ def test_a_constant_price_is_refused(frames: dict[str, pd.DataFrame], tmp_path: 
         table = read_parquet(path)
         table.loc[table["symbol"] == "B", quantile_columns(LEVELS)] = 0.0
         write_parquet(path, table)
-    with pytest.raises(
-        UserError, match=r"^ensemble: the price of B never changes in validation; remove it from symbols$"
-    ):
+    with pytest.raises(UserError, match=r"^the price of B never changes in validation; remove it from symbols$"):
         ensemble(**given)
     assert not Path(given["output"]).exists()

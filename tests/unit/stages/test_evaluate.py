@@ -1,6 +1,7 @@
 """The evaluation, end to end on small files: figures by hand, the verdict, and what it refuses."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -330,11 +331,11 @@ def test_members_with_other_origins_are_refused(inputs: Inputs) -> None:
 
 def test_a_missing_realised_bar_is_refused(inputs: Inputs) -> None:
     inputs.write_candles("ETH", dropped=301)
-    refused(inputs, "candles of ETH lack the bar at 2023-11-15T03:15:00Z")
+    refused(inputs, "^ETH: the candles lack the bar at 2023-11-15T03:15:00Z")
 
 
 def test_missing_candles_are_refused(inputs: Inputs) -> None:
-    refused(inputs, "ETH is forecast, but has no candles", candles=inputs.candles[:1])
+    refused(inputs, "^ETH: has forecasts but no candles", candles=inputs.candles[:1])
 
 
 def test_missing_member_is_refused(inputs: Inputs) -> None:
@@ -353,7 +354,7 @@ def test_symbol_without_origins_is_refused(inputs: Inputs) -> None:
 
 
 def test_other_horizon_is_refused(inputs: Inputs) -> None:
-    refused(inputs, "does not hold sorted steps 1 to 3", horizon=3)
+    refused(inputs, "does not hold sorted steps 1 to 3", task=replace(inputs.task, horizon=3))
 
 
 def test_damaged_forecast_is_refused(inputs: Inputs) -> None:

@@ -212,11 +212,11 @@ def test_costs_can_turn_a_buy_into_a_hold() -> None:
 
 
 def test_steps_ahead() -> None:
-    assert steps_ahead(60, horizon=12, step=5 * MINUTE) == 12
-    assert steps_ahead(5, horizon=12, step=5 * MINUTE) == 1
+    assert steps_ahead(60, horizon=12, bar_ms=5 * MINUTE) == 12
+    assert steps_ahead(5, horizon=12, bar_ms=5 * MINUTE) == 1
     for minutes in (0, 7, 65):
         with pytest.raises(UserError, match=f"consensus.horizon_minutes: {minutes} .* multiple of 5 from 5 to 60"):
-            steps_ahead(minutes, horizon=12, step=5 * MINUTE)
+            steps_ahead(minutes, horizon=12, bar_ms=5 * MINUTE)
 
 
 def test_the_reason_of_a_buy_names_all_gates() -> None:

@@ -359,7 +359,7 @@ def test_a_history_too_short_for_the_random_walk_is_refused_in_one_line(
     young = frames[0].iloc[FITTED - HORIZON :].reset_index(drop=True)
     fitted = {"A": frames[0].iloc[:FITTED], "B": young.iloc[:HORIZON]}
     message = (
-        r"^predict_baselines: insufficient history before \S+Z: 0 non-overlapping windows of 6 bars, 1 needed; "
+        r"^insufficient history before \S+Z: 0 non-overlapping windows of 6 bars, 1 needed; "
         r"increase days, or use fewer or shorter folds$"
     )
     with pytest.raises(UserError, match=message):
