@@ -227,6 +227,26 @@ def test_a_nan_loss_is_reported_and_the_last_good_checkpoint_stays(
     assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
 
 
+class Code:
+    """An object whose unpickling creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_checkpoint_is_not_run(frames: list[pd.DataFrame], panel: Panel, tmp_path: Path) -> None:
+    """It is ignored, as a damaged one is: training starts again."""
+    parts, run = cut(frames, int(frames[0]["timestamp"].iloc[-1])), Run(1, "title", tmp_path / "run")
+    run.folder.mkdir()
+    torch.save({"epoch": Code(tmp_path / "was here")}, run.folder / "last.ckpt")
+    training.fit(network_for(frames), panel, parts, SETTINGS | {"epochs": 1}, run)
+    assert not (tmp_path / "was here").exists()
+    assert torch.load(run.folder / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
 class Recorded(Callback):
     """The weights after each step."""
 
