@@ -1,5 +1,7 @@
 """Rule plot_consensus: the decision on its candles, with its forecast, its plan and the realised closes."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,8 +16,6 @@ from trading.decision import BUY
 from trading.documents import Audit, Trade
 from trading.settlement import closes_from, describe_result
 
-FEWEST = 10  # bars of history drawn, however small the padding
-
 
 def plot_consensus(
     png: str,
@@ -29,15 +29,17 @@ def plot_consensus(
     timefmt: str,
     pad_minutes: int,
 ) -> None:
-    """Draw a decision, its audit and its forecast; candles: history, `pad_minutes` minutes of which are shown."""
-    bars = max(pad_minutes * MINUTE // step_ms(interval), FEWEST)
+    """Draw a decision, its audit and its forecast.
+
+    candles: history, of which the `pad_minutes` minutes before the entry are shown, rounded up to whole bars.
+    """
     figure = consensus_figure(
         read_document(trade, Trade),
         read_document(audit, Audit),
         read_csv(path),
         read_candles(candles, interval),
         read_candles(realised, interval),
-        bars,
+        pad_minutes,
         timefmt,
     )
     save(figure, png, pdf)
@@ -49,18 +51,18 @@ def consensus_figure(
     forecast: pd.DataFrame,
     history: pd.DataFrame,
     realised: pd.DataFrame,
-    bars: int,
+    pad_minutes: int,
     timefmt: str,
 ) -> Figure:
     """The decision. forecast: prices, as forecast_path.csv; history, realised: candles before and after the entry, of
-    the former so many `bars` shown."""
+    the former `pad_minutes` minutes shown."""
     decision, config = trade["decision"], trade["config"]
     entry, step = parse_time(decision["entry_time"]), step_ms(config["interval"])
     title = f"Consensus on {config['symbol']} at {decision['entry_time']}: {decision['action']}"
     subtitle = f"{decision['reason']}\n{describe_result(audit)}"
     figure, grid = new_figure(1, 1, (11, 6.6), title, subtitle, trade["simulated"])
     axes = grid[0, 0]
-    _history(axes, history, entry, step, bars)
+    draw_history(axes, history, entry, step, pad_minutes)
     _forecast(axes, forecast, realised, decision["entry_price"], entry, step)
     _plan(axes, trade, audit)
     utc_axis(axes, timefmt, inches=10)
@@ -69,9 +71,14 @@ def consensus_figure(
     return figure
 
 
-def _history(axes: Axes, candles: pd.DataFrame, entry: int, step: int, count: int) -> None:
-    closes = closes_from(candles, entry - count * step, step, count)
-    axes.plot(time_positions(entry + step * np.arange(1 - count, 1)), closes, color=BLACK, label="close before entry")
+def draw_history(axes: Axes, candles: pd.DataFrame, entry: int, step: int, minutes: int) -> None:
+    """Draw the closes from `minutes` before the entry, rounded up to whole bars, to the entry itself.
+
+    entry, step: in ms.
+    """
+    bars = math.ceil(minutes * MINUTE / step)
+    closes = closes_from(candles, entry - (bars + 1) * step, step, bars + 1)
+    axes.plot(time_positions(entry + step * np.arange(-bars, 1)), closes, color=BLACK, label="close before entry")
     axes.axvline(time_positions(entry), color=GREY, linestyle="--", linewidth=1)
 
 

@@ -353,7 +353,7 @@ class Plots(Section):
     timefmt: Text = "%m-%d %H:%M"
     """format of times (strftime, UTC)"""
     pad_minutes: Natural = 120
-    """minutes of history before the entry in the plot of the trade"""
+    """minutes of history before the entry in the plot of the trade, rounded up to whole bars"""
 
 
 class Paths(Section):

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from audit import audit
 from common.files import read_json
 from consensus import consensus
 from forecasting.members import BASELINES, MODELS, ORACLE
-from plot_consensus import plot_consensus
+from market.candles import read_candles
+from plot_consensus import draw_history, plot_consensus
 from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
 from plot_forecast import plot_forecast
-from plotting.style import member_line
+from plotting.style import member_line, time_positions
 from support.pictures import has_badge
 from support.worlds import AS_OF, World, write_candles
 
@@ -94,6 +96,19 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
         evaluation = first.stem == "ev"  # it does not show what was realised after the decision
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
+
+
+@pytest.mark.parametrize(
+    ("interval", "minutes", "shown"), [("1m", 10, 10), ("1m", 0, 0), ("5m", 60, 60), ("5m", 7, 10)]
+)
+def test_the_history_is_as_long_as_it_is_asked_to_be(tmp_path: Path, interval: str, minutes: int, shown: int) -> None:
+    world = World(tmp_path, interval=interval)
+    axes = Figure().subplots()
+    draw_history(axes, read_candles(str(world.candles("BTCUSDT")), interval), AS_OF, world.step, minutes)
+    times, closes = map(np.asarray, axes.lines[0].get_data())
+    assert np.ptp(times) * 24 * 60 == pytest.approx(shown)
+    assert times[-1] == time_positions(AS_OF)
+    assert np.isfinite(closes).all()
 
 
 def test_the_forecast_shows_the_first_six_symbols_in_the_order_given(tmp_path: Path) -> None:
