@@ -1,13 +1,12 @@
-# Front door. `make help` lists the targets, and what ARGS='…' goes to.
+# `make help` lists the targets, and what ARGS='…' is passed to.
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
 ARTIFACTS ?= artifacts
-DATA ?= $(shell sed -n 's/^  data: //p' $(ARTIFACTS)/run.yaml)
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check config-files one-run refresh audit plots clean image cluster
+.PHONY: help run test test-containers check config-files refresh audit plots clean image cluster
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -20,7 +19,7 @@ run: $(VENV)/.runtime ## set up .venv, then everything on the simulated market (
 test: $(VENV)/.dev ## set up .venv, then the tests (ARGS='-k costs')
 	$(VENV)/bin/python -m pytest -n $(CORES) --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-containers: $(VENV)/.dev ## Docker, Compose, Apptainer and Slurm, each really run (ARGS='-k slurm')
+test-containers: $(VENV)/.dev ## the tests that need Docker, Compose, Apptainer or Slurm (ARGS='-k slurm')
 	$(VENV)/bin/python -m pytest tests/containers $(ARGS)
 
 check: $(VENV)/.dev ## formatting, lint, types
@@ -33,30 +32,25 @@ check: $(VENV)/.dev ## formatting, lint, types
 config-files: $(VENV)/.runtime ## config/config.yaml, its schema and its tables in the docs, from scripts/dag/config.py
 	PYTHONPATH=scripts $(VENV)/bin/python -m dag.config_files
 
-# the last run's own config, so that nothing but the candles is new
+# what continues with a run needs one
 $(ARTIFACTS)/run.yaml:
-	@echo "$@ is not there: there is no run to go on from; make run first, or name its folder: ARTIFACTS=…" >&2; exit 1
+	@echo "$@ does not exist: there is no run to continue with; run make run first, or name its folder: ARTIFACTS=…" >&2; exit 1
 
-# a branch goes on alone, by a run.yaml of its own
-one-run: $(ARTIFACTS)/run.yaml
-	@! grep -q '^branches:$$' $< || { echo "$< has branches; name one's folder: ARTIFACTS=$(ARTIFACTS)/…" >&2; exit 1; }
+refresh: $(ARTIFACTS)/run.yaml ## decide again on fresh candles, with the last run's settings and models
+	./exec.sh --full --consensus-live --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS)
 
-refresh: one-run $(VENV)/.runtime ## decide anew on fresh candles, with the last run's config and its models as they are
-	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R $(DATA)/as_of/live.json $(ARGS)
+audit: $(ARTIFACTS)/run.yaml ## audit the last decision again, when more of its candles are there; with its figures
+	./exec.sh --consensus-eval --plots --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS) -- summary
 
-audit: one-run $(VENV)/.runtime ## settle and audit the last run's decision again, when more candles have come
-	$(SNAKEMAKE) -j$(CORES) --configfile $(ARTIFACTS)/run.yaml -R fetch_outcome --allowed-rules all fetch_outcome audit summary \
-	  plot_forecast plot_consensus plot_evaluation $(ARGS)
-
-plots: ## the pictures of the last run, drawn here (ARGS='--timefmt "%Y-%m-%d %H:%M"', flags of ./exec.sh)
+plots: ## the figures of the last run, drawn on the host (ARGS='--timefmt "%Y-%m-%d %H:%M"', flags of ./exec.sh)
 	./exec.sh --plots $(ARGS)
 
-image: ## the SIF for --use-singularity, by Docker and Apptainer (ARGS='--no-cache', flags of docker build)
+image: ## build the SIF for --use-singularity with Docker and Apptainer (ARGS='--no-cache', flags of docker build)
 	docker/image.sh $(ARGS)
 
-cluster: $(VENV)/.cluster ## set up .venv with what profiles/slurm and profiles/kubernetes need
+cluster: $(VENV)/.cluster ## set up .venv with the plugins of profiles/slurm and profiles/kubernetes
 
-docker-build: ## the image of the Compose services (ARGS='--no-cache', flags of docker compose build)
+docker-build: ## build the image of the Compose services (ARGS='--no-cache', flags of docker compose build)
 	docker compose build $(ARGS)
 
 docker-fetch: ## stage_fetch in Compose (ARGS='--days 20', flags of ./exec.sh, as in the three below)
@@ -71,11 +65,12 @@ docker-predict: ## stage_predict in Compose
 docker-pipeline: ## all five stages in Compose, one after the other
 	./docker/pipeline.sh $(ARGS)
 
-clean: ## remove what runs wrote, and further folders (ARGS=runs/a); .venv stays
+clean: ## delete what runs wrote, and further folders (ARGS=runs/a), but not .venv
 	rm -rf data artifacts lightning_logs .snakemake $(ARGS)
 
 $(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + sys.version.split()[0] + "; name another: make run PYTHON=python3.12")'
+	@! [ -e $(VENV) ] || [ -w $(VENV) ] || { echo "$(VENV) is out of date, and this user cannot write it; update it as $$(stat -c %U $(VENV)), or use another checkout" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	envs/install.sh $(VENV)/bin/python
 	touch $@

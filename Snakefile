@@ -1,5 +1,6 @@
 # Forecasts crypto prices, decides whether to trade on them, and audits the decision. See README.md.
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from common.errors import UserError
 from dag.patches import failures, kubernetes, slurm
 from dag.image import ImageError, check_image, open_to_containers
 from dag.settings import resolve_all
+from dag.stale import stale_folds
 
 STARTED = time.time()
 kubernetes.patch()
@@ -63,3 +65,8 @@ rule all:
 
 onerror:
     failures.invalidate(workflow, STARTED)
+
+
+onsuccess:
+    if stale := stale_folds(RUNS.values()):
+        print(f"note: left by a run with more folds, unused: rm -r {shlex.join(stale)}", file=sys.stderr)

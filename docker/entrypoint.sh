@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every container session starts in /workspace and runs the command it is given. A service of docker-compose.yml sets STAGE: then
-# flags alone go to ./exec.sh with that stage, and a command in their place is run instead of it. `--env NAME=VALUE` before either is set.
-# Started as root, it becomes whoever owns /workspace, so that what it writes belongs to them.
+# flags go to ./exec.sh with that stage, and a command in their place is run instead. `--env NAME=VALUE` before either is set.
+# Started as root, it becomes the owner of /workspace, so that what it writes belongs to them.
 set -eu
 cd /workspace
 
@@ -12,7 +12,7 @@ complain() {
 
 while [ "${1:-}" = --env ] || [ "${1:-}" = -e ]; do
   [ $# -ge 2 ] || complain "$1 needs NAME=VALUE"
-  case ${2%%=*} in "" | [0-9]* | *[!A-Za-z0-9_]* | "$2") complain "$1 $2: is no NAME=VALUE" ;; esac
+  case ${2%%=*} in "" | [0-9]* | *[!A-Za-z0-9_]* | "$2") complain "$1 $2: must be NAME=VALUE" ;; esac
   export "${2?}"
   shift 2
 done
@@ -47,13 +47,15 @@ if [ "$(id -u)" = 0 ] && [ "${owner%:*}" != 0 ]; then
   esac
   for folder in $outputs; do
     if [ -e "$folder" ] && ! as_owner test -w "$folder"; then
-      complain "$folder cannot be written by ${owner%:*}, who owns the project (it belongs to $(stat -c %u "$folder")); make it writable, or set OUTPUT to a folder of yours"
+      complain "$folder cannot be written by ${owner%:*}, who owns the project (its owner is $(stat -c %u "$folder")); make it writable, or set OUTPUT to another folder"
     fi
   done
   set -- setpriv --reuid "${owner%:*}" --regid "${owner#*:}" --clear-groups "$@"
   export HOME=/tmp
+  # a name for the shell's prompt
+  getent passwd "${owner%:*}" >/dev/null || echo "user:x:$owner::/tmp:/bin/bash" >>/etc/passwd
 fi
 [ -w "${HOME:-/}" ] || export HOME=/tmp
-# the owner may have no name here, and Snakemake asks for one
+# Snakemake asks for the user's name, which `docker run --user` may leave without one
 export LOGNAME="${LOGNAME:-forecast}"
 exec "$@"

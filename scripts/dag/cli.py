@@ -1,10 +1,12 @@
-"""The flags of ./exec.sh, translated to one snakemake call.
+"""The command line of ./exec.sh: its flags, translated to one snakemake call.
 
-It runs before there is an environment: on the standard library alone, of any Python from 3.9 on.
+It runs before there is an environment: on the standard library alone, of any Python from 3.9 on. What needs a YAML
+parser, the settings of the last run, is read by the environment's Python (last_run.py).
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import os
@@ -14,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 
 class FlagError(Exception):
@@ -25,15 +27,15 @@ class Stage(NamedTuple):
     """What a stage's flag asks snakemake for: a rule's name, whatever folder its files are in."""
 
     target: str
-    about: str
+    help: str
 
 
-class Knob(NamedTuple):
-    """What a knob's flag sets: the config's key, of which `default` is what config/config.yaml says."""
+class Setting(NamedTuple):
+    """The key of the config that a flag sets. Of `several` values, blanks or commas stand between them."""
 
     key: str
-    default: str
-    about: str
+    metavar: str
+    help: str
     several: bool = False
 
 
@@ -45,122 +47,217 @@ STAGES = {
     "--train": Stage("train", "a model for each fold and seed, and for the decision"),
     "--predict": Stage("predict", "forecasts of the test origins, and the live ones"),
     "--eval": Stage("evaluate", "the evaluation against the baselines"),
-    "--consensus-live": Stage("consensus", "the decision, on fresh candles: its moment is taken anew"),
-    "--consensus": Stage("consensus", "the decision, at the moment it is cutoff to"),
-    "--consensus-eval": Stage("audit", "what the decision earned"),
-    "--plots": Stage("plots", "all pictures"),
-    "--consensus-plot": Stage("plot_consensus", "the trade's picture alone"),
-    "--clean": Stage("all", "delete what the last run made, but for logs (goes alone)"),
+    "--consensus-live": Stage("consensus", "the decision, on fresh candles: its time is taken anew"),
+    "--consensus": Stage("consensus", "the decision, at the time that data/as_of/live.json holds"),
+    "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
+    "--plots": Stage("plots", "all figures"),
+    "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
+    "--clean": Stage("all", "delete what the last run made, except logs (no other stage beside it)"),
 }
-# a call for nothing else goes on from the last run's config, so that it trains nothing anew and deletes all of it
-LOOK_BACK = {"--plots", "--consensus-live", "--consensus-eval", "--consensus-plot", "--clean"}
-KNOBS = {
-    "--symbols": Knob("symbols", "BTC/USDT ETH/USDT", "symbols, with blanks or commas between", several=True),
-    "--interval": Knob("interval", "1m", "a bar's length"),
-    "--days": Knob("days", "30", "days of history to train and evaluate on"),
-    "--lookback": Knob("lookback", "48", "bars that the model sees"),
-    "--horizon": Knob("horizon", "60", "bars ahead that are forecast"),
-    "--epochs": Knob("tft.epochs", "12", "epochs at most"),
-    "--folds": Knob("folds.count", "3", "rolling-origin folds"),
-    "--batch-size": Knob("tft.batch_size", "128", "windows a step"),
-    "--device": Knob("tft.device", "auto", "auto, cpu, gpu or mps"),
-    "--seed": Knob("tft.seeds", "1", "seeds, a model each, with blanks or commas between", several=True),
-    "--timefmt": Knob("plots.timefmt", "%m-%d %H:%M", "how pictures write times (strftime)"),
-    "--cons-symbol": Knob("consensus.symbol", "null", "the symbol to decide on; null: the first"),
-    "--cons-horizon-m": Knob("consensus.horizon_minutes", "null", "minutes that a trade may last; null: the horizon"),
-    "--cons-cash": Knob("consensus.cash", "1000", "what a BUY spends"),
-    "--cons-comm": Knob("consensus.commission_pct", "0.1", "commission a side, in percent"),
-    "--cons-edge": Knob("consensus.min_edge_pct", "0.05", "least expected return of a BUY after costs, in percent"),
-    "--cons-pad-min": Knob("plots.pad_minutes", "120", "minutes before the entry in the trade's picture"),
-    "--data-dir": Knob("paths.data", "data", "folder of candles and features"),
-    "--artifacts-dir": Knob(
-        "paths.artifacts", "artifacts", "folder of what is made; another one takes the training logs too"
-    ),
+# these read what other stages made, and never make it
+READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval"}
+SETTINGS = {
+    "--symbols": Setting("symbols", "SYMBOLS", "symbols, separated by blanks or commas", several=True),
+    "--interval": Setting("interval", "INTERVAL", "length of a bar, such as 1m, 1h, 1d"),
+    "--days": Setting("days", "DAYS", "days of history to train and evaluate on"),
+    "--lookback": Setting("lookback", "BARS", "bars that the model is given"),
+    "--horizon": Setting("horizon", "BARS", "bars ahead that are forecast"),
+    "--epochs": Setting("tft.epochs", "N", "epochs at most"),
+    "--folds": Setting("folds.count", "N", "rolling-origin folds"),
+    "--batch-size": Setting("tft.batch_size", "N", "windows in a training step"),
+    "--device": Setting("tft.device", "DEVICE", "auto, cpu, gpu or mps"),
+    "--seed": Setting("tft.seeds", "SEEDS", "seeds, one model each, separated by blanks or commas", several=True),
+    "--timefmt": Setting("plots.timefmt", "FORMAT", "format of times in figures (strftime)"),
+    "--cons-symbol": Setting("consensus.symbol", "SYMBOL", "symbol of the decision; null: the first"),
+    "--cons-horizon-m": Setting("consensus.horizon_minutes", "MINUTES", "longest trade; null: the horizon"),
+    "--cons-cash": Setting("consensus.cash", "CASH", "cash that a BUY spends"),
+    "--cons-comm": Setting("consensus.commission_pct", "PERCENT", "commission on each side"),
+    "--cons-edge": Setting("consensus.min_edge_pct", "PERCENT", "least expected return of a BUY after costs"),
+    "--cons-pad-min": Setting("plots.pad_minutes", "MINUTES", "history before the entry in the decision's figure"),
+    "--data-dir": Setting("paths.data", "FOLDER", "folder of candles and features"),
+    "--artifacts-dir": Setting("paths.artifacts", "FOLDER", "folder of results; a new one holds the training logs too"),
 }
-OTHER = {
-    "--configfile": "a config file; may be given several times (the last run's, where a call only looks back)",
-    "--cores": "cores to use (all that this process may use)",
-    "--dry-run": "say what would be done, and do nothing",
-    "--use-singularity": "compute in the config's container image",
-    "--skip-venv": "take snakemake from the PATH, not from .venv; SKIP_VENV=1 says the same",
-    "--check": "print the call, and run and install nothing",
-    "--help": "this text",
-}
-VALUED = {*KNOBS, "--configfile", "--cores"}
-FLAGS = [*STAGES, *KNOBS, *OTHER]
+ARTIFACTS = "artifacts"
+VENV_SNAKEMAKE = Path(".venv/bin/snakemake")
+DESCRIPTION = """\
+Translates its flags to one snakemake call, prints that call, and runs it in the project's folder. What is up to date
+is not made again; what a stage needs is made with it. Paths are relative to the project's folder.
+
+A call continues with the settings of the last run in its artifacts folder (run.yaml there) and changes only those that
+its flags name; --fresh and --configfile start from the config instead. Figures and audits alone train nothing.
+"""
+EXAMPLES = """\
+examples:
+  ./exec.sh --full                                               # everything, on the simulated market
+  ./exec.sh --train --symbols "BTCUSDT ETHUSDT" --epochs 5
+  ./exec.sh --eval --folds 5                                     # continues: the same symbols and epochs
+  ./exec.sh --plots --timefmt "%Y-%m-%d %H:%M"
+  ./exec.sh --full --seed 2 --data-dir runs/b/data --artifacts-dir runs/b/artifacts
+  ./exec.sh --full --configfile config/live.yaml -- --config exchange='{id: binance}'
+"""
 
 
-class Asked(NamedTuple):
-    """A command line taken apart: each flag with its value (a switch's is empty), config files, what follows `--`."""
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises FlagError instead of ending the process."""
 
-    given: dict[str, str]
+    def error(self, message: str) -> NoReturn:
+        """Raise FlagError with argparse's message, and what to do where that is not plain from it."""
+        found = re.fullmatch(r"argument (\S+): expected one argument", message)
+        hint = f"; a value that starts with - is written {found[1]}=-…" if found else ""
+        raise FlagError(message + hint)
+
+
+class Once(argparse.Action):
+    """Store a value; the same flag with another value is an error."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        """Store `value`."""
+        if value == []:
+            # what argparse before Python 3.13 makes of --flag=--
+            value = "--"
+        earlier = getattr(namespace, self.dest)
+        if earlier not in (None, value):
+            parser.error(f"argument {option}: is given twice, {earlier} and {value}; give it once")
+        setattr(namespace, self.dest, value)
+
+
+class Request(NamedTuple):
+    """A command line taken apart. Flags of settings and stages keep their names."""
+
+    stages: list[str]
+    settings: dict[str, str]
     files: list[str]
+    options: argparse.Namespace
+    snakemake: argparse.Namespace
+    targets: list[str]
     extra: list[str]
 
+    @property
+    def artifacts(self) -> Path:
+        """The folder of results, seen from the project's folder."""
+        folder = self.settings.get("--artifacts-dir", ARTIFACTS)
+        return Path(self.snakemake.directory, _folder(folder))
 
-def parse(words: list[str]) -> Asked:
+    @property
+    def read_only(self) -> bool:
+        """Whether the call asks for figures and audits alone."""
+        return set(self.stages) <= READ_ONLY
+
+    @property
+    def last(self) -> Path | None:
+        """The settings of the last run, if the call continues with them."""
+        file = self.artifacts / "run.yaml"
+        starts_anew = self.options.fresh or self.files
+        return None if starts_anew or not file.is_file() else file
+
+
+class LastRun(NamedTuple):
+    """What last_run.py answers.
+
+    data: the folder of candles. derive: dotted keys of settings to be derived again. allowed_rules: those of a
+    read-only call. forced_rules: those to run although up to date. kept: what differs from the config, as `key=value`.
+    """
+
+    data: str
+    derive: list[str]
+    allowed_rules: list[str]
+    forced_rules: list[str]
+    kept: list[str]
+
+
+def parser() -> Parser:
+    """The parser of the flags before `--`."""
+    made = Parser(
+        prog="./exec.sh",
+        usage="./exec.sh STAGE ... [SETTING VALUE ...] [-- SNAKEMAKE_ARGUMENT ...]",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=128),
+        add_help=False,
+        allow_abbrev=False,
+    )
+    group = made.add_argument_group("stages (one or more; they run in the pipeline's order)")
+    for flag, stage in STAGES.items():
+        group.add_argument(flag, dest=flag, action="store_true", help=stage.help)
+    group = made.add_argument_group("settings (in brackets: the key in config/config.yaml, where the defaults are)")
+    for flag, setting in SETTINGS.items():
+        about = f"{setting.help} [{setting.key}]".replace("%", "%%")
+        group.add_argument(flag, dest=flag, action=Once, type=_text, metavar=setting.metavar, help=about)
+    group = made.add_argument_group("options")
+    group.add_argument("--fresh", action="store_true", help="start from the config, not from the last run's settings")
+    group.add_argument(
+        "--configfile", action="append", default=[], type=_text, metavar="FILE", help="start from this config file"
+    )
+    group.add_argument("--cores", action=Once, type=_text, metavar="N", help="cores to use (default: all available)")
+    group.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    group.add_argument("--use-singularity", action="store_true", help="compute in the config's container image")
+    group.add_argument(
+        "--skip-venv", action="store_true", help="use snakemake from the PATH, not from .venv (or set SKIP_VENV=1)"
+    )
+    group.add_argument("--check", action="store_true", help="print the call; run and install nothing")
+    group.add_argument("-h", "--help", action="help", help="print this text")
+    return made
+
+
+def parse(words: list[str]) -> Request:
     """Take the command line apart. Raises FlagError on the first word that is wrong."""
     end = words.index("--") if "--" in words else len(words)
-    own, extra = words[:end], words[end + 1 :]
-    given: dict[str, str] = {}
-    files: list[str] = []
-    while own:
-        word = own.pop(0)
-        flag, sign, value = word.partition("=")
-        if flag not in FLAGS:
-            raise FlagError(_unknown(flag if word.startswith("-") else word))
-        if flag not in VALUED and sign:
-            raise FlagError(f"{flag}: takes no value, and {word} gives it one")
-        if flag in VALUED and not sign:
-            if not own or own[0].startswith("--"):
-                raise FlagError(f"{flag}: its value is missing; one that starts with -- is written {flag}=--…")
-            value = own.pop(0)
-        if not _is_text(value):
-            raise FlagError(f"{flag}: {value!r} is no UTF-8 text")
-        if flag == "--configfile":
-            files.append(value)
-        elif given.setdefault(flag, value) != value:
-            raise FlagError(f"{flag}: is given twice, {given[flag]} and {value}; give it once")
-    return Asked(given, files, extra)
-
-
-def translate(words: list[str], cores: int) -> list[str]:
-    """What snakemake is called with. Looks for config files below the current folder, the project's.
-
-    Raises FlagError if the flags make no call.
-    """
-    given, files, extra = parse(words)
-    stages = _stages(given)
-    last = Path(_folder(given.get("--artifacts-dir", "artifacts")), "run.yaml")
-    looks_back = set(stages) <= LOOK_BACK and not files and last.is_file()
-    if looks_back:
-        files = [str(last)]
+    options, unknown = parser().parse_known_args(words[:end])
+    if unknown:
+        raise FlagError(_unrecognized(unknown[0]))
+    given = vars(options)
+    stages = [flag for flag in STAGES if given[flag]]
+    if not stages:
+        raise FlagError(f"no stage is given; choose from {', '.join(STAGES)}")
+    if "--clean" in stages and len(stages) > 1:
+        raise FlagError(f"argument --clean: not allowed with {', '.join(stages[:-1])}; run it alone")
+    own, extra, targets = _snakemake_arguments(words[end + 1 :])
+    files = [*options.configfile, *own.configfile]
     for file in files:
-        if not Path(file).is_file():
-            raise FlagError(f"--configfile: there is no file {file} in {Path.cwd()}")
+        if not os.access(file, os.R_OK) or not Path(file).is_file():
+            raise FlagError(f"argument --configfile: cannot read {file} in {Path.cwd()}")
+    settings = {flag: given[flag] for flag in SETTINGS if given[flag] is not None}
+    return Request(stages, settings, files, options, own, targets, extra)
+
+
+def translate(request: Request, cores: int, last: LastRun | None = None) -> list[str]:
+    """The arguments of snakemake. `last` is needed where `needs_last_run` says so."""
+    stages, options, own = request.stages, request.options, request.snakemake
     clean = "--clean" in stages
-    targets = list(dict.fromkeys([*(STAGES[flag].target for flag in stages), *([] if clean else ["run_config"])]))
     # whatever takes several values swallows the words after it: targets come first, and after them only options
-    call = [f"-j{given.get('--cores', cores)}", *targets, *extra]
-    if files:
-        call = _with(call, ["--configfile", "--configfiles"], files)
-    if "--consensus-live" in stages:
-        call = _with(call, ["-R", "--forcerun"], [f"{_data_folder(given, files)}/as_of/live.json"])
-    if settings := config_words(given, own_logs=not looks_back):
-        call = _with(call, ["--config", "-C"], settings)
-    options = {"--dry-run": "-n", "--use-singularity": "--use-singularity", "--clean": "--delete-all-output"}
-    return [*call, *(option for flag, option in options.items() if flag in given)]
-
-
-def config_words(given: dict[str, str], own_logs: bool) -> list[str]:
-    """The knobs as words of `--config`, which reads YAML. With `own_logs`, training logs follow the artifacts."""
-    texts = {
-        knob.key: f"[{', '.join(map(_yaml, _parts(given[flag])))}]" if knob.several else _yaml(_value(flag, given))
-        for flag, knob in KNOBS.items()
-        if flag in given
+    targets = list(dict.fromkeys([*(STAGES[flag].target for flag in stages), *([] if clean else ["run_config"])]))
+    live = [f"{last.data}/as_of/live.json"] if last and "--consensus-live" in stages else []
+    several = {
+        "--configfile": [str(request.last)] if request.last else request.files,
+        "-R": [*live, *(last.forced_rules if last else []), *own.forcerun],
+        "--allowed-rules": last.allowed_rules if last and request.read_only else [],
+        "--config": [*config_words(request, last), *own.config],
     }
-    artifacts = _folder(given.get("--artifacts-dir", "artifacts"))
-    if own_logs and artifacts not in ("", "artifacts"):
+    call = [f"-j{options.cores or cores}", *targets, *request.targets, *request.extra]
+    if own.directory != ".":
+        call += ["--directory", own.directory]
+    for option, values in several.items():
+        call += [option, *values] if values else []
+    switches = {"-n": options.dry_run, "--use-singularity": options.use_singularity, "--delete-all-output": clean}
+    return call + [option for option, given in switches.items() if given]
+
+
+def needs_last_run(request: Request) -> bool:
+    """Whether a call hangs on settings that only a YAML parser can read."""
+    return bool(request.last) or request.read_only or "--consensus-live" in request.stages
+
+
+def config_words(request: Request, last: LastRun | None = None) -> list[str]:
+    """The settings as words of `--config`, which reads YAML."""
+    texts = dict.fromkeys(last.derive if last else [], "null")
+    for flag, value in request.settings.items():
+        key, several = SETTINGS[flag].key, SETTINGS[flag].several
+        text = _folder(value) if key.startswith("paths.") else value
+        texts[key] = f"[{', '.join(map(_yaml, _parts(value)))}]" if several else _yaml(text)
+    artifacts = _folder(request.settings.get("--artifacts-dir", ARTIFACTS))
+    if not request.last and artifacts not in ("", ARTIFACTS):
         # two runs side by side share nothing
         texts["paths.logs"] = _yaml(f"{artifacts}/lightning_logs")
     sections: dict[str, list[str]] = {}
@@ -175,65 +272,33 @@ def config_words(given: dict[str, str], own_logs: bool) -> list[str]:
     return words + [f"{section}={{{', '.join(pairs)}}}" for section, pairs in sections.items()]
 
 
-def usage() -> str:
-    """The text of --help."""
-    rows = {
-        "Stages (one or more; they run in the pipeline's order)": {flag: stage.about for flag, stage in STAGES.items()},
-        "Knobs (with the default of config/config.yaml)": {
-            f"{flag} VALUE": f"{knob.about} ({knob.default})" for flag, knob in KNOBS.items()
-        },
-        "Other": {f"{flag} VALUE" if flag in VALUED else flag: about for flag, about in OTHER.items()},
-    }
-    parts = [
-        f"{title}:\n" + "".join(f"  {flag:<23} {about}\n" for flag, about in of.items()) for title, of in rows.items()
-    ]
-    return "\n".join([USAGE, *parts, EXAMPLES])
+def _snakemake_arguments(words: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """What follows `--`: options that the call itself sets or reads, other words, and targets after another `--`."""
+    known = Parser(add_help=False, allow_abbrev=False)
+    known.add_argument("-d", "--directory", default=".")
+    known.add_argument("-R", "--forcerun", nargs="*", action="extend", default=[])
+    known.add_argument("-C", "--config", nargs="*", action="extend", default=[])
+    known.add_argument("--configfile", "--configfiles", nargs="+", action="extend", default=[])
+    end = words.index("--") if "--" in words else len(words)
+    own, extra = known.parse_known_args(words[:end])
+    return own, extra, words[end + 1 :]
 
 
-USAGE = """\
-Usage: ./exec.sh STAGE … [KNOB VALUE …] [-- what snakemake takes …]
-
-Prints the one snakemake call that the flags mean, and runs it in the project's folder. --flag=VALUE works too.
-What is already made with the same settings is not made again, and what a stage needs is made with it.
-Plots, a live decision, its evaluation and --clean start from the last run's own settings, artifacts/run.yaml.
-Paths are below the project's folder, wherever you call it from.
-"""
-EXAMPLES = """\
-Examples:
-  ./exec.sh --full                                               # everything, on the simulated market
-  ./exec.sh --train --symbols "BTCUSDT ETHUSDT" --epochs 5
-  ./exec.sh --plots --timefmt "%Y-%m-%d %H:%M"                   # of the last run; trains nothing
-  ./exec.sh --full --seed 2 --data-dir runs/b/data --artifacts-dir runs/b/artifacts
-  ./exec.sh --full --configfile config/live.yaml -- --config exchange='{id: binance}'
-"""
-
-
-def _unknown(word: str) -> str:
+def _unrecognized(word: str) -> str:
+    flag = word.partition("=")[0]
     if not word.startswith("-"):
-        return f"{word}: belongs to no flag; a value of several words goes in quotes: --symbols 'BTCUSDT ETHUSDT'"
-    near = difflib.get_close_matches(word, FLAGS, n=1)
-    return f"{word}: there is no such flag; " + (f"did you mean {near[0]}?" if near else "./exec.sh --help lists them")
+        return f"unrecognized argument: {word}; a value of several words goes in quotes: --symbols 'BTCUSDT ETHUSDT'"
+    flags = [name for action in parser()._actions for name in action.option_strings if name.startswith("--")]
+    near = difflib.get_close_matches(flag, flags, n=1)
+    return f"unrecognized argument: {flag}; " + (f"did you mean {near[0]}?" if near else "see ./exec.sh --help")
 
 
-def _stages(given: dict[str, str]) -> list[str]:
-    """The stages that are asked for, in the pipeline's order."""
-    stages = [flag for flag in STAGES if flag in given]
-    if not stages:
-        raise FlagError(f"no stage is given; there are {', '.join(STAGES)}")
-    if "--clean" in stages and len(stages) > 1:
-        raise FlagError(f"--clean: goes alone; leave out {', '.join(stages[:-1])}")
-    return stages
-
-
-def _with(call: list[str], names: list[str], values: list[str]) -> list[str]:
-    """The call with an option's values; where it has that option already (given twice, snakemake drops the first),
-    before those."""
-    at = next((at for at, word in enumerate(call) if word in names), None)
-    return [*call, names[0], *values] if at is None else [*call[: at + 1], *values, *call[at + 1 :]]
-
-
-def _value(flag: str, given: dict[str, str]) -> str:
-    return _folder(given[flag]) if KNOBS[flag].key.startswith("paths.") else given[flag]
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{value!a} is not valid UTF-8") from None
+    return value
 
 
 def _folder(path: str) -> str:
@@ -253,75 +318,88 @@ def _yaml(text: str) -> str:
     return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
 
 
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def find_snakemake(skip_venv: bool, install: bool) -> Path:
+    """The snakemake to call. Unless the environment is the user's, .venv is set up first, if `install`.
 
-
-def _data_folder(given: dict[str, str], files: list[str]) -> str:
-    """Where the call's candles are: what --data-dir says, else the last config file that says it."""
-    if "--data-dir" in given:
-        return _folder(given["--data-dir"])
-    # there may be no YAML parser yet; this is how run.yaml is written
-    for file in reversed(files):
-        text = Path(file).read_text(encoding="utf-8") + "\n"
-        if re.search(r"^branches:(?! *\[ *\])", text, re.MULTILINE):
-            raise FlagError(f"--consensus-live: {file} has branches; name one's folder: --artifacts-dir artifacts/…")
-        paths = re.search(r"^paths:.*\n(?:[ #].*\n|\n)*", text, re.MULTILINE)
-        data = (
-            re.search(r"^ +data: +([\w./~+-][^#:'\"\n]*?) *(?:#.*)?\n(?! {3})", paths[0], re.MULTILINE)
-            if paths
-            else None
-        )
-        if paths and not data:
-            raise FlagError(f"--consensus-live: {file} sets paths; say its folder of candles here too: --data-dir …")
-        if data:
-            return data[1]
-    return KNOBS["--data-dir"].default
-
-
-def _snakemake(skip_venv: bool) -> str:
-    """The snakemake to call. Unless the environment is the user's own, it is set up first."""
+    Raises FlagError where there is none.
+    """
     if skip_venv:
-        if not shutil.which("snakemake"):
-            raise FlagError(
-                "there is no snakemake on the PATH; without --skip-venv and SKIP_VENV, .venv is set up with one"
-            )
-        return "snakemake"
+        found = shutil.which("snakemake")
+        if not found:
+            raise FlagError("no snakemake on the PATH; without --skip-venv and SKIP_VENV, .venv is set up with one")
+        return Path(found)
+    if install:
+        _set_up_venv()
+    elif not VENV_SNAKEMAKE.exists():
+        raise FlagError("argument --check: .venv is not set up, and run.yaml needs it; make .venv/.runtime, or --fresh")
+    return VENV_SNAKEMAKE
+
+
+def _set_up_venv() -> None:
     if not shutil.which("make"):
-        raise FlagError("there is no make to set up .venv with; install it, or use your own environment: --skip-venv")
+        raise FlagError("make is not installed, and sets up .venv; install it, or use your environment: --skip-venv")
     make = ["make", "--no-print-directory", ".venv/.runtime"]
     # of what is set up already, make need not talk
     if subprocess.run([*make, "-q"], capture_output=True).returncode:
         made = subprocess.run(make, stdout=sys.stderr)
         if made.returncode:
             sys.exit(made.returncode)
-    return ".venv/bin/snakemake"
+
+
+def read_last_run(request: Request, snakemake: Path) -> LastRun:
+    """Ask last_run.py, run by the Python beside `snakemake`. Raises FlagError with what it refuses."""
+    # snakemake may be a link into its environment
+    python = snakemake.resolve().with_name("python3")
+    question = {
+        "directory": request.snakemake.directory,
+        "last": str(request.last) if request.last else None,
+        "files": request.files,
+        "config": [*config_words(request), *request.snakemake.config],
+        "stages": request.stages,
+    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    call = [str(python), "-m", "dag.last_run", json.dumps(question)]
+    try:
+        done = subprocess.run(call, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        raise _cannot_run(python, error) from error
+    if done.returncode:
+        raise FlagError((done.stderr.strip().splitlines() or [f"{python} failed"])[-1])
+    return LastRun(**json.loads(done.stdout))
+
+
+def _cannot_run(program: Path, error: OSError) -> FlagError:
+    return FlagError(
+        f"cannot run {program}: {error.strerror}; repair that environment, or delete .venv to have it set up again"
+    )
 
 
 def main(words: list[str]) -> None:
-    """Become the snakemake call that the words mean; with --check or --help, only print."""
-    own = words[: words.index("--")] if "--" in words else words
-    if "--help" in own or own[:1] == ["-h"]:
-        print(usage(), end="")
-        return
+    """Become the snakemake call that the words mean; with --check or --help, only print. Raises FlagError."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    skip_venv = "--skip-venv" in own or os.environ.get("SKIP_VENV", "0") not in ("", "0")
+    request = parse(words)
+    check, last = request.options.check, None
+    skip_venv = request.options.skip_venv or os.environ.get("SKIP_VENV", "0") not in ("", "0")
+    if not check or needs_last_run(request):
+        snakemake = find_snakemake(skip_venv, install=not check)
+        last = read_last_run(request, snakemake) if needs_last_run(request) else None
+    if last and last.kept:
+        text = f"continuing with {' '.join(last.kept)} of {request.last}; --fresh starts from the config"
+        print(f"exec.sh: {text}", file=sys.stderr)
+    arguments = translate(request, cores, last)
+    if check:
+        print(shlex.join(["snakemake", *arguments]))
+        return
+    print(f"exec.sh: {shlex.join([str(snakemake), *arguments])}", file=sys.stderr, flush=True)
     try:
-        arguments = translate(words, cores)
-        if "--check" in own:
-            print(shlex.join(["snakemake", *arguments]))
-            return
-        call = [_snakemake(skip_venv), *arguments]
-    except FlagError as refusal:
-        print(f"exec.sh: {refusal}", file=sys.stderr)
-        sys.exit(2)
-    print(f"exec.sh: {shlex.join(call)}", file=sys.stderr, flush=True)
-    os.execvp(call[0], call)
+        os.execv(snakemake, [str(snakemake), *arguments])
+    except OSError as error:
+        raise _cannot_run(snakemake, error) from error
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except FlagError as refusal:
+        print(f"exec.sh: {refusal}", file=sys.stderr)
+        sys.exit(2)

@@ -1,4 +1,4 @@
-"""The container image: the SIF of this source and lock, whether it can run the workflow, and what of the host it sees.
+"""The container image: the SIF of this source and lock, whether it can run the workflow, and which folders it sees.
 
 Standard library only: `python3 scripts/dag/image.py` prints the SIF's name before anything is installed.
 """
@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,9 @@ LOCKS = ("envs/requirements.txt", "envs/torch.txt", "envs/cluster.txt")
 INPUTS = ("Dockerfile", "docker/image.sh", "envs/install.sh", *LOCKS)
 CODE_STAGE = b"\nFROM packages "
 KEYS = ("EXCHANGE_API_KEY", "EXCHANGE_SECRET")
-BUILD = "build it with: make image"
-# what the image has and needs
-OWN = ("/opt/forecast", "/usr/bin", "/etc", "/lib", "/bin")
-# run by the image's Python: what differs from the lock, which comes as an argument
+# folders that the image has and needs
+IMAGE_FOLDERS = ("/opt/forecast", "/usr/bin", "/etc", "/lib", "/bin")
+# run by the image's Python: prints what differs from the lock, which is its argument
 COMPARE = """
 import json, re, sys
 if sys.version_info < (3, 11):
@@ -40,9 +40,9 @@ class ImageError(Exception):
 
 
 def sif_name(root: Path = ROOT) -> str:
-    """forecast-<digest>.sif: what it is made of, and how, gives it its name, which is what Snakemake looks at.
+    """forecast-<digest>.sif, by a digest of what it is made of and how: Snakemake goes by an image's name alone.
 
-    The Dockerfile counts up to its stage for the code, which is not in the SIF.
+    Of the Dockerfile, the part before its stage for the code counts: the code is not in the SIF.
     """
     digest = hashlib.sha256()
     for name in INPUTS:
@@ -61,11 +61,13 @@ def locked(root: Path = ROOT) -> dict[str, str]:
 def check_image(image: str) -> None:
     """Raise ImageError unless `image`, a SIF, exists and holds Python 3.11 or later and the locked packages.
 
-    Asked of the image alone: in a job, Snakemake lets what the image lacks come from the host. A registry's image
+    Checked outside Snakemake: in a job, a package that the image lacks is imported from the host. A registry's image
     (docker://…) is left to Snakemake, which pulls it first.
     """
     if "://" in image:
         return
+    command = "make image" if Path(image).name == sif_name() else f"SIF={shlex.quote(image)} make image"
+    build = f"build it with: {command}"
     if " " in image:
         raise ImageError(f"image: {image}: Snakemake takes no image with a blank in its path; move it, or set image")
     engine = shutil.which("apptainer") or shutil.which("singularity")
@@ -74,26 +76,26 @@ def check_image(image: str) -> None:
             "image: neither apptainer nor singularity is installed; install one, or leave out --use-singularity"
         )
     if not Path(image).is_file():
-        raise ImageError(f"image: {image} is not there; {BUILD}")
+        raise ImageError(f"image: {image} does not exist; {build}")
     call = [engine, "exec", "--containall", image, "python", "-c", COMPARE, json.dumps(locked())]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     try:
         answer = json.loads(done.stdout)
     except ValueError:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ImageError(f"image: {image} has no python that works ({said}); {BUILD}") from None
+        reason = (done.stderr.strip().splitlines() or ["no error message"])[-1]
+        raise ImageError(f"image: {image} has no python that works ({reason}); {build}") from None
     if tuple(answer["python"]) < (3, 11):
         version = ".".join(map(str, answer["python"]))
-        raise ImageError(f"image: {image} has Python {version}, 3.11 or later is needed; {BUILD}")
+        raise ImageError(f"image: {image} has Python {version}, 3.11 or later is needed; {build}")
     for name, version in answer["wrong"].items():
         has = f"{name} {version}" if version else f"no {name}"
-        raise ImageError(f"image: {image} has {has}, the lock says {locked()[name]}; {BUILD}")
+        raise ImageError(f"image: {image} has {has}, the lock says {locked()[name]}; {build}")
 
 
 def open_to_containers(folders: list[str]) -> None:
-    """Let Apptainer's containers see these folders, also outside the working folder, and the exchange's keys.
+    """Bind these folders, if outside the working folder, into Apptainer's containers; pass on the exchange's keys.
 
-    Raises ImageError for a folder that cannot be bound: of a missing one, the nearest that exists is bound.
+    Of a missing folder, the nearest parent that exists is bound. Raises ImageError for a folder that cannot be bound.
     """
     outside = set()
     for path in (Path(folder).resolve() for folder in folders):
@@ -103,16 +105,16 @@ def open_to_containers(folders: list[str]) -> None:
         part = next(part for part in [path, *path.parents] if os.path.exists(part))
         if set(",:") & set(str(part)):
             raise ImageError(f"paths: {part}: Apptainer binds no folder with , or : in its name; use another")
-        if any(Path(own).is_relative_to(part) or part.is_relative_to(own) for own in OWN):
+        if any(Path(needed).is_relative_to(part) or part.is_relative_to(needed) for needed in IMAGE_FOLDERS):
             raise ImageError(
-                f"paths: {path}: to bind {part} would hide the image's own; mkdir -p {path}, or use another"
+                f"paths: {path}: binding {part} would hide the image's {part}; mkdir -p {path}, or use another"
             )
         outside.add(str(part))
     for engine in ("APPTAINER", "SINGULARITY"):
         binds = [*filter(None, [os.environ.get(f"{engine}_BIND")]), *sorted(outside)]
         if binds:
             os.environ[f"{engine}_BIND"] = ",".join(binds)
-        # in a container the working folder is home; matplotlib would leave its cache there in the open
+        # in a container the working folder is HOME, where matplotlib would put its cache
         os.environ.setdefault(f"{engine}ENV_MPLCONFIGDIR", str(Path.cwd() / ".snakemake" / "matplotlib"))
         for key in KEYS:
             # --cleanenv keeps out all but these

@@ -69,7 +69,7 @@ def test_the_host_s_environment_stays_out(sif: Path, tmp_path: Path) -> None:
 def test_a_missing_sif_is_told_before_the_first_job(apptainer: str, tmp_path: Path) -> None:
     done = snakemake(tmp_path, *TINY, "--use-singularity", "--config", "image=gone.sif", check=False)
     assert done.returncode != 0
-    assert "config: image: gone.sif is not there; build it with: make image" in done.stdout + done.stderr
+    assert "config: image: gone.sif does not exist; build it with: SIF=gone.sif make image" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "artifacts").exists()
 

@@ -140,5 +140,5 @@ def test_an_image_without_them_is_refused(docker: str, apptainer: str, tmp_path:
     call(build, tmp_path, DOCKER_BUILDKIT="1")
     for tag, said in ((base, "has no python that works"), ("forecast-python-alone", r"has no .*the lock says")):
         call([apptainer, "build", "--force", str(tmp_path / "other.sif"), f"docker-daemon:{tag}"])
-        with pytest.raises(ImageError, match=f"{said}.*; build it with: make image"):
+        with pytest.raises(ImageError, match=f"{said}.*; build it with: SIF=.*other.sif make image"):
             check_image(str(tmp_path / "other.sif"))

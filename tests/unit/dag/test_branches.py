@@ -12,9 +12,9 @@ from snakemake.settings.types import ResourceSettings
 
 from common.errors import UserError
 from dag.branches import share_settings
-from dag.cli import FlagError, translate
 from dag.settings import as_config, resolve_all
 from support.configs import DEFAULTS, resolve, with_keys
+from support.engines import call
 from support.workflow import ROOT, STAGES, artifacts, planned, snakemake
 
 TINY = str(ROOT / "config" / "tiny.yaml")
@@ -209,27 +209,33 @@ def test_an_edit_of_one_branch_is_of_no_matter_to_the_others(done: Path) -> None
     assert left_to_do(done, *configured(done, FIVES)) == shared
 
 
-def made(done: Path, target: str, folder: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """What make says of a target for one folder of artifacts."""
-    command = ["make", *options, "-C", str(ROOT), target, f"ARTIFACTS={done / folder}"]
-    return subprocess.run(command, capture_output=True, text=True)
+def execute(done: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Call ./exec.sh on the run, as from its folder."""
+    return call([str(ROOT / "exec.sh"), *words, "--", "--directory", str(done)], check=check)
 
 
 def test_a_branch_decides_anew_alone(done: Path) -> None:
     """As `make refresh ARTIFACTS=artifacts/5m-6` does."""
-    cutoff = "data/5m-6/as_of/live.json"
-    assert f"-R {cutoff}" in made(done, "refresh", "artifacts/5m-6", "-n").stdout
-    config = str(done / "artifacts/5m-6/run.yaml")
-    jobs = planned(snakemake(done, "-n", "-j2", "--configfile", config, "-R", cutoff).stdout)
+    recipe = call(["make", "-n", "refresh", f"ARTIFACTS={done}/artifacts/5m-6"]).stdout
+    flags = ["--full", "--consensus-live"]
+    assert f"./exec.sh {' '.join(flags)} " in recipe
+    assert f"--artifacts-dir {done}/artifacts/5m-6" in recipe
+    plan = execute(done, *flags, "--artifacts-dir", "artifacts/5m-6", "--dry-run")
+    assert "-R data/5m-6/as_of/live.json" in plan.stderr
+    jobs = planned(plan.stdout)
     assert "consensus" in jobs
     assert "train_tft" not in jobs
 
 
 def test_all_branches_do_not_decide_anew_at_once(done: Path) -> None:
-    refused = made(done, "one-run", "artifacts")
-    assert refused.returncode != 0
-    assert "artifacts/run.yaml has branches; name one's folder: ARTIFACTS=" in refused.stderr
-    with pytest.raises(FlagError, match="run.yaml has branches; name one's folder: --artifacts-dir artifacts/…"):
-        translate(["--consensus-live", "--artifacts-dir", str(done / "artifacts")], cores=1)
-    call = translate(["--consensus-live", "--artifacts-dir", str(done / "artifacts/5m-6")], cores=1)
-    assert call[call.index("-R") + 1] == "data/5m-6/as_of/live.json"
+    refused = execute(done, "--consensus-live", check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("takes one branch at a time: --artifacts-dir artifacts/BRANCH\n")
+
+
+def test_the_figures_and_audits_of_all_branches_are_drawn_at_once(done: Path) -> None:
+    plan = execute(done, "--plots", "--consensus-eval", "--dry-run", "--timefmt", "%H")
+    jobs = by_branch(planned(plan.stdout))
+    for branch in ("1m_12", "5m_6"):
+        assert {"plot_evaluation", "plot_forecast", "plot_consensus"} >= set(jobs[branch]) - {"run_config"}
+        assert {"plot_forecast", "plot_consensus"} <= set(jobs[branch])
