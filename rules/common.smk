@@ -15,6 +15,11 @@ def cutoff_of(wildcards):
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
 
 
+def scheme_of(wildcards):
+    """The fold scheme that a fold is part of. The live one is after all test spans, so it is the same in any scheme."""
+    return SCHEME if wildcards.fold != "live" else SCHEME | {"count": 0, "test_bars": 0, "embargo": 0}
+
+
 def features_of(cutoff):
     """Features of all symbols, in the order of the config."""
     return [f"{DATA}/features/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]

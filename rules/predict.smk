@@ -39,7 +39,7 @@ rule predict_tft:
         slots=1,
     params:
         task=TASK,
-        folds=SCHEME,
+        folds=scheme_of,
         stride=SETTINGS["folds"]["stride"],
     message:
         "Predicting fold {wildcards.fold} with {wildcards.tft}"
@@ -77,7 +77,7 @@ rule predict_baselines:
         slots=2,
     params:
         task=TASK,
-        folds=SCHEME,
+        folds=scheme_of,
         stride=SETTINGS["folds"]["stride"],
         members=BASELINES,
         baselines=SETTINGS["baselines"],

@@ -27,7 +27,7 @@ rule train_tft:
         ),
     params:
         task=TASK,
-        folds=SCHEME,
+        folds=scheme_of,
         corrects=lambda wildcards: bool(MEMBERS[wildcards.tft].needs),
         # another seed or another core is no reason to train the others again
         tft={key: value for key, value in SETTINGS["tft"].items() if key not in ("seeds", "threads")},

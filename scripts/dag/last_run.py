@@ -80,10 +80,14 @@ def answer(question: Question) -> dict[str, Any]:
 
 
 def derived_keys(config: Settings) -> list[str]:
-    """Dotted keys whose value is what null would stand for: with other settings around them they may be another."""
+    """Dotted keys whose value is what null would stand for: with other settings around them they may be another.
+
+    config: one that resolves.
+    """
     nullable = [key for key, default in flat(read_yaml(CONFIG)).items() if default is None and _at(config, key)]
-    resolved = _try_resolve(config)
-    return [key for key in nullable if _try_resolve(merged(config, nested({key: None}))) == resolved]
+    runs = resolve_all(config).runs
+    others = {key: _try_resolve(merged(config, nested({key: None}))) for key in nullable}
+    return [key for key, other in others.items() if other and other.runs == runs]
 
 
 def check_made(run: Settings, stages: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import TINY, call, copy_project, lacking
+from support.engines import TINY, call, copy_project, lacking, shell
 from support.workflow import ROOT, snakemake
 
 
@@ -33,17 +33,17 @@ def apptainer() -> str:
 
 @pytest.fixture(scope="session")
 def image(docker: str) -> str:
-    """The Compose services' image, as `docker compose build` makes it of this source."""
-    call(["docker", "compose", "build"])
+    """The Compose services' image, built of this source."""
+    shell(ROOT, "docker compose build")
     return "forecast:latest"
 
 
 @pytest.fixture(scope="session")
 def sif(docker: str, apptainer: str) -> Path:
-    """The SIF that `make image` makes; its name is a digest of what it is made of, so one that is there serves."""
+    """The SIF; its name is a digest of what it is made of, so one that is there serves."""
     name = call([sys.executable, "scripts/dag/image.py"]).stdout.strip()
     if not (ROOT / name).is_file():
-        call(["make", "image"])
+        shell(ROOT, "make image")
     return ROOT / name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import TINY, call, copy_project
+from support.engines import TINY, call, copy_project, shell
 from support.workflow import ROOT, artifacts, differing, snakemake
 
 MARK = """
@@ -22,7 +22,7 @@ def contained(sif: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run in Apptainer, in a checkout of its own."""
     folder = copy_project(tmp_path_factory.mktemp("apptainer"), tiny=False)
     os.link(sif, folder / sif.name)
-    call(["snakemake", "--use-singularity", "-j4", "--configfile", "config/tiny.yaml"], folder)
+    shell(folder, "snakemake --use-singularity -j4 --configfile config/tiny.yaml")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Calls as a user makes them, and the project's files in a folder of their own, as a clone would hold them."""
+"""Calls as a user makes them, and copies of the project's files, as a clone would hold them."""
 
 import os
 import shutil
@@ -23,15 +23,23 @@ def lacking(what: str) -> None:
 
 
 def call(command: list[str], folder: Path = ROOT, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would, in `folder`, with this Python's own programs found first, and no .venv set up."""
+    """Run a command as a user would, in `folder`, with the programs of this Python first on the PATH, and no .venv."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    # what a `make` around the tests hands down is not the user's
-    own = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
-    environment = {**own, "PATH": path, "SKIP_VENV": "1", **env}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    # what a `make` around the tests passes on is not the user's
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")
+    }
+    environment = {**inherited, "PATH": path, "SKIP_VENV": "1", **env}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return done
+
+
+def shell(folder: Path, command: str) -> str:
+    """Run a line of shell in `folder`, as a user types it: all that it prints. support/documented.py looks for this."""
+    done = call(["bash", "-c", command], folder)
+    return done.stdout + done.stderr
 
 
 def copy_project(folder: Path, tiny: bool) -> Path:

@@ -1,6 +1,7 @@
 """Stages of ./exec.sh one after the other, really run: each continues with the settings and results of those before."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from support.engines import call
-from support.workflow import ROOT
+from support.workflow import ROOT, artifacts, planned
 
 # one symbol, few members: the rest of the flags is what users type
 SMALL = "members=[tft, random_walk, lhar_fhs]"
@@ -60,12 +61,22 @@ def test_stages_keep_the_settings_of_those_before(done: Path) -> None:
 
 
 def test_an_incomplete_audit_is_made_again(done: Path) -> None:
+    """As `make audit` does, when more candles are there."""
+    recipe = shlex.split(call(["make", "-n", "audit", f"ARTIFACTS={done}/artifacts"]).stdout)
+    assert recipe[:3] == ["./exec.sh", "--consensus-eval", "--plots"]
+    assert recipe[-2:] == ["--", "summary"]
+    again = [str(ROOT / "exec.sh"), "--consensus-eval", "--plots", "--", "summary", "--directory", str(done)]
+    call(again)
+    before = artifacts(done)
     audit = done / "artifacts" / "mock_eval.json"
-    content = json.loads(audit.read_text())
-    audit.write_text(json.dumps(content | {"status": "partial"}))
-    assert "-R fetch_outcome" in execute(done, "--consensus-eval")
-    assert json.loads(audit.read_text()) == content
-    assert "Nothing to be done" in execute(done, "--consensus-eval")
+    audit.write_text(json.dumps(json.loads(audit.read_text()) | {"status": "partial"}))
+    printed = call(again).stderr
+    assert "-R fetch_outcome" in printed
+    jobs = planned(printed)
+    assert jobs["fetch_outcome"] == jobs["audit"] == jobs["summary"] == 1
+    assert not {"as_of", "fetch_candles", "train_tft", "evaluate", "consensus"} & set(jobs)
+    assert artifacts(done) == before
+    assert "Nothing to be done" in execute(done, "--consensus-eval", "--plots")
 
 
 def test_figures_and_audits_train_nothing_after_a_stray_call(done: Path) -> None:

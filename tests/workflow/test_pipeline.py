@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,20 +126,6 @@ def test_a_new_decision_needs_no_new_training(done: Path) -> None:
 
 def test_another_seed_trains_that_seed_alone(done: Path) -> None:
     assert planned(snakemake(done, *TINY, "-n", "--config", "tft={seeds: [1, 2]}").stdout)["train_tft"] == 3
-
-
-def test_auditing_again_leaves_the_decision(done: Path) -> None:
-    """`make audit`, on the last run's own config: no rule before the outcome runs."""
-    before = artifacts(done)
-    variables = [f"ARTIFACTS={done / 'artifacts'}", f"SNAKEMAKE={sys.executable} -m snakemake", "CORES=2"]
-    # the packages are those that the tests run with
-    command = ["make", "-C", str(ROOT), "-o", ".venv/.runtime", "audit", *variables, f"ARGS=--directory {done}"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert made.returncode == 0, made.stderr
-    jobs = planned(made.stdout + made.stderr)
-    assert jobs["fetch_outcome"] == 2 and jobs["audit"] == jobs["summary"] == 1
-    assert not {"as_of", "fetch_candles", "train_tft", "evaluate", "consensus"} & set(jobs)
-    assert artifacts(done) == before
 
 
 def test_the_tft_is_interpreted_when_asked_for(done: Path, tmp_path: Path) -> None:

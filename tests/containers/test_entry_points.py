@@ -1,0 +1,227 @@
+"""The commands of README.md and docs/, and those that users of the old system know from its overview, as written.
+
+In a checkout whose config is tiny, so that each is short; nothing else is different. support/documented.py says which
+commands the pages show and which of them are not run.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.engines import call, copy_project, shell
+from support.workflow import ROOT
+
+# the docs' example at a size for a test
+BRANCHES = {"branches": [{"interval": "1m", "horizon": 12}, {"interval": "5m", "horizon": 48, "days": 20}]}
+
+
+@pytest.fixture(scope="module")
+def project(image: str, tiny_project: Path) -> Iterator[Path]:
+    """The checkout with an image of its own, and no network left behind where nobody else is on it."""
+    (tiny_project / ".env").write_text("IMAGE=forecast:tiny\n")
+    yield tiny_project
+    call(["docker", "compose", "down"], tiny_project, check=False)
+
+
+@pytest.fixture(scope="module")
+def host_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout for what needs no engine, with a finished run."""
+    folder = copy_project(tmp_path_factory.mktemp("host project"), tiny=True)
+    shell(folder, "snakemake -j4")
+    return folder
+
+
+def settings(project: Path, artifacts: str = "artifacts") -> dict[str, Any]:
+    """The settings of the last call, resolved."""
+    return yaml.safe_load((project / artifacts / "run.yaml").read_text())
+
+
+def models(project: Path) -> dict[str, int]:
+    """When each model was trained, by its fold."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in (project / "artifacts/models").glob("*/*.ckpt")}
+
+
+# --- the overview's commands, in its order ---
+
+
+def test_build(project: Path) -> None:
+    shell(project, "docker compose build")
+
+
+def test_the_sequential_helper(project: Path) -> None:
+    printed = shell(project, './docker/pipeline.sh --symbols "BTCUSDT ETHUSDT" --interval 1m')
+    steps = [printed.index(f"step {k} of 5") for k in range(1, 6)]
+    assert steps == sorted(steps)
+    for name in ("evaluation.csv", "mock_trade.json", "forecast_path.csv", "mock_eval.json"):
+        assert (project / "artifacts" / name).is_file()
+    assert settings(project)["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert not list((project / "artifacts").glob("plots/*"))
+
+
+def test_a_stage_keeps_the_settings_of_the_one_before(project: Path) -> None:
+    shell(project, "docker compose run --rm stage_process --env SKIP_VENV=1 --epochs 5")
+    trained = models(project)
+    shell(project, "docker compose run --rm stage_predict")
+    assert models(project) == trained
+    shell(project, "docker compose run --rm stage_evaluate --env SKIP_VENV=1 --folds 5")
+    assert (settings(project)["tft"]["epochs"], settings(project)["folds"]["count"]) == (5, 5)
+    assert len(json.loads((project / "artifacts" / "evaluation.json").read_text())["folds"]) == 5
+    assert models(project)["live"] == trained["live"]
+    assert settings(project)["symbols"] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_a_service_with_another_command(project: Path) -> None:
+    shell(
+        project,
+        "docker compose run --rm stage_predict --env SKIP_VENV=1 "
+        "./exec.sh --skip-venv --consensus-live --cons-symbol BTCUSDT",
+    )
+    trade = json.loads((project / "artifacts/mock_trade.json").read_text())
+    assert trade["config"]["symbol"] == "BTCUSDT"
+    assert settings(project)["tft"]["epochs"] == 5
+
+
+def test_the_live_decision_and_its_evaluation(project: Path) -> None:
+    trade, audit = project / "artifacts" / "mock_trade.json", project / "artifacts" / "mock_eval.json"
+    trained, before = models(project), trade.stat().st_mtime_ns
+    shell(project, "docker compose run --rm consensus_live")
+    assert trade.stat().st_mtime_ns > before
+    assert (project / "artifacts" / "forecast_path.csv").stat().st_mtime_ns > before
+    shell(project, "docker compose run --rm consensus_eval")
+    assert json.loads(audit.read_text())["seal"] == json.loads(trade.read_text())["seal"]
+    assert models(project) == trained
+
+
+def test_figures_on_the_host_compute_nothing_again(project: Path) -> None:
+    trained = models(project)
+    shell(project, './exec.sh --plots --timefmt "%Y-%m-%d %H:%M"')
+    assert settings(project)["plots"]["timefmt"] == "%Y-%m-%d %H:%M"
+    figure = project / "artifacts" / "plots" / "consensus.png"
+    before = figure.read_bytes()
+    shell(project, "./exec.sh --consensus-plot --cons-pad-min 10")
+    assert figure.read_bytes() != before
+    assert models(project) == trained
+
+
+def test_a_run_under_a_name_of_its_own(project: Path) -> None:
+    printed = shell(project, "docker compose run --rm --name train_run1 train --folds 5")
+    assert "snakemake -j" in printed and " train run_config " in printed
+
+
+def test_everything_in_one_call_and_a_shell(project: Path) -> None:
+    assert "Complete log" in shell(project, "docker compose run --rm full")
+    assert shell(project, "echo pwd | docker compose run --rm pipeline").startswith("/workspace")
+
+
+def test_the_make_targets(project: Path) -> None:
+    shell(project, "make docker-build")
+    shell(project, "make docker-fetch")
+    shell(project, "make docker-process ARGS='--epochs 5'")
+    shell(project, "make docker-predict")
+    shell(project, "make docker-pipeline ARGS='--symbols \"BTCUSDT ETHUSDT\" --interval 1m'")
+    shell(project, "make plots ARGS='--timefmt \"%Y-%m-%d %H:%M\"'")
+    assert settings(project)["tft"]["epochs"] == 5
+    assert settings(project)["plots"]["timefmt"] == "%Y-%m-%d %H:%M"
+    assert (project / "artifacts" / "plots" / "evaluation.png").is_file()
+
+
+def test_make_help_lists_every_target(tmp_path: Path) -> None:
+    listed = {line.split()[0] for line in shell(ROOT, "make help").splitlines()}
+    old = "docker-build docker-fetch docker-process docker-predict docker-pipeline plots"
+    assert {"run", "test", "image", "clean", *old.split()} <= listed
+
+
+# --- without containers ---
+
+
+def test_the_flags_are_listed() -> None:
+    assert "--consensus-live" in shell(ROOT, "./exec.sh --help")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "snakemake -j4 evaluate",
+        "snakemake -j4 artifacts/mock_eval.json",
+        "snakemake -j4 --configfile config/tiny.yaml",
+    ],
+)
+def test_a_part_of_a_finished_run_is_there(host_project: Path, command: str) -> None:
+    assert "Nothing to be done" in shell(host_project, command)
+
+
+def test_interpretation_and_decisions_after_a_run(host_project: Path) -> None:
+    trained = models(host_project)
+    shell(host_project, "snakemake -j4 artifacts/plots/interpretation.png")
+    assert (host_project / "artifacts" / "plots" / "interpretation.png").is_file()
+    assert "Deciding" in shell(host_project, "make refresh")
+    assert "Deciding" not in shell(host_project, "make audit")
+    assert models(host_project) == trained
+
+
+def test_the_settings_of_the_tft_are_tuned_and_used(host_project: Path) -> None:
+    shell(host_project, "snakemake -j4 tune")
+    shell(host_project, "snakemake -j4 tune --config tuning='{trials: 40}'")
+    tuned = yaml.safe_load((host_project / "artifacts" / "tuned.yaml").read_text())
+    shell(host_project, "snakemake -j4 --configfile artifacts/tuned.yaml")
+    used = settings(host_project)["tft"]
+    assert {key: used[key] for key in tuned["tft"]} == tuned["tft"]
+
+
+def test_settings_on_the_command_line(host_project: Path) -> None:
+    shell(host_project, "snakemake -j4 --config horizon=30 tft='{epochs: 5}' symbols='[BTCUSDT]'")
+    config = settings(host_project)
+    assert (config["horizon"], config["tft"]["epochs"], config["consensus"]["symbol"]) == (30, 5, "BTCUSDT")
+    shell(host_project, "snakemake -j4 --config horizon=30 tft='{epochs: 5}'")
+    shell(host_project, "snakemake -j4 --config members='[tft_raw, random_walk, ewma]'")
+    assert settings(host_project)["members"] == ["tft_raw", "random_walk", "ewma"]
+
+
+def test_several_branches(host_project: Path) -> None:
+    (host_project / "mine.yaml").write_text(yaml.safe_dump(BRANCHES))
+    shell(host_project, "snakemake -j4 --configfile mine.yaml")
+    assert len((host_project / "artifacts" / "branches.txt").read_text().splitlines()) == 3
+    assert "Nothing to be done" in shell(host_project, "snakemake -j4 --configfile mine.yaml evaluate")
+    audit = shell(host_project, "snakemake -j4 --configfile mine.yaml artifacts/5m-48/mock_eval.json")
+    assert "Nothing to be done" in audit
+    assert "Deciding" in shell(host_project, "make refresh ARTIFACTS=artifacts/5m-48")
+    assert "Deciding" not in shell(host_project, "make audit ARTIFACTS=artifacts/5m-48")
+    assert settings(host_project, "artifacts/5m-48")["paths"]["data"] == "data/5m-48"
+
+
+def test_candles_from_a_folder(host_project: Path) -> None:
+    """Those that the first run fetched, under the name of the docs."""
+    folder = host_project / "path" / "to" / "candles"
+    folder.mkdir(parents=True)
+    shell(host_project, "snakemake -j4")
+    for path in (host_project / "data" / "candles" / "train").glob("*.parquet"):
+        (folder / f"{path.stem}-1m.parquet").write_bytes(path.read_bytes())
+    shell(
+        host_project,
+        "snakemake -j4 --configfile config/replay.yaml "
+        "--config exchange='{folder: path/to/candles}' symbols='[BTCUSDT, ETHUSDT]'",
+    )
+    assert json.loads((host_project / "artifacts" / "mock_trade.json").read_text())["simulated"] is False
+
+
+# --- in Apptainer, on clusters ---
+
+
+def test_everything_in_apptainer(sif: Path, project: Path) -> None:
+    if not (project / sif.name).exists():
+        os.link(sif, project / sif.name)
+    shell(project, "snakemake --use-singularity -j4")
+    assert "Nothing to be done" in shell(project, "snakemake --use-singularity -j4 -n")
+
+
+@pytest.mark.parametrize("options", ["", " --use-singularity"])
+def test_a_cluster_s_profile_plans(options: str, sif: Path, tiny_project: Path) -> None:
+    """test_slurm.py really submits."""
+    if not (tiny_project / sif.name).exists():
+        os.link(sif, tiny_project / sif.name)
+    assert "train_tft" in shell(tiny_project, f"snakemake --profile profiles/slurm{options} -n --forceall")
