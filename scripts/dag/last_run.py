@@ -148,8 +148,11 @@ def nested(values: Mapping[str, Any]) -> Settings:
     """Settings by their dotted keys, as a config."""
     config: Settings = {}
     for key, value in values.items():
-        section, _, name = key.rpartition(".")
-        (config.setdefault(section, {}) if section else config)[name] = value
+        *sections, name = key.split(".")
+        place = config
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = value
     return config
 
 
@@ -161,9 +164,10 @@ def flat(config: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     return found
 
 
-def _at(config: Settings, key: str) -> Any:
-    section, _, name = key.rpartition(".")
-    return (config[section] if section else config)[name]
+def _at(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = config[name]
+    return config
 
 
 @contextmanager

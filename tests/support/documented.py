@@ -22,10 +22,23 @@ SLURM = (
     "planned by tests/containers/test_entry_points.py; tests/containers/test_slurm.py runs it with a cluster's flags"
 )
 GPU = "no GPU"
+RECIPES = "run by tests/workflow/test_contributing.py, which takes it from the page"
+USER = "of the user's machine"
+# commands that no test runs by `shell`: why, or what runs them instead
 NOT_RUN = {
     "make run": CI,
     "make test": CI,
+    "make test-containers": CI,
+    "make check": CI,
     "make cluster": CI,
+    "git clone <address of the repository> crypto-forecast": USER,
+    "cd crypto-forecast": USER,
+    "source .venv/bin/activate": USER,
+    "snakemake -j2 features --configfile config/tiny.yaml": RECIPES,
+    "snakemake -j2 fetch --configfile config/tiny.yaml --config exchange='{id: sinusoid, options: {period_hours: 6}}' "
+    "symbols='[SINEUSDT]'": RECIPES,
+    "snakemake -j2 artifacts/daily_range.csv --configfile config/tiny.yaml": RECIPES,
+    "snakemake -j2 artifacts/plots/range.png --configfile config/tiny.yaml": RECIPES,
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
         "no network; tests/workflow/test_pipeline.py runs it against a server of its own"
     ),
@@ -33,7 +46,7 @@ NOT_RUN = {
     "snakemake --workflow-profile gpu -j4 --use-singularity": GPU,
     "snakemake --profile profiles/slurm": SLURM,
     "snakemake --profile profiles/slurm --use-singularity": SLURM,
-    "cd /mnt/forecast/crypto-forecast": "a folder on a cluster's volume",
+    "cd /mnt/forecast/crypto-forecast": USER,
     "snakemake --profile profiles/kubernetes -n": KUBERNETES,
     "snakemake --profile profiles/kubernetes --configfile config/tiny.yaml": KUBERNETES,
     "snakemake --profile profiles/kubernetes --config 'tft={device: gpu}'": KUBERNETES,
