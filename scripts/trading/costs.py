@@ -42,7 +42,7 @@ class Costs:
         return close * (1 - self.slippage_pct / 100)
 
     def units(self, cash: float, entry_close: float) -> float:
-        """Units that `cash` buys, commissions included. Raises UserError when the flat commission eats it all."""
+        """Units that `cash` buys, commissions included. Raises UserError if the flat commission is as much."""
         if cash <= self.commission_flat:
             raise UserError(
                 f"consensus.cash: {cash:g} is not more than consensus.commission_flat ({self.commission_flat:g}), "

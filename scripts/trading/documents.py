@@ -37,7 +37,7 @@ class PathForecast(TypedDict):
 
 
 class Decision(TypedDict):
-    """BUY or HOLD, why, and the plan: for a HOLD the one that was not taken."""
+    """BUY or HOLD, why, and the plan: for a HOLD the one that was not executed."""
 
     action: Action
     reason: str

@@ -10,16 +10,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from audit import audit
-from common.files import read_json
+from common.files import read_csv, read_document, read_json, read_parquet
 from consensus import consensus
 from forecasting.members import BASELINES, MODELS, ORACLE
 from market.candles import read_candles
-from plot_consensus import draw_history, plot_consensus
+from plot_consensus import consensus_figure, draw_history, plot_consensus
 from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
 from plot_forecast import plot_forecast
 from plotting.style import member_line, time_positions
 from support.pictures import has_badge
 from support.worlds import AS_OF, World, write_candles
+from trading.documents import Audit, Trade
+from trading.settlement import describe_result
 
 AWKWARD: dict[str, dict[str, Any]] = {
     "nothing is realised, the models were skipped": {"realised": 0, "width": None, "symbols": ["BTCUSDT"], "folds": 1},
@@ -121,6 +123,29 @@ def test_the_forecast_shows_the_first_six_symbols_in_the_order_given(tmp_path: P
         draw_forecast(world, files, [symbols[k] for k in order])
         drawn.append(Path(files["png"]).read_bytes())
     assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize("drift", [{"tft": 0.02}, {}])
+def test_the_figure_of_a_decision_names_what_was_executed_and_realised(tmp_path: Path, drift: dict[str, float]) -> None:
+    world = World(tmp_path, drift=drift)
+    consensus(**world.consensus_inputs())
+    audit(**world.audit_inputs())
+    trade, audited = read_document(world.trade, Trade), read_document(world.audit, Audit)
+    path, candles = read_csv(tmp_path / "forecast_path.csv"), read_parquet(world.candles("BTCUSDT"))
+    outcome = read_parquet(world.outcome("BTCUSDT"))
+    labels = {}
+    for name, realised in (("all", outcome), ("none", outcome.iloc[:0])):
+        figure = consensus_figure(trade, audited, path, candles, realised, 60, "%H:%M")
+        labels[name] = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert describe_result(audited) in [text.get_text().splitlines()[-1] for text in figure.texts]
+    assert "realised close" in labels["all"] and "realised close (none yet)" in labels["none"]
+    bought = trade["decision"]["action"] == "BUY"
+    assert bought == bool(drift)
+    entry, sale = (
+        next(text for text in labels["all"] if text.startswith(start)) for start in ("entry", "planned sale")
+    )
+    assert ("not executed" in entry, "not executed" in sale) == (not bought, not bought)
+    assert any(text.startswith("sold, fill" if bought else "would have sold, fill") for text in labels["all"])
 
 
 def test_the_mean_weighs_origins_and_leaves_out_what_is_unknown() -> None:

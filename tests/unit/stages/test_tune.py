@@ -15,7 +15,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from common.errors import UserError
-from common.files import read_json
+from common.files import read_document
+from forecasting.documents import Evaluation
 from forecasting.tft.tuning import choose, loss, make_space, search
 from market.intervals import MINUTE
 from support.candles import candles
@@ -213,5 +214,5 @@ def test_a_tuned_run_says_how_many_were_tried(tmp_path: Path) -> None:
     log = snakemake(tmp_path, *settings, "--", "tune").stderr
     assert "tune: trial 2 of 2: loss" in log
     snakemake(tmp_path, *settings, str(tmp_path / "artifacts" / "tuned.yaml"), "--", "artifacts/summary.txt")
-    assert read_json(tmp_path / "artifacts" / "evaluation.json")["configurations_tried"] == 2
-    assert "the choice of 2 tried on early folds" in (tmp_path / "artifacts" / "summary.txt").read_text()
+    assert read_document(tmp_path / "artifacts" / "evaluation.json", Evaluation)["previous_trials"] == 2
+    assert "chosen from 2 configurations on early folds" in (tmp_path / "artifacts" / "summary.txt").read_text()
