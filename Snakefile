@@ -1,60 +1,51 @@
 # Forecasts crypto prices, decides whether to trade on them, and audits the decision. See README.md.
-import os
 import shlex
 import sys
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+from snakemake.utils import min_version
 
-from snakemake_interface_executor_plugins.settings import DeploymentMethod
+min_version("9.27")
+# where this file really is: it may be reached by a link, or be a module of another workflow
+CHECKOUT = Path(workflow.snakefile).resolve().parent
+if not (CHECKOUT / "scripts").is_dir():
+    sys.exit(
+        f"{workflow.snakefile}: is not in a checkout; clone the project, and name the clone's Snakefile by its path"
+    )
+sys.path.insert(0, str(CHECKOUT / "scripts"))
 
 from common.errors import UserError
-from dag.patches import failures, kubernetes, slurm
-from dag.image import ImageError, check_image, open_to_containers
+from dag import patches
+from dag.checks import check_run, check_working_folder
+from dag.image import ImageError
+from dag.patches import failures
 from dag.settings import resolve_all
 from dag.stale import stale_folds
 
-STARTED = time.time()
-kubernetes.patch()
-slurm.patch()
-if not os.access(".snakemake" if Path(".snakemake").exists() else ".", os.W_OK):
-    sys.exit(f"config: {Path.cwd()}: cannot be written; make it writable, or give another folder: --directory")
 
-
-configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
+configfile: CHECKOUT / "config" / "config.yaml"
 
 
 try:
+    patches.apply(workflow)
+    check_working_folder()
     CONFIG, RUNS = resolve_all(config)
-    # for what is the same in all branches: exchange, image
+    # for what is the same in all branches
     ONE = next(iter(RUNS.values()))
-    if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
-        paths = [path for run in RUNS.values() for path in run["paths"].values()]
-        open_to_containers([workflow.basedir, *paths, ONE["exchange"]["folder"] or "."])
-        # a cluster's jobs need not ask again
-        if workflow.is_main_process:
-            check_image(ONE["image"])
-    # the executor is not known yet where a Snakefile is read; its name, or its profile's, is
-    if workflow.is_main_process and any(Path(word.split("=")[-1]).name == "slurm" for word in sys.argv):
-        slurm.check_slurm(workflow.resource_settings.default_resources)
+    check_run(workflow, RUNS)
 except (UserError, ImageError) as error:
     sys.exit(f"config: {error}")
 
-# both say what EVERYTHING is
+# either defines EVERYTHING
 if "" in RUNS:
     # forecast.smk takes a resolved config
     config = ONE
 
-    include: "rules/forecast.smk"
+    include: CHECKOUT / "rules" / "forecast.smk"
 
 else:
 
-    include: "rules/branches.smk"
-
-
-localrules:
-    all,
+    include: CHECKOUT / "rules" / "branches.smk"
 
 
 rule all:
@@ -64,7 +55,7 @@ rule all:
 
 
 onerror:
-    failures.invalidate(workflow, STARTED)
+    failures.invalidate(workflow)
 
 
 onsuccess:

@@ -3,8 +3,7 @@
 Runs everything on ten simulated symbols twice, each in an empty folder: with profiles/slurm, then with plain
 `snakemake -jN`. --seeds: trainings of each fold, 3 unless told; the shorter a run, the more of it waits for Slurm.
 Busy is the share of all this machine's core seconds that were not idle, so Slurm's node must be this machine, and
-whatever else runs on it counts too. A Slurm without accounting needs
-`--slurm-no-account --slurm-status-command squeue` as arguments; they and others go to the run on Slurm alone.
+whatever else runs on it counts too. Further arguments go to the run on Slurm alone.
 """
 
 import argparse

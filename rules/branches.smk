@@ -1,12 +1,15 @@
 # Needs a config with branches; gives the forecast of each, in one DAG. A branch is forecast.smk as a module, with the
-# branch's own resolved config: its name stands before those of its rules (5m_48_train_tft), and its files are in its own folders.
+# branch's config: its name stands before those of its rules (5m_48_train_tft), and its files are in folders of its name.
 from dag.branches import label, prefix, share_settings, targets_of
-from dag.sources import sources
+from dag.resources import LIGHT
+from dag.sources import code
 
-# what is not a branch's own
+# the same for all branches
 SETTINGS = {"image": ONE["image"], "paths": CONFIG["paths"]}
 ARTIFACTS = SETTINGS["paths"]["artifacts"]
-share_settings(workflow.resource_settings, RUNS)
+# as in forecast.smk
+IMAGE = SETTINGS["image"].replace(" ", "%20")
+share_settings(workflow.resource_settings, RUNS, workflow.modifier.modify_rulename)
 
 for name, run in RUNS.items():
     BRANCH = prefix(name)
@@ -19,10 +22,6 @@ for name, run in RUNS.items():
             run
 
     use rule * from BRANCH as BRANCH*
-
-
-# of this file, the rules below use code() alone
-include: "common.smk"
 
 
 label(workflow, RUNS)
@@ -40,7 +39,7 @@ for target in sorted(set(TARGETS) - {"run_config"}):
 
 
 rule run_config:
-    """The config of all branches, for another run to go on from. Each branch has its own beside its artifacts."""
+    """The config of all branches, for another run to go on from. That of each branch is beside its artifacts."""
     input:
         TARGETS["run_config"],
         code=code("run_config"),
@@ -52,11 +51,9 @@ rule run_config:
         f"{ARTIFACTS}/logs/run_config/run.tsv"
     localrule: True
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=500,
-        runtime=5,
+        **LIGHT,
     params:
         settings=CONFIG,
     message:
@@ -82,11 +79,9 @@ rule branches:
         f"{ARTIFACTS}/logs/branches/branches.tsv"
     localrule: True
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=500,
-        runtime=5,
+        **LIGHT,
     params:
         names=list(RUNS),
     message:

@@ -1,13 +1,5 @@
-# What the rules' files share: where inputs are, and which modules a script is made of. Outputs are flagged update(): scripts
-# write them whole or not at all, so a failed job leaves what an earlier run made, dated so that the next run makes it anew.
-
-
-def code(rule_name, modules=()):
-    """The modules that a rule's script imports, and `modules` that it loads by name: an edit of one reruns the rule."""
-    home = Path(workflow.basedir)
-    paths = sources(home / "scripts" / f"{rule_name}.py", modules)
-    # short names where the workflow runs in its own folder, as it mostly does
-    return [str(Path(path).relative_to(home)) for path in paths] if home == Path.cwd() else paths
+# What the rules' files share: where inputs are. Outputs are flagged update(): scripts
+# write them whole or not at all, so a failed job leaves what an earlier run made, which the next run replaces.
 
 
 def cutoff_of(wildcards):
@@ -31,7 +23,7 @@ def candles_of(cutoff):
 
 
 def replay_files():
-    """The candle files that the replay exchange reads: a changed or a new one fetches anew."""
+    """The candle files that the replay exchange reads: a changed or a new one reruns what reads them."""
     folder = SETTINGS["exchange"]["folder"]
     if SETTINGS["exchange"]["id"] != "replay":
         return []

@@ -19,11 +19,9 @@ rule ensemble:
     benchmark:
         f"{ARTIFACTS}/logs/ensemble/{{fold}}.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 10 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 10,
+        **scaled(mem_mb=1000, mem_mb_per_input_mb=10, runtime=10),
         slots=1,
     params:
         task=TASK,

@@ -23,11 +23,9 @@ rule evaluate:
     benchmark:
         f"{ARTIFACTS}/logs/evaluate/all.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 10 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 15,
+        **scaled(mem_mb=1000, mem_mb_per_input_mb=10, runtime=15),
         slots=1,
     params:
         symbols=SYMBOLS,

@@ -16,11 +16,9 @@ rule make_features:
     benchmark:
         f"{ARTIFACTS}/logs/make_features/{{cutoff}}-{{symbol}}.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 5 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 5,
+        **scaled(mem_mb=1000, mem_mb_per_input_mb=5, runtime=5),
         slots=1,
     params:
         spans=SETTINGS["features"]["spans"],

@@ -13,11 +13,9 @@ rule run_config:
         f"{ARTIFACTS}/logs/run_config/run.tsv"
     localrule: True
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=500,
-        runtime=5,
+        **LIGHT,
     params:
         settings=as_config(SETTINGS),
     message:
@@ -41,11 +39,9 @@ rule as_of:
     retries: 0
     localrule: True
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **LIGHT,
     params:
         exchange=SETTINGS["exchange"],
         symbols=SYMBOLS,
@@ -74,8 +70,7 @@ rule fetch_candles:
     retries: 0
     localrule: True
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
         mem_mb=2000,
         runtime=60,

@@ -1,14 +1,17 @@
 # Needs a resolved config (dag.settings); gives one whole forecast, from the cutoffs to the summary: the run, or one of its branches.
 from pathlib import Path
 
+from dag.resources import LIGHT, scaled
 from dag.settings import as_config
-from dag.sources import sources
+from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
 ARTIFACTS = SETTINGS["paths"]["artifacts"]
 LOGS = SETTINGS["paths"]["logs"]
+# a blank is refused where the image is used; Snakemake refuses it everywhere
+IMAGE = SETTINGS["image"].replace(" ", "%20")
 SYMBOLS = SETTINGS["symbols"]
 FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 # forecasting.folds.FoldScheme: another stride is no reason to train again
@@ -20,6 +23,10 @@ NETWORKS = [name for name in SELECTED if name in TFTS]
 BASELINES = [name for name in SELECTED if name not in TFTS]
 # the oracle knows the future: it is an upper bound, and never part of a decision
 EVALUATED = [ENSEMBLE, *SELECTED, ORACLE]
+EARLY_FOLDS = max(1, len(FOLDS) // 2)
+# optimiser steps of one training, and the device that it has to itself
+STEPS = SETTINGS["tft"]["epochs"] * SETTINGS["tft"]["steps_per_epoch"]
+GPU = {"gpu": 1} if SETTINGS["tft"]["device"] == "gpu" else {}
 # the summary needs the evaluation, the audited decision and the plots
 EVERYTHING = [f"{ARTIFACTS}/run.yaml", f"{ARTIFACTS}/summary.txt"]
 
@@ -41,6 +48,9 @@ include: "predict.smk"
 include: "ensemble.smk"
 include: "evaluate.smk"
 include: "consensus.smk"
+include: "fetch_outcome.smk"
+include: "audit.smk"
+include: "plots.smk"
+include: "summary.smk"
 include: "interpret.smk"
 include: "tune.smk"
-include: "plots.smk"

@@ -21,11 +21,9 @@ rule interpret:
     benchmark:
         f"{ARTIFACTS}/logs/interpret/all.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 15,
+        **scaled(mem_mb=1500, mem_mb_per_input_mb=3, runtime=15),
         slots=1,
     params:
         fold=FOLDS[-1],

@@ -21,10 +21,8 @@ rule plot_evaluation:
         "../envs/plots.yaml"
     container:
         None
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **LIGHT,
     message:
         "Plotting the evaluation"
     script:
@@ -51,10 +49,8 @@ rule plot_forecast:
         "../envs/plots.yaml"
     container:
         None
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **LIGHT,
     params:
         symbols=sorted(SYMBOLS, key=lambda symbol: symbol != SETTINGS["consensus"]["symbol"]),
         interval=SETTINGS["interval"],
@@ -87,10 +83,8 @@ rule plot_consensus:
         "../envs/plots.yaml"
     container:
         None
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **LIGHT,
     params:
         interval=SETTINGS["interval"],
         # a function: Snakemake takes the braces of a text for wildcards
@@ -121,10 +115,8 @@ rule plot_interpretation:
         "../envs/plots.yaml"
     container:
         None
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **LIGHT,
     params:
         interval=SETTINGS["interval"],
     message:

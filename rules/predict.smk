@@ -31,11 +31,9 @@ rule predict_tft:
     benchmark:
         f"{ARTIFACTS}/logs/predict_tft/{{fold}}-{{tft}}.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 3 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 15,
+        **scaled(mem_mb=1500, mem_mb_per_input_mb=3, runtime=15),
         slots=1,
     params:
         task=TASK,
@@ -68,11 +66,9 @@ rule predict_baselines:
     benchmark:
         f"{ARTIFACTS}/logs/predict_baselines/{{fold}}.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1000 + 2 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 10,
+        **scaled(mem_mb=1000, mem_mb_per_input_mb=2, runtime=10),
         # one after the other, on one core beside the trainings
         slots=2,
     params:
@@ -101,11 +97,9 @@ rule predict_oracle:
     benchmark:
         f"{ARTIFACTS}/logs/predict_oracle/{{fold}}.tsv"
     container:
-        SETTINGS["image"]
-    threads: 1
+        IMAGE
     resources:
-        mem_mb=lambda wildcards, input, attempt: attempt * int(1500 + 2 * input.size_mb),
-        runtime=lambda wildcards, attempt: attempt * 15,
+        **scaled(mem_mb=1500, mem_mb_per_input_mb=2, runtime=15),
         slots=2,
     params:
         exchange=SETTINGS["exchange"],

@@ -1,12 +1,4 @@
-# One named target a stage. evaluate, consensus and audit are targets by their own rules.
-
-
-localrules:
-    fetch,
-    features,
-    train,
-    predict,
-    plots,
+# One named target a stage. evaluate, consensus and audit are rules without wildcards, and so targets themselves.
 
 
 rule fetch:

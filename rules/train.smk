@@ -16,15 +16,12 @@ rule train_tft:
     benchmark:
         f"{ARTIFACTS}/logs/train_tft/{{fold}}-{{tft}}-seed{{seed}}.tsv"
     container:
-        SETTINGS["image"]
+        IMAGE
     threads: SETTINGS["tft"]["threads"]
     resources:
-        **({"gpu": 1} if SETTINGS["tft"]["device"] == "gpu" else {}),
-        mem_mb=lambda wildcards, input, attempt: attempt * int(2000 + 5 * input.size_mb),
+        **GPU,
         # a second a step
-        runtime=lambda wildcards, attempt: (
-            attempt * (30 + SETTINGS["tft"]["epochs"] * SETTINGS["tft"]["steps_per_epoch"] // 60)
-        ),
+        **scaled(mem_mb=2000, mem_mb_per_input_mb=5, runtime=30 + STEPS // 60),
     params:
         task=TASK,
         folds=scheme_of,

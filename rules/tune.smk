@@ -17,23 +17,15 @@ rule tune:
     benchmark:
         f"{ARTIFACTS}/logs/tune/all.tsv"
     container:
-        SETTINGS["image"]
+        IMAGE
     threads: SETTINGS["tft"]["threads"]
     resources:
-        **({"gpu": 1} if SETTINGS["tft"]["device"] == "gpu" else {}),
-        # all early folds' bars at once
-        mem_mb=lambda wildcards, input, attempt: attempt * int(2000 + 5 * input.size_mb * max(1, len(FOLDS) // 2)),
-        # a second a step, as in train_tft
-        runtime=lambda wildcards, attempt: (
-            attempt
-            * (
-                30
-                + SETTINGS["tuning"]["trials"]
-                * max(1, len(FOLDS) // 2)
-                * SETTINGS["tft"]["epochs"]
-                * SETTINGS["tft"]["steps_per_epoch"]
-                // 60
-            )
+        **GPU,
+        # all early folds' bars at once; a second a step, as in train_tft
+        **scaled(
+            mem_mb=2000,
+            mem_mb_per_input_mb=5 * EARLY_FOLDS,
+            runtime=30 + SETTINGS["tuning"]["trials"] * EARLY_FOLDS * STEPS // 60,
         ),
     params:
         # of the trainings and of the search

@@ -1,8 +1,20 @@
-"""Which of our modules a script is made of: declared as inputs, an edited module reruns the rules that use it."""
+"""Which modules a script is made of: declared as inputs, an edited module reruns the rules that use it."""
 
 import ast
 from collections.abc import Iterable
 from pathlib import Path
+
+from dag.image import ROOT
+
+
+def code(rule_name: str, modules: Iterable[str] = ()) -> list[str]:
+    """The modules that a rule's script imports, and `modules` that it imports by name, as inputs of the rule.
+
+    By whatever path the Snakefile was reached, one working folder sees the same names: others would be other inputs.
+    They are relative where the workflow runs in its checkout, so that this can be moved.
+    """
+    paths = sources(ROOT / "scripts" / f"{rule_name}.py", modules)
+    return [str(Path(path).relative_to(ROOT)) for path in paths] if Path.cwd() == ROOT else paths
 
 
 def sources(script: Path, modules: Iterable[str] = ()) -> list[str]:
@@ -21,7 +33,7 @@ def sources(script: Path, modules: Iterable[str] = ()) -> list[str]:
 
 
 def _imports(path: Path, root: Path) -> set[Path]:
-    """Modules of ours that one file imports: `from a.b import c`, where c may be a module too, or `import a.b`."""
+    """Modules under `root` that one file imports: `from a.b import c`, where c may be a module too, or `import a.b`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:

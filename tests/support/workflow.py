@@ -4,16 +4,24 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from snakemake.api import SnakemakeApi
+from snakemake.settings.enums import Quietness
+from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Call snakemake on the project's Snakefile, with `folder` as the working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, snakefile: Path = ROOT / "Snakefile"
+) -> subprocess.CompletedProcess[str]:
+    """Call snakemake on a Snakefile, the project's by default, with `folder` as the working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=600)
     if check and done.returncode:
         raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
@@ -42,6 +50,14 @@ def difference(one: bytes, two: bytes) -> str:
         return f"{left.shape} {right.shape}"
     numbers = left.select_dtypes("number").columns
     return str((left[numbers] - right[numbers]).abs().max().to_dict())
+
+
+@contextmanager
+def loaded(folder: Path, **config: Any) -> Iterator[Any]:
+    """The project's workflow as Snakemake reads it in `folder`, with its rules."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        settings = ResourceSettings(cores=1), ConfigSettings(config)
+        yield api.workflow(*settings, snakefile=ROOT / "Snakefile", workdir=folder)._workflow
 
 
 STAGES = ["fetch", "features", "train", "predict", "evaluate", "consensus", "audit", "plots"]

@@ -1,20 +1,31 @@
-"""The DAG: every variant plans, names agree, nothing before the audit needs what came after, mistakes get one line."""
+"""The DAG: every variant plans, names agree, nothing before the audit needs the outcome, mistakes get one line."""
 
 import re
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dag.sources import sources
-from support.workflow import ROOT, STAGES, planned, snakemake
+from support.workflow import ROOT, STAGES, loaded, planned, snakemake
 
-RULES = {
-    match[1]: match[0]
-    for path in sorted((ROOT / "rules").glob("*.smk"))
-    for match in re.finditer(r"^ *rule (\w+):\n(?:(?!^ *rule ).*\n)*", path.read_text(), flags=re.MULTILINE)
-}
-WITH_SCRIPT = {name: text for name, text in RULES.items() if "script:" in text}
 VARIANTS = sorted({path.name for path in (ROOT / "config").glob("*.yaml")} - {"config.yaml"})
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The rules of a run, and those that branches share."""
+    folder = tmp_path_factory.mktemp("dag")
+    with loaded(folder) as run, loaded(folder, branches=[{"horizon": 30}]) as branches:
+        shared = [rule for rule in branches.rules if not rule.name.startswith("1m_30_")]
+        return [*run.rules, *(rule for rule in shared if rule.name not in {rule.name for rule in run.rules})]
+
+
+@pytest.fixture(scope="module")
+def jobs(rules: list[Any]) -> dict[str, Any]:
+    """By name those rules that run a script."""
+    return {rule.name: rule for rule in rules if rule.script}
 
 
 def test_default_plans_every_stage(tmp_path: Path) -> None:
@@ -59,16 +70,30 @@ def test_members_are_those_that_are_asked_for(members: str, trained: int, predic
     assert jobs["ensemble"] == 4
 
 
+class Size:
+    """A job's input of so many MB."""
+
+    def __init__(self, size_mb: float) -> None:
+        self.size_mb = size_mb
+
+
+def arguments(function: Any, **given: Any) -> dict[str, Any]:
+    """Those that the function takes, as Snakemake calls it."""
+    return {name: given[name] for name in signature(function).parameters}
+
+
 def needed(folder: Path, *targets: str) -> set[str]:
     """The files that the targets are made of, directly or not."""
     lines = snakemake(folder, "--summary", *targets).stdout.splitlines()
     return {line.split("\t")[0] for line in lines[1:]}
 
 
-def test_nothing_before_the_audit_needs_what_came_after(tmp_path: Path) -> None:
+def test_nothing_before_the_audit_needs_the_outcome(tmp_path: Path) -> None:
     files = needed(tmp_path, "artifacts/mock_trade.json", "artifacts/evaluation.json", "predict")
     assert "artifacts/forecasts/live/tft.parquet" in files
-    assert not [name for name in files if "fetch_outcome" in name or "mock_eval" in name]
+    after = needed(tmp_path, "artifacts/mock_eval.json") - files
+    assert {name for name in after if name.startswith("data/outcome/")}
+    assert not [name for name in files if name.startswith("data/outcome/") or "mock_eval" in name]
 
 
 def test_training_needs_no_candles_of_the_decision(tmp_path: Path) -> None:
@@ -83,67 +108,84 @@ def test_the_oracle_is_no_part_of_a_decision(tmp_path: Path) -> None:
     assert "artifacts/forecasts/live/oracle.parquet" not in files
 
 
-@pytest.mark.parametrize("name", sorted(WITH_SCRIPT))
-def test_rule_script_log_and_benchmark_share_a_name(name: str) -> None:
-    text = WITH_SCRIPT[name]
-    assert f'"../scripts/{name}.py"' in text
-    assert f'code=code("{name}")' in text
-    assert re.search(rf'log:\n +f"{{ARTIFACTS}}/logs/{name}/', text)
-    assert re.search(rf'benchmark:\n +f"{{ARTIFACTS}}/logs/{name}/', text)
-    assert re.search(r'^ +"""', text, flags=re.MULTILINE)
-    for part in ("threads:", "mem_mb=", "runtime=", "message:"):
-        assert part in text, part
-    assert (ROOT / "scripts" / f"{name}.py").is_file()
+def test_rule_script_log_and_benchmark_share_a_name(jobs: dict[str, Any]) -> None:
+    for name, rule in jobs.items():
+        assert rule.script == f"../scripts/{name}.py"
+        assert [str(log).split("/")[:3] for log in (*rule.log, rule.benchmark)] == [["artifacts", "logs", name]] * 2
+        assert set(sources(ROOT / "scripts" / f"{name}.py")) <= set(map(str, rule.input)), name
+        assert rule.message, name
 
 
-@pytest.mark.parametrize("name", sorted(WITH_SCRIPT))
-def test_compute_rules_run_in_the_image_and_plots_on_the_host(name: str) -> None:
-    text = WITH_SCRIPT[name]
-    where = re.search(r"container:\n +(.+)\n", text)
-    assert where is not None
-    assert where[1] == ("None" if name.startswith("plot_") else 'SETTINGS["image"]')
-    if name.startswith("plot_"):
-        assert "localrule: True" in text
+def test_a_job_asks_for_its_memory_and_time(jobs: dict[str, Any]) -> None:
+    """Those that Slurm may kill for more of both when they are tried again."""
+    heavy = {"make_features", "train_tft", "predict_tft", "predict_baselines", "predict_oracle", "ensemble", "evaluate"}
+    given = {"wildcards": None, "input": Size(100)}
+    for name, rule in jobs.items():
+        for resource in ("mem_mb", "runtime"):
+            amount = rule.ruleinfo.resources[1][resource]
+            if name in heavy:
+                first, third = (amount(**arguments(amount, **given, attempt=attempt)) for attempt in (1, 3))
+                assert third == 3 * first > 0, name
+            else:
+                assert callable(amount) or amount > 0, name
 
 
-def test_every_script_is_a_rule_s() -> None:
-    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(WITH_SCRIPT)
+def test_heavy_rules_run_in_the_image_and_plots_on_the_host(jobs: dict[str, Any]) -> None:
+    for name, rule in jobs.items():
+        on_host = name.startswith("plot_")
+        assert bool(rule.container_img) is not on_host, name
+        assert bool(rule.conda_env) is on_host, name
+        if on_host:
+            assert rule.ruleinfo.localrule, name
 
 
-def test_every_rule_has_a_docstring() -> None:
-    assert len(RULES) > 20
-    for name, text in RULES.items():
-        assert '"""' in text, name
+def test_what_needs_the_network_or_decides_is_never_tried_again(jobs: dict[str, Any]) -> None:
+    once = {name for name, rule in jobs.items() if rule.ruleinfo.retries == 0}
+    assert once == {"as_of", "fetch_candles", "consensus", "fetch_outcome", "audit"}
+    assert all(jobs[name].ruleinfo.localrule for name in once)
+
+
+def test_every_script_is_a_rule_s(jobs: dict[str, Any]) -> None:
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(jobs)
+
+
+def test_every_rule_has_a_docstring(rules: list[Any]) -> None:
+    assert [rule.name for rule in rules if not rule.docstring] == []
 
 
 def test_an_imported_module_is_an_input() -> None:
     found = {str(Path(path).relative_to(ROOT / "scripts")) for path in sources(ROOT / "scripts" / "train_tft.py")}
-    assert {"forecasting/tft.py", "forecasting/windows.py", "market/indicators.py", "common/files.py"} <= found
+    assert {"forecasting/tft/network.py", "market/indicators.py", "common/files.py"} <= found
     assert "trading/costs.py" not in found
 
 
-ROOMS = ["common", "market", "forecasting", "trading", "dag"]
+# lowest first: what stands beside each other imports nothing of the other
+LAYERS = [["common"], ["market"], ["forecasting"], ["plotting", "trading"], ["dag"]]
+PACKAGES = {package for layer in LAYERS for package in layer}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_what_stands_below_it(room: str) -> None:
-    allowed = set(ROOMS[: ROOMS.index(room) + 1])
-    for path in (ROOT / "scripts" / room).glob("*.py"):
-        rooms = set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), flags=re.MULTILINE)) & set(ROOMS)
-        assert rooms <= allowed, path
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
+    layer = next(place for place, names in enumerate(LAYERS) if package in names)
+    allowed = {package, *(below for names in LAYERS[:layer] for below in names)}
+    paths = list((ROOT / "scripts" / package).rglob("*.py"))
+    assert paths
+    for path in paths:
+        imported = set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), flags=re.MULTILINE))
+        assert imported & PACKAGES <= allowed, path
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "line"),
     [
         ("tft={epoch: 3}", "config: tft.epoch: unknown key; did you mean epochs?"),
         ("days=1", "config: days: 1 of 1m bars are 1440; "),
     ],
 )
-def test_a_mistake_ends_in_one_line_and_no_traceback(setting: str, said: str, tmp_path: Path) -> None:
+def test_a_mistake_ends_in_one_line_and_no_traceback(setting: str, line: str, tmp_path: Path) -> None:
     done = snakemake(tmp_path, "-n", "-j1", "--config", setting, check=False)
     assert done.returncode != 0
-    told = (done.stdout + done.stderr).strip().splitlines()
-    ours = [line for line in told if not line.startswith(("Using workflow", "Config file"))]
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    ours = [text for text in lines if not text.startswith(("Using workflow", "Config file"))]
     assert len(ours) == 1
-    assert ours[0].startswith(said)
+    assert ours[0].startswith(line)

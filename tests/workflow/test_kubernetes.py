@@ -29,7 +29,7 @@ IMAGE = "registry.test/forecast:1"
 
 @dataclass(frozen=True)
 class Run:
-    """A run of snakemake on the server: its folder on the volume, where its pods worked, what it said."""
+    """A run of snakemake on the server: its folder on the volume, where its pods worked, its messages."""
 
     server: KubernetesServer
     volume: Path
@@ -163,7 +163,7 @@ def test_only_the_training_asks_for_a_card(run: Run) -> None:
     assert "nvidia.com" not in json.dumps(run.jobs_of("make_features"))
 
 
-def test_a_pod_killed_for_memory_is_told_and_gets_more(run: Run) -> None:
+def test_a_pod_killed_for_memory_is_reported_and_gets_more(run: Run) -> None:
     assert "ended: OOMKilled, exit code 137. It took more memory than its rule's mem_mb" in run.text
     assert "WorkflowError:\nAt least one job did not complete successfully" in run.text
     first, *more = [int(job["resources"]["limits"]["memory"][:-1]) for job in run.containers_of("train_tft")]
@@ -187,10 +187,10 @@ def test_keys_of_an_exchange_stay_here(run: Run) -> None:
 
 @needs_tools
 @pytest.mark.parametrize(
-    ("server", "told"),
+    ("server", "reason"),
     [(None, "no cluster is configured: set KUBECONFIG"), ("http://127.0.0.1:9", "the cluster does not answer")],
 )
-def test_no_cluster_gets_a_line(server: str | None, told: str, tmp_path: Path) -> None:
+def test_no_cluster_gets_a_line(server: str | None, reason: str, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     if server:
         clusters = [{"name": "c", "cluster": {"server": server}}]
@@ -200,7 +200,7 @@ def test_no_cluster_gets_a_line(server: str | None, told: str, tmp_path: Path) -
         kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config"} | parts))
     done = call(project(tmp_path / "volume"), kubeconfig, "data/as_of/train.json")
     assert done.returncode == 1
-    assert f"kubernetes: {told}" in done.stdout
+    assert f"kubernetes: {reason}" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -1,56 +1,102 @@
-"""What snakemake's Slurm plugin (2.8) leaves undone: to ask once, before the first job, whether Slurm would take it at
-all, and to run a submission's jobs in one Snakemake, side by side."""
+"""Snakemake's Slurm plugin (2.8) finds out job by job that Slurm takes none, waits forever where it cannot ask for a
+job's status, and starts the jobs of one submission one after the other.
+
+The checks are unneeded once the plugin tries sbatch and its status command before the first job; the rest once a
+group's jobs run in one Snakemake, side by side, as https://github.com/snakemake/snakemake-executor-plugin-slurm plans
+to ("revisit special handling for group job levels").
+"""
 
 import functools
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from snakemake.logging import logger
+
 from common.errors import UserError
+from dag.patches.installed import expect_parameters, expect_text
 
+PLUGIN = "snakemake-executor-plugin-slurm"
+JOBSTEP = "--executor slurm-jobstep --jobs 1"
 NAME_THEM = "name them: --default-resources slurm_partition=… slurm_account=…"
+# the longest time between two of the plugin's queries, in seconds
+LONGEST_WAIT = 180
+PATIENCE = 60
 
 
-def patch() -> None:
-    """Let a submission's jobs, where snakemake has loaded the plugin, run in one Snakemake, side by side.
+def patch(workflow: Any, executor: Any, settings: Any) -> None:
+    """Check that Slurm takes jobs and says what becomes of them, then let a submission's jobs run in one Snakemake,
+    side by side.
 
-    The plugin starts one after the other, each by srun with a Snakemake of its own: three seconds for a second's work.
+    The plugin starts one after the other, each by srun with another Snakemake: three seconds for a second's work.
     That places the processes of a job of many nodes; none of ours has more than one. Here as many run at once as the
     submission has asked cores for, and so memory. Array jobs (--slurm-array-jobs) are left to the steps, which hand out
     an array's tasks.
     """
-    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
-    if plugin is None or hasattr(plugin.Executor.format_job_exec, "__wrapped__"):
-        return
-    by_step = plugin.Executor.format_job_exec
+    expect_parameters(executor, "format_job_exec", {"job"}, PLUGIN)
+    expect_text(executor, "additional_general_args", JOBSTEP, PLUGIN)
+    check_sbatch(workflow.resource_settings.default_resources, settings)
+    check_status(sys.modules[executor.__module__], settings)
+    as_steps = executor.format_job_exec
 
-    @functools.wraps(by_step)
+    @functools.wraps(as_steps)
     def side_by_side(executor: Any, job: Any) -> str:
-        call = by_step(executor, job)
+        call = as_steps(executor, job)
         if executor.array_jobs:
             return call
-        return call.replace("--executor slurm-jobstep --jobs 1", f"--executor local --cores {job.threads}")
+        return call.replace(JOBSTEP, f"--executor local --cores {job.threads}")
 
-    plugin.Executor.format_job_exec = side_by_side
+    executor.format_job_exec = side_by_side
 
 
-def check_slurm(default_resources: Mapping[str, Any] | None, patience: float = 60) -> None:
+def check_sbatch(default_resources: Mapping[str, Any] | None, settings: Any) -> None:
     """Raise UserError unless sbatch would take a job of Snakemake's default resources' partition and account.
 
-    Without them it is the cluster's own defaults that count; `patience` is in seconds.
+    Without them the cluster's defaults count.
     """
-    named = {
-        key: getattr((default_resources or {}).get(f"slurm_{key}"), "raw", None) for key in ("partition", "account")
-    }
+    keys = ["partition"] if settings.no_account else ["partition", "account"]
+    named = {key: getattr((default_resources or {}).get(f"slurm_{key}"), "raw", None) for key in keys}
     wanted = [f"--{key}={value}" for key, value in named.items() if value]
+    done = _ask("sbatch", "--test-only", *wanted, "--wrap", "true")
+    if done.returncode:
+        reason = _reason(done).removeprefix("sbatch: error: ")
+        raise UserError(f"{reason} ({' '.join(wanted) or 'default partition and account'}); {NAME_THEM}")
+
+
+def check_status(plugin: Any, settings: Any) -> None:
+    """Where the accounting database does not answer, let squeue say what becomes of a job, and give jobs no account.
+
+    Raises UserError where squeue would forget a job that has ended before it is asked again.
+    """
+    expect_parameters(plugin, "query_job_status_sacct", {"runid"}, PLUGIN)
+    expect_parameters(plugin, "get_min_job_age", set(), PLUGIN)
+    if settings.status_command != "sacct":
+        return
+    done = _ask(*shlex.split(plugin.query_job_status_sacct("none")))
+    if not done.returncode:
+        return
+    age = plugin.get_min_job_age()
+    if age is None or age <= LONGEST_WAIT:
+        raise UserError(
+            f"{_reason(done)} (sacct), and squeue forgets a job {age} s after its end (MinJobAge); "
+            f"ask for accounting, or for a MinJobAge over {LONGEST_WAIT} s"
+        )
+    settings.status_command, settings.no_account = "squeue", True
+    logger.warning(f"{_reason(done)} (sacct): going on as with --slurm-status-command squeue --slurm-no-account")
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     try:
-        command = ["sbatch", "--test-only", *wanted, "--wrap", "true"]
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=patience)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     except FileNotFoundError:
-        raise UserError("sbatch is not there; run on a login node of the cluster, or without --profile") from None
+        raise UserError(f"there is no {command[0]}; run on a login node of the cluster, or without --profile") from None
     except subprocess.TimeoutExpired:
-        raise UserError(f"Slurm has not answered for {patience:.0f} s; see whether sinfo does, and try again") from None
-    if asked.returncode:
-        said = (asked.stderr.strip().splitlines() or ["no reason given"])[0].removeprefix("sbatch: error: ")
-        raise UserError(f"{said} ({' '.join(wanted) or 'default partition and account'}); {NAME_THEM}")
+        raise UserError(
+            f"Slurm has not answered {command[0]} for {PATIENCE} s; see whether sinfo does, and try again"
+        ) from None
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or ["no reason given"])[0]

@@ -1,0 +1,26 @@
+# Needs the sealed decision and the candles of its horizon; gives artifacts/mock_eval.json.
+
+
+rule audit:
+    """The realised return of the sealed decision, for HOLD too."""
+    input:
+        trade=f"{ARTIFACTS}/mock_trade.json",
+        path=f"{ARTIFACTS}/forecast_path.csv",
+        candles=f"{DATA}/outcome/{SETTINGS['consensus']['symbol']}.parquet",
+        code=code("audit"),
+    output:
+        audit=update(f"{ARTIFACTS}/mock_eval.json"),
+    log:
+        f"{ARTIFACTS}/logs/audit/trade.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/audit/trade.tsv"
+    retries: 0
+    localrule: True
+    container:
+        IMAGE
+    resources:
+        **LIGHT,
+    message:
+        "Auditing the decision"
+    script:
+        "../scripts/audit.py"
