@@ -22,7 +22,6 @@ SLURM = (
     "planned by tests/containers/test_entry_points.py; tests/containers/test_slurm.py runs it with a cluster's flags"
 )
 GPU = "no GPU"
-RECIPES = "run by tests/workflow/test_contributing.py, which takes it from the page"
 USER = "of the user's machine"
 # commands that no test runs by `shell`: why, or what runs them instead
 NOT_RUN = {
@@ -34,11 +33,6 @@ NOT_RUN = {
     "git clone <address of the repository> crypto-forecast": USER,
     "cd crypto-forecast": USER,
     "source .venv/bin/activate": USER,
-    "snakemake -j2 features --configfile config/tiny.yaml": RECIPES,
-    "snakemake -j2 fetch --configfile config/tiny.yaml --config exchange='{id: sinusoid, options: {period_hours: 6}}' "
-    "symbols='[SINEUSDT]'": RECIPES,
-    "snakemake -j2 artifacts/daily_range.csv --configfile config/tiny.yaml": RECIPES,
-    "snakemake -j2 artifacts/plots/range.png --configfile config/tiny.yaml": RECIPES,
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
         "no network; tests/workflow/test_pipeline.py runs it against a server of its own"
     ),

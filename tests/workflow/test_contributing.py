@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dag.renamed import RENAMED
+from support.engines import shell
 from support.workflow import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -32,13 +33,6 @@ def follow(recipe: str, checkout: Path) -> None:
         elif block["path"]:
             assert not path.exists()
             path.write_text(block["text"])
-
-
-def shell(folder: Path, command: str) -> str:
-    """Run a line of shell in `folder`, as a user types it: all that it prints."""
-    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
