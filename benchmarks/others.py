@@ -1,9 +1,9 @@
 """How fast other libraries train their TFT: python benchmarks/others.py [--lookback 168] [--horizon 24] [--hidden 16].
 
-darts and neuralforecast, where they are installed (`pip install darts[torch] neuralforecast`, best in an environment of
-their own: they are no dependency of this project), on as many windows, variables, bars and symbols as case a of
-benchmarks/train.py: 2 symbols of 30,000 bars, 12 reals of which 4 are known ahead, 64 windows a step, one thread. Their
-targets are their own, so only the pace can be compared; the numbers are random, which does not change it.
+darts and neuralforecast, where they are installed (`pip install darts[torch] neuralforecast`, best in a
+separate environment: they are no dependency of this project), on as many windows, variables, bars and symbols as case a
+of benchmarks/train.py: 2 symbols of 30,000 bars, 12 reals of which 4 are known in advance, 64 windows a step, one
+thread. Their targets differ, so only the pace can be compared; the numbers are random, which does not change it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ QUANTILES = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
 
 
 def frames() -> list[pd.DataFrame]:
-    """A frame a symbol: `ds, y`, and the reals; numbers without meaning."""
+    """A frame a symbol: `ds, y`, and the reals; random numbers."""
     draw = np.random.default_rng(1)
     times = pd.date_range("2024-01-01", periods=BARS, freq="min")
     return [

@@ -1,8 +1,8 @@
 """What more rows cost a training: python benchmarks/rows.py [--member tft_raw] [rows …] (625000 2500000 10000000).
 
-Simulated one-minute candles of up to 1,000,000 bars a symbol become features, and rule train_tft's own function trains
-on them for four epochs of 20 steps, in a process of its own. The member is tft, the correction, or tft_raw. Time
-before training should grow as rows do, time of an epoch hardly (the validation windows are at most 1024), and memory by
+Simulated one-minute candles of up to 1,000,000 bars a symbol become features, and rule train_tft's function trains
+on them for four epochs of 20 steps, in a new process. The member is tft, the correction, or tft_raw. Time before
+training should grow as rows do, the time of an epoch hardly (the validation windows are at most 1024), and memory by
 what a row takes, not by what a window does.
 """
 
@@ -72,7 +72,7 @@ def train(folder: Path, member: str, features: list[str]) -> None:
 
 
 def watched(folder: Path, member: str, features: list[str]) -> tuple[float, float, float]:
-    """Seconds until training begins, seconds an epoch, and peak memory (MiB), of `train` in a process of its own."""
+    """Seconds until training starts, seconds an epoch, and peak memory (MiB), of `train` in a new process."""
     started, ends, lines = time.monotonic(), [], []
     with subprocess.Popen(
         [sys.executable, __file__, "--train", str(folder), member, *features], stderr=subprocess.PIPE, text=True
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("rows", type=int, nargs="*", default=[625_000, 2_500_000, 10_000_000])
     parser.add_argument("--member", choices=TFTS, default=TFT)
     given = parser.parse_args()
-    print("      rows  symbols  files, MiB  until training begins, s  an epoch, s  peak, MiB", flush=True)
+    print("      rows  symbols  files, MiB  until training starts, s  an epoch, s  peak, MiB", flush=True)
     for rows in given.rows:
         with tempfile.TemporaryDirectory() as name:
             features = write_features(Path(name), rows)

@@ -3,7 +3,7 @@
     python benchmarks/skill.py --data FOLDER [--interval 1m --horizon 60] [--folds 3] [--seeds 1 2] [--hold-back 0.1]
 
 The test span is cut into rolling folds, each with models of its own. --hold-back leaves the end of the files out of
-everything, so that choices can be made without it. --baselines leaves the TFT out: how long is the rest alone?
+everything, so that choices can be made without it. --baselines leaves the TFT out, to time the rest alone.
 Other settings: --config as Snakemake's, such as --config lookback=96.
 """
 
@@ -104,12 +104,12 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def figures(evaluation: Evaluation) -> str:
-    """The figures that are asked of the ensemble, a line each."""
+    """The figures that are required of the ensemble, a line each."""
     members, tests = evaluation["members"], evaluation["comparisons"][ENSEMBLE]
     scores = members[ENSEMBLE]
-    lines = ["figure                                    ensemble         asked"]
-    asked = {"ewma_fhs": "+0.8 % (1m), +1.8 % (1h), p < 0.05", HAR: "no worse than -0.05 %"}
-    for rival, target in asked.items():
+    lines = ["figure                                    ensemble         required"]
+    required = {"ewma_fhs": "+0.8 % (1m), +1.8 % (1h), p < 0.05", HAR: "no worse than -0.05 %"}
+    for rival, target in required.items():
         test = tests[rival]
         lower, upper = test["confidence_interval"] or (float("nan"), float("nan"))
         p = float("nan") if test["p"] is None else test["p"]

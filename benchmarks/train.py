@@ -5,17 +5,17 @@
 
 Both train the same model, from the same start, on the same features, targets and loss; what is learned is volatility:
 targets are in one unit a symbol. Stock is pytorch-forecasting's forward under lightning with Adam, on batches of 64
-random windows, with the best of three learning rates, chosen on a seed of its own: the best of three runs is also the
-luckiest. Its windows are sliced from memory, to be the same as ours; what its own TimeSeriesDataSet takes to collate a
-batch is measured beside it and added to its clock. Both are judged on the same validation windows, of every fifth block
-of bars, each forecast alone as stock's forward does it, which is checked; the clock stands while they are. The runs go
+random windows, with the best of three learning rates, chosen with a separate seed: the best of three runs has been
+lucky, too. Its windows are sliced from memory, to be the same as ours; the time that TimeSeriesDataSet takes to collate
+a batch is measured separately and added to its clock. Both are evaluated on the same validation windows, of every fifth
+block of bars, each forecast alone as stock's forward does it, which is checked; the clock stops meanwhile. The runs go
 two at a time, a core and a thread each, as two folds of the workflow do.
 --data: a folder of one-minute candle files; without it the simulated market. --pace: steps a second alone and side by
 side, with one thread and two, and no more; on a GPU, by windows a step.
---device gpu: both on the GPU, one run at a time; its memory is what is told. Collating is left out there, for a stock
-user would have other cores do it.
+--device gpu: both on the GPU, one run at a time; the memory is the GPU's. Collating does not count there, since other
+cores could do it.
 
-Writes train-<case>.csv (a row per look) and train-<case>.png, and prints the table.
+Writes train-<case>.csv (a row per look, a validation during training) and train-<case>.png, and prints the table.
 """
 
 import argparse
@@ -113,7 +113,7 @@ def split(frames: list[pd.DataFrame], task: Task) -> TrainingOrigins:
 
 
 def collating(frames: list[pd.DataFrame], task: Task) -> float:
-    """Seconds that pytorch-forecasting's own data set takes to make a batch of these windows."""
+    """Seconds that pytorch-forecasting's data set takes to make a batch of these windows."""
     names = feature_columns(frames[0])
     rows = [
         frame[[*names, "close"]].assign(symbol=str(number), time=np.arange(len(frame)))
@@ -134,13 +134,13 @@ def collating(frames: list[pd.DataFrame], task: Task) -> float:
 
 
 def on_gpu(panel: Panel) -> bool:
-    """Is it there that the models compute?"""
+    """Whether the models compute on a GPU."""
     return panel.device == "cuda"
 
 
 @contextmanager
 def in_float32() -> Iterator[None]:
-    """All products in full: on a GPU some are in TF32 else."""
+    """All products in float32: on a GPU some would be in TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -217,7 +217,7 @@ class Clock(Callback):
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Stop it before anything is looked at."""
+        """Stop it before the validation."""
         if trainer.is_last_batch:
             if on_gpu(self.panel):
                 torch.cuda.synchronize()
@@ -296,10 +296,10 @@ def run_all(jobs: list[dict[str, Any]], quiet: bool = False) -> pd.DataFrame:
 
         def run(job: dict[str, Any]) -> pd.DataFrame:
             job |= {"core": free.pop(), "out": str(Path(folder) / f"{id(job)}.csv")}
-            told = subprocess.run([sys.executable, __file__, "--one", json.dumps(job)], capture_output=True, text=True)
+            done = subprocess.run([sys.executable, __file__, "--one", json.dumps(job)], capture_output=True, text=True)
             free.append(job["core"])
-            if told.returncode:
-                raise SystemExit(told.stderr[-3000:])
+            if done.returncode:
+                raise SystemExit(done.stderr[-3000:])
             rows = pd.read_csv(job["out"])
             best = rows.iloc[rows["loss"].argmin()]
             if not quiet:
@@ -311,14 +311,14 @@ def run_all(jobs: list[dict[str, Any]], quiet: bool = False) -> pd.DataFrame:
 
 
 def kept_loss(looks: pd.DataFrame) -> float:
-    """The loss of the network that is kept, where it was not chosen: on either half of the blocks, of the look that is
-    best on the other. The best look's own loss is its luck too."""
+    """The loss of the network that is kept, on blocks that did not choose it: on either half of them, of the look that
+    is best on the other. The loss that a look was chosen by is biased."""
     even, odd = looks["even"].to_numpy(), looks["odd"].to_numpy()
     return float(even[odd.argmin()] + odd[even.argmin()]) / 2
 
 
 def losses(looks: pd.DataFrame) -> dict[str, float]:
-    """The three losses that a training is told by."""
+    """The three losses of a training in the report."""
     return {"loss": looks["loss"].min(), "mean": looks["mean"].min(), "kept": kept_loss(looks)}
 
 
@@ -330,16 +330,16 @@ def report(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.sort_values(["method", "seed", "step"])
     rows["both"] = (rows["even"] + rows["odd"]) / 2
     rows["mean"] = rows.groupby(["method", "seed"])["loss"].transform(lambda loss: loss.rolling(LOOKS).mean())
-    told = []
-    for (method, seed), own in rows.groupby(["method", "seed"]):
+    lines = []
+    for (method, seed), looks in rows.groupby(["method", "seed"]):
         stock = rows[(rows["method"] == "stock") & (rows["seed"] == seed)]
-        line = {"method": method, "seed": seed, **losses(own)}
-        for (name, level), looked_at in zip(losses(stock).items(), ("loss", "mean", "both"), strict=True):
-            line[f"s_to_{name}"] = own.loc[own[looked_at] <= level, "seconds"].min()
-        pace = own["step"].max() / own["seconds"].max()
-        windows = pace * own["batch"].max()
-        told.append(line | {"steps_s": pace, "windows_s": windows, "peak_mib": own["peak_mib"].max()})
-    return pd.DataFrame(told)
+        line = {"method": method, "seed": seed, **losses(looks)}
+        for (name, level), column in zip(losses(stock).items(), ("loss", "mean", "both"), strict=True):
+            line[f"s_to_{name}"] = looks.loc[looks[column] <= level, "seconds"].min()
+        pace = looks["step"].max() / looks["seconds"].max()
+        windows = pace * looks["batch"].max()
+        lines.append(line | {"steps_s": pace, "windows_s": windows, "peak_mib": looks["peak_mib"].max()})
+    return pd.DataFrame(lines)
 
 
 def pace(common: dict[str, Any]) -> None:
@@ -350,7 +350,7 @@ def pace(common: dict[str, Any]) -> None:
             model = ENDLESS | {"batch_size": WINDOWS} if method == "stock" else ENDLESS
             job = {"method": method, **common, "minutes": 0.25, "threads": threads, "model": model}
             rows = run_all([job | {"seed": seed} for seed in range(jobs)], quiet=True)
-            total = sum(own["step"].max() / own["seconds"].max() for _, own in rows.groupby("seed"))
+            total = sum(run["step"].max() / run["seconds"].max() for _, run in rows.groupby("seed"))
             print(f"{method:6s}  {jobs} x {threads}{total:18.1f}", flush=True)
 
 
@@ -377,9 +377,9 @@ def draw(rows: pd.DataFrame, path: Path, case: str) -> None:
     soonest = rows.loc[rows["seconds"] > 0, "seconds"].min() / 2
     looks = {"stock": ("tab:red", "stock pytorch-forecasting"), "ours": ("tab:blue", "this workflow")}
     for method, (colour, label) in looks.items():
-        for number, (_, own) in enumerate(rows[rows["method"] == method].groupby("seed")):
+        for number, (_, run) in enumerate(rows[rows["method"] == method].groupby("seed")):
             name = None if number else label
-            axes.plot(own["seconds"].clip(lower=soonest), own["loss"], color=colour, label=name, lw=1.2)
+            axes.plot(run["seconds"].clip(lower=soonest), run["loss"], color=colour, label=name, lw=1.2)
     axes.axhline(rows.loc[rows["method"] == "stock", "loss"].min(), color="grey", lw=0.8, ls="--", label="stock's best")
     best, first = rows["loss"].min(), rows.loc[rows["step"] == 0, "loss"].max()
     axes.set(xscale="log", xlabel="seconds of training", ylabel="validation loss", title=f"Case {case}: {CASES[case]}")

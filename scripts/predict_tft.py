@@ -64,7 +64,7 @@ def forecast(models: Sequence[str], split: Split, task: Task, base: str | None) 
     features, or the base lacks an origin.
     """
     trained = [checkpoint.load_for(path, feature_columns(split.features[0])) for path in models]
-    # each model has a scaler of its own, so a panel of its own
+    # models differ in their scalers, so each has a panel
     panels = [Panel(split.features, model.scaler, task) for model in trained]
     rows = np.concatenate([start + at for start, at in zip(panels[0].starts[:-1], split.rows, strict=True)])
     outputs = [predict(model.network, panel, rows) for model, panel in zip(trained, panels, strict=True)]

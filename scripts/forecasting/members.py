@@ -1,7 +1,7 @@
 """The registry of members: config, rules, evaluation, figures and docs read it.
 
-A new baseline is a function of the type `forecasting.baselines.interface.SymbolBaseline`, in a module of its own, and a
-line here.
+A new baseline is a function of the type `forecasting.baselines.interface.SymbolBaseline`, in a new module, and a line
+here.
 """
 
 from collections.abc import Iterable

@@ -61,7 +61,7 @@ def search(
     if first:
         say(f"tune: {first} trials are already done")
     for number in range(first, trials):
-        # a sampler's state is not on disk: each proposal has a seed of its own
+        # a sampler's state is not on disk: each proposal has its seed
         study.sampler = optuna.samplers.TPESampler(seed=(seed + number) % 2**32)
         trial, title = study.ask(space), f"tune: trial {number + 1} of {trials}"
         say(f"{title}: {in_words(trial.params)}")

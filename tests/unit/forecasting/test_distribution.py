@@ -1,4 +1,4 @@
-"""From quantiles to a distribution: what goes in comes out, mass is one, and known laws are met."""
+"""From quantiles to a distribution: its quantiles are those given, its mass is one, and known distributions are met."""
 
 import numpy as np
 import pytest
@@ -17,73 +17,80 @@ def batch() -> Distribution:
     return Distribution(LEVELS, np.cumsum(steps, axis=-1) - 2)
 
 
-def test_the_levels_own_quantiles_come_back() -> None:
-    own = batch()
-    back = own.quantile(LEVELS[:, None, None])
-    np.testing.assert_allclose(np.moveaxis(back, 0, -1), own.quantiles, atol=1e-12)
-    np.testing.assert_allclose(own.cdf(back), np.broadcast_to(LEVELS[:, None, None], (7, 2, 3)), atol=1e-12)
+def test_the_quantiles_at_the_levels_are_returned() -> None:
+    distribution = batch()
+    back = distribution.quantile(LEVELS[:, None, None])
+    np.testing.assert_allclose(np.moveaxis(back, 0, -1), distribution.quantiles, atol=1e-12)
+    np.testing.assert_allclose(distribution.cdf(back), np.broadcast_to(LEVELS[:, None, None], (7, 2, 3)), atol=1e-12)
 
 
 def test_probability_of_a_quantile_is_its_own() -> None:
-    own, p = batch(), PROBABILITIES[:, None, None]
-    x = own.quantile(p)
+    distribution, p = batch(), PROBABILITIES[:, None, None]
+    x = distribution.quantile(p)
     assert x.shape == (15, 2, 3)
     assert (np.diff(x, axis=0) > 0).all()
-    np.testing.assert_allclose(own.cdf(x), np.broadcast_to(p, x.shape), rtol=1e-9)
+    np.testing.assert_allclose(distribution.cdf(x), np.broadcast_to(p, x.shape), rtol=1e-9)
 
 
 def test_one_point_for_each_distribution_and_one_distribution_for_many_points() -> None:
-    own = batch()
-    assert own.quantile(0.01).shape == own.cdf(0.3).shape == own.pdf(np.zeros((2, 3))).shape == (2, 3)
-    lone = Distribution(LEVELS, own.quantiles[1, 2])
+    distribution = batch()
+    assert (
+        distribution.quantile(0.01).shape
+        == distribution.cdf(0.3).shape
+        == distribution.pdf(np.zeros((2, 3))).shape
+        == (2, 3)
+    )
+    lone = Distribution(LEVELS, distribution.quantiles[1, 2])
     assert lone.quantile(PROBABILITIES).shape == (15,)
-    assert float(lone.quantile(0.3)) == own.quantile(0.3)[1, 2]
+    assert float(lone.quantile(0.3)) == distribution.quantile(0.3)[1, 2]
 
 
 def test_the_density_is_the_slope_of_the_probability_and_integrates_to_one() -> None:
-    own = batch()
+    distribution = batch()
     x = np.linspace(-30, 30, 600_001)[:, None, None]
-    np.testing.assert_allclose(trapezoid(own.pdf(x), x, axis=0), np.ones((2, 3)), atol=1e-4)
-    near = own.quantile(np.array([0.001, 0.03, 0.07, 0.4, 0.6, 0.93, 0.99])[:, None, None])
-    slope = (own.cdf(near + 1e-6) - own.cdf(near - 1e-6)) / 2e-6
-    np.testing.assert_allclose(own.pdf(near), slope, rtol=1e-5)
+    np.testing.assert_allclose(trapezoid(distribution.pdf(x), x, axis=0), np.ones((2, 3)), atol=1e-4)
+    near = distribution.quantile(np.array([0.001, 0.03, 0.07, 0.4, 0.6, 0.93, 0.99])[:, None, None])
+    slope = (distribution.cdf(near + 1e-6) - distribution.cdf(near - 1e-6)) / 2e-6
+    np.testing.assert_allclose(distribution.pdf(near), slope, rtol=1e-5)
 
 
 def test_the_tails_begin_at_the_inner_density_and_fall_exponentially() -> None:
-    own = batch()
+    distribution = batch()
     for side, out in ((0, -1), (-1, 1)):
-        end = own.quantiles[..., side]
-        np.testing.assert_allclose(own.pdf(end + out * 1e-9), own.pdf(end - out * 1e-9), rtol=1e-6)
-        near, far, farther = (np.log(own.pdf(end + out * d)) for d in (0.1, 1.1, 2.1))
+        end = distribution.quantiles[..., side]
+        np.testing.assert_allclose(distribution.pdf(end + out * 1e-9), distribution.pdf(end - out * 1e-9), rtol=1e-6)
+        near, far, farther = (np.log(distribution.pdf(end + out * d)) for d in (0.1, 1.1, 2.1))
         np.testing.assert_allclose(near - far, far - farther, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
-    "law, bound", [(stats.norm(), 0.05), (stats.t(5), 0.06), (stats.t(4), 0.09), (stats.laplace(), 0.04)]
+    "known, bound", [(stats.norm(), 0.05), (stats.t(5), 0.06), (stats.t(4), 0.09), (stats.laplace(), 0.04)]
 )
-def test_known_laws_from_seven_levels(law: stats.rv_continuous, bound: float) -> None:
-    own = Distribution(LEVELS, law.ppf(LEVELS))
+def test_known_distributions_from_seven_levels(known: stats.rv_continuous, bound: float) -> None:
+    distribution = Distribution(LEVELS, known.ppf(LEVELS))
     outer = np.array([0.01, 0.99])
-    np.testing.assert_allclose(own.quantile(outer), law.ppf(outer), rtol=bound)
+    np.testing.assert_allclose(distribution.quantile(outer), known.ppf(outer), rtol=bound)
     inner = np.array([0.06, 0.15, 0.35, 0.6, 0.8, 0.92])
-    np.testing.assert_allclose(own.quantile(inner), law.ppf(inner), atol=0.04)
+    np.testing.assert_allclose(distribution.quantile(inner), known.ppf(inner), atol=0.04)
 
 
 def test_a_gaussian_is_exact_within_the_levels_and_heavier_beyond() -> None:
-    law = stats.norm(0.3, 2)
-    own = Distribution(LEVELS, law.ppf(LEVELS))
-    x = law.ppf(np.linspace(0.051, 0.949, 50))
-    np.testing.assert_allclose(own.pdf(x), law.pdf(x), rtol=1e-9)
-    assert (own.cdf(law.ppf([0.01, 0.001])) > [0.01, 0.001]).all()
+    known = stats.norm(0.3, 2)
+    distribution = Distribution(LEVELS, known.ppf(LEVELS))
+    x = known.ppf(np.linspace(0.051, 0.949, 50))
+    np.testing.assert_allclose(distribution.pdf(x), known.pdf(x), rtol=1e-9)
+    assert (distribution.cdf(known.ppf([0.01, 0.001])) > [0.01, 0.001]).all()
 
 
 def test_samples_have_the_quantiles() -> None:
-    own = batch()
-    drawn = own.sample(200_000, np.random.default_rng(3))
+    distribution = batch()
+    drawn = distribution.sample(200_000, np.random.default_rng(3))
     assert drawn.shape == (200_000, 2, 3)
     p = np.array([0.01, 0.05, 0.3, 0.5, 0.9, 0.99])
-    np.testing.assert_allclose(own.cdf(np.quantile(drawn, p, axis=0)), p[:, None, None] + np.zeros((2, 3)), atol=0.005)
-    np.testing.assert_array_equal(drawn, own.sample(200_000, np.random.default_rng(3)))
+    np.testing.assert_allclose(
+        distribution.cdf(np.quantile(drawn, p, axis=0)), p[:, None, None] + np.zeros((2, 3)), atol=0.005
+    )
+    np.testing.assert_array_equal(drawn, distribution.sample(200_000, np.random.default_rng(3)))
 
 
 @pytest.mark.filterwarnings("error")
@@ -115,6 +122,6 @@ def test_ties_are_points_of_mass() -> None:
         ([0.1, 0.9], [1, 0]),
     ],
 )
-def test_what_is_no_distribution_is_refused(quantile_levels: list[float], quantiles: list[float]) -> None:
+def test_invalid_quantiles_are_refused(quantile_levels: list[float], quantiles: list[float]) -> None:
     with pytest.raises(ValueError):
         Distribution(quantile_levels, np.array(quantiles))

@@ -1,5 +1,6 @@
 """The registry: every member can be loaded, drawn and selected; what is wrong in it or in a config gets one line."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from common.errors import UserError
 from forecasting.baselines.interface import load_baseline
 from forecasting.members import (
     BASELINES,
+    DEFAULT,
+    ENSEMBLE,
     MEMBERS,
     MODELS,
     ORACLE,
@@ -34,6 +37,16 @@ def test_members_are_models_baselines_or_the_oracle() -> None:
 
 def test_needed_members_are_in_the_registry() -> None:
     assert {needed for member in REGISTRY for needed in member.needs} <= set(BASELINES)
+
+
+def test_the_docs_describe_the_ensemble_the_oracle_and_the_default_members_in_the_registry_s_order() -> None:
+    table = re.search(
+        r"^\| member \| .*\n\|.*\n((?:\|.*\n)+)", (ROOT / "docs" / "evaluation.md").read_text(), re.MULTILINE
+    )
+    assert table is not None
+    described = re.findall(r"^\| `(\w+)` ", table[1], re.MULTILINE)
+    assert described == [name for name in MEMBERS if name in described]
+    assert set(described) >= {ENSEMBLE, *DEFAULT, ORACLE}
 
 
 def test_no_two_members_look_alike() -> None:

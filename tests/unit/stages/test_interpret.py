@@ -81,7 +81,7 @@ def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataF
         assert counted.to_numpy().tolist() == [["S0", "high", 20], ["S1", "low", 2], ["S1", "high", 18]]
 
 
-def test_attention_is_the_library_s_own_at_the_last_bar_first(frames: list[pd.DataFrame]) -> None:
+def test_attention_is_the_library_s_with_the_last_bar_first(frames: list[pd.DataFrame]) -> None:
     network = network_for(frames, seed=5)
     panel, at = Panel(frames, fit_scaler(frames), TASK), np.arange(100, 300, 2)
     found = shares(network, panel, at)
@@ -104,11 +104,11 @@ def test_regimes_are_terciles_of_training() -> None:
     )
 
 
-def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> dict[str, Any]:
+def tables(folder: Path, symbols: int, variables: int, lookback: int, regimes_drawn: list[str]) -> dict[str, Any]:
     """Made-up tables of rule interpret, and a cutoff: arguments of the plot."""
     random, importance, attention = np.random.default_rng(1), [], []
     for symbol in range(symbols):
-        for regime in told:
+        for regime in regimes_drawn:
             key = {"symbol": f"COIN{symbol}USDT", "regime": regime, "origins": 5 + symbol}
             for kind, count in (("encoder", variables), ("decoder", 3)):
                 shares = random.dirichlet(np.ones(count))
@@ -124,10 +124,10 @@ def tables(folder: Path, symbols: int, variables: int, lookback: int, told: list
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    "symbols, variables, lookback, told", [(7, 30, 48, ["low", "medium", "high"]), (1, 4, 1, ["high"])]
+    "symbols, variables, lookback, regimes_drawn", [(7, 30, 48, ["low", "medium", "high"]), (1, 4, 1, ["high"])]
 )
-def test_the_picture(tmp_path: Path, symbols: int, variables: int, lookback: int, told: list[str]) -> None:
-    given = tables(tmp_path, symbols, variables, lookback, told)
+def test_the_picture(tmp_path: Path, symbols: int, variables: int, lookback: int, regimes_drawn: list[str]) -> None:
+    given = tables(tmp_path, symbols, variables, lookback, regimes_drawn)
     drawn = []
     for name in ("one", "two"):
         plot_interpretation(str(tmp_path / f"{name}.png"), str(tmp_path / f"{name}.pdf"), **given)
@@ -146,9 +146,9 @@ def test_symbols_count_alike_by_regime_and_windows_by_symbol() -> None:
             "attention": [0.2, 0.4, 0.6],
         }
     )
-    assert {name: float(own[0]) for name, own in by_regime(table, "lag", "attention").items()} == pytest.approx(
+    assert {name: float(means[0]) for name, means in by_regime(table, "lag", "attention").items()} == pytest.approx(
         {"low": 0.6, "high": 0.3}
     )
-    assert {name: float(own[0]) for name, own in by_symbol(table, "lag", "attention").items()} == pytest.approx(
+    assert {name: float(means[0]) for name, means in by_symbol(table, "lag", "attention").items()} == pytest.approx(
         {"A": 0.5, "B": 0.4}
     )

@@ -120,7 +120,7 @@ def test_half_of_the_folds_at_most_are_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"scheme": replace(SCHEME, count=1)}, "folds.count: 1 leaves no fold for tuning .* must be 2 or more"),
         ({"space": {"dropout": None}}, "tuning.space: is empty; give a setting to search"),
@@ -134,8 +134,8 @@ def test_half_of_the_folds_at_most_are_used() -> None:
         ),
     ],
 )
-def test_what_cannot_be_tuned_is_refused(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=said) as caught:
+def test_what_cannot_be_tuned_is_refused(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as caught:
         tune(**files(tmp_path, **changed))
     assert "\n" not in str(caught.value)
 

@@ -68,12 +68,12 @@ def test_no_season_is_found_where_there_is_none() -> None:
     np.testing.assert_allclose(season.days, 1, atol=0.05)
 
 
-def test_one_wild_day_makes_no_season() -> None:
+def test_one_volatile_day_makes_no_season() -> None:
     frame = StochasticVolatility(memory=0.0, noise=0.0, bar_ms=FIVE).candles(60 * 288, seed=4)
     bars = Bars.of(frame, FIVE)
-    wild = bars.variance.copy()
-    wild[2 * 288 : 2 * 288 + 72] *= 10_000  # a morning
-    spoilt = fit_season(replace(bars, variance=wild))
+    volatile = bars.variance.copy()
+    volatile[2 * 288 : 2 * 288 + 72] *= 10_000  # a morning
+    spoilt = fit_season(replace(bars, variance=volatile))
     assert np.abs(spoilt.slots[:24] - fit_season(bars).slots[:24]).max() < 0.15
 
 
@@ -180,7 +180,7 @@ def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
     assert np.isfinite(regressors).all()
     scale = har.deviation_from(regressors, bars.timestamp, FIVE)
     assert np.isfinite(scale).all()
-    # a frozen market is calm, and its deviation no less than the floor's
+    # a frozen market has low volatility, and its deviation is no less than the floor's
     assert 0 < scale[1599, -1] < 0.5 * np.median(scale[:, -1])
     assert har.floor == pytest.approx(FLOOR * (bars.variance / har.season.at(bars.timestamp)).mean())
 

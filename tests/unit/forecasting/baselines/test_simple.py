@@ -142,7 +142,7 @@ def test_ewma_by_hand() -> None:
     history = bars_of(np.array([0.0, 0.1, 0.0, 0.1, 0.0]), np.zeros(5, dtype=np.int32))  # variance 0.01
     bars = bars_of(np.array([5.0, 5.3, 5.3, 9.0, 9.2]), np.array([0, 0, 0, 1, 1], dtype=np.int32))
     forecast = forecast_of("ewma", history, bars, np.array([0, 1, 2, 3, 4]), task_of(4), half_lives(1))
-    # halves at every bar: (0.01 + 0.09) / 2, then that / 2; the gap begins anew
+    # halves at every bar: (0.01 + 0.09) / 2, then that / 2; after the gap it restarts
     variance = np.array([0.01, 0.05, 0.025, 0.01, (0.01 + 0.04) / 2])
     steps = np.arange(1, 5)
     np.testing.assert_allclose(forecast[:, :, 4], np.sqrt(variance[:, None] * steps) * NormalDist().inv_cdf(0.95))

@@ -28,7 +28,7 @@ from support.candles import candles
 LOOKBACK, HORIZON, STRIDE, FORKS, CHUNKS = 12, 5, 4, 3, 6
 TASK = Task("1m", LOOKBACK, HORIZON, [0.1, 0.5, 0.9])
 PAST, KNOWN = ["a", "b", "c"], ["c", "position"]
-# one hidden width that is the variables' own, too: then nothing is resampled
+# one hidden width equal to the variables': then nothing is resampled
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "static": {
@@ -83,7 +83,7 @@ def embedded(network: TemporalFusionTransformer, static: dict[str, torch.Tensor]
 def stock(
     network: TemporalFusionTransformer, bars: torch.Tensor, known: torch.Tensor, static: dict[str, torch.Tensor]
 ) -> torch.Tensor:
-    """The library's own forward on windows: bars [n, lookback, past], known [n, horizon, known]."""
+    """The library's forward on windows: bars [n, lookback, past], known [n, horizon, known]."""
     count, reals = len(bars), list(network.hparams.x_reals)
     cont = torch.zeros(count, LOOKBACK + HORIZON, len(reals))
     cont[:, :LOOKBACK, : len(PAST)] = bars

@@ -102,7 +102,7 @@ def test_fit_and_validation_do_not_touch(frames: list[pd.DataFrame]) -> None:
     assert len(parts.validation)
 
 
-def test_a_lone_origin_s_forecast_is_the_library_s_own(frames: list[pd.DataFrame], panel: Panel) -> None:
+def test_a_lone_origin_s_forecast_is_the_library_s(frames: list[pd.DataFrame], panel: Panel) -> None:
     """Same weights, same inputs: what we predict is what pytorch-forecasting's class predicts."""
     network = network_for(frames)
     stock = TemporalFusionTransformer(
@@ -131,7 +131,7 @@ def test_the_loss_is_the_weighted_pinball_loss(frames: list[pd.DataFrame], panel
 
 
 def test_training_learns_what_there_is_to_learn(tmp_path: Path) -> None:
-    """The loss falls far below that of the targets' own quantiles."""
+    """The loss falls far below that of the targets' quantiles."""
     frames = learnable()
     panel = Panel(frames, fit_scaler(frames), TASK)
     parts = cut(frames, int(frames[0]["timestamp"].iloc[-1]))
@@ -326,14 +326,14 @@ def test_a_missing_device_is_refused() -> None:
 def test_features_are_rounded_far_below_their_noise_and_clipped_far_beyond_it(frames: list[pd.DataFrame]) -> None:
     names = feature_columns(frames[0])
     scaler = fit_scaler(frames)
-    wild = frames[0].copy()
-    wild.loc[3, "rsi"] = 1e9
-    rows = np.empty((len(wild), len(names)), dtype=np.float32)
-    scaler.into(rows, wild, names)
+    extreme = frames[0].copy()
+    extreme.loc[3, "rsi"] = 1e9
+    rows = np.empty((len(extreme), len(names)), dtype=np.float32)
+    scaler.into(rows, extreme, names)
     rsi, day = names.index("rsi"), names.index("day_sin")
     assert rows[3, rsi] == 8
-    kept = np.delete(np.arange(len(wild)), 3)
-    exact = (wild["rsi"] - scaler.mean[rsi]) / scaler.deviation[rsi]
+    kept = np.delete(np.arange(len(extreme)), 3)
+    exact = (extreme["rsi"] - scaler.mean[rsi]) / scaler.deviation[rsi]
     assert np.abs(rows[kept, rsi] - exact[kept]).max() <= 1 / 64 + 1e-6
-    assert np.abs(rows[:, day] - wild["day_sin"]).max() <= 1 / 512 + 1e-6
+    assert np.abs(rows[:, day] - extreme["day_sin"]).max() <= 1 / 512 + 1e-6
     assert set(np.unique(rows[:, rsi] * 32 % 1)) == {0.0}
