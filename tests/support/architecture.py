@@ -53,18 +53,18 @@ INPUTS = [
 # where a package stands: column, row; what it holds
 SCRIPT_FILES = "scripts/*.py"
 PACKAGES = {
-    SCRIPT_FILES: (3.2, 4.3, "one a rule"),
-    "dag": (0.2, 3.2, "config, branches, image,\ncommand line"),
-    "dag.patches": (0.2, 2.1, "of Snakemake and plugins"),
-    "forecasting.tft": (1.9, 3.2, "network, training,\ncheckpoints, tuning"),
-    "forecasting.baselines": (1.9, 2.1, "HAR, GARCH, LightGBM, …"),
-    "forecasting.ensemble": (3.2, 3.2, "weights,\nconformal calibration"),
-    "forecasting.evaluation": (4.5, 3.2, "scores, significance,\nverdict"),
-    "trading": (5.65, 3.2, "costs, decision,\nsettlement"),
-    "plotting": (6.75, 3.5, "style of figures"),
-    "forecasting": (3.2, 1.3, "task, members, bars, folds,\nquantiles, losses"),
-    "market": (3.2, 0.4, "exchanges, candles, features"),
-    "common": (3.2, -0.5, "errors, files, logs"),
+    SCRIPT_FILES: (3.0, 4.3, "one a rule"),
+    "dag": (5.0, 3.2, "config, branches, image,\ncommand line"),
+    "dag.patches": (6.5, 2.2, "of Snakemake and plugins"),
+    "forecasting.tft": (3.7, 3.2, "network, training,\ncheckpoints, tuning"),
+    "forecasting.baselines": (3.7, 2.2, "HAR, GARCH, LightGBM, …"),
+    "forecasting.ensemble": (1.3, 3.2, "weights,\nconformal calibration"),
+    "forecasting.evaluation": (2.5, 3.2, "scores, significance,\nverdict"),
+    "trading": (5.2, 2.2, "costs, decision,\nsettlement"),
+    "plotting": (0.2, 3.7, "style of figures"),
+    "forecasting": (3.0, 1.3, "task, members, bars, folds,\nquantiles, losses"),
+    "market": (3.0, 0.4, "exchanges, candles, features"),
+    "common": (3.0, -0.5, "errors, files, logs"),
 }
 
 
@@ -143,7 +143,7 @@ def draw(path: Path) -> None:
         "Packages of scripts/ (arrow: imports; those that follow from others are left out)", loc="left", fontsize=11
     )
     data.set(xlim=(-0.5, 7.6), ylim=(-0.4, 2.4))
-    code.set(xlim=(-0.4, 7.0), ylim=(-0.8, 4.6))
+    code.set(xlim=(-0.3, 7.1), ylim=(-0.8, 4.6))
     figure.tight_layout()
     figure.savefig(path, dpi=120, metadata={"Description": drawn()})
 
