@@ -70,7 +70,7 @@ def main() -> None:
 
 def settings(given: argparse.Namespace) -> dict[str, Any]:
     """The config of a run over the folder's whole time, less what is held back."""
-    step = step_ms(given.interval)
+    bar_ms = step_ms(given.interval)
     config: dict[str, Any] = {
         "interval": given.interval,
         "horizon": given.horizon,
@@ -83,15 +83,15 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
             raise SystemExit(f"skill.py: {given.data}: holds no .parquet file; give a folder with one a symbol")
         times = [pd.read_parquet(path, columns=["timestamp"])["timestamp"] for path in files]
         first, last = min(column.iloc[0] for column in times), max(column.iloc[-1] for column in times)
-        bars = int((last - first) / step * (1 - given.hold_back))
+        bars = int((last - first) / bar_ms * (1 - given.hold_back))
         config |= {
             "exchange": {"id": "replay", "folder": str(given.data.resolve())},
             "symbols": [path.stem for path in files],
-            "as_of": iso(int(first + bars * step)),
-            "days": bars * step / DAY,
+            "as_of": iso(int(first + bars * bar_ms)),
+            "days": bars * bar_ms / DAY,
         }
     else:
-        bars = 30 * DAY // step
+        bars = 30 * DAY // bar_ms
     config["folds"] = {
         "count": given.folds,
         "test_bars": int(bars * TEST / given.folds),

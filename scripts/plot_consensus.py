@@ -57,13 +57,13 @@ def consensus_figure(
     """The decision. forecast: prices, as forecast_path.csv; history, realised: candles before and after the entry, of
     the former `pad_minutes` minutes shown."""
     decision, config = trade["decision"], trade["config"]
-    entry, step = parse_time(decision["entry_time"]), step_ms(config["interval"])
+    entry, bar_ms = parse_time(decision["entry_time"]), step_ms(config["interval"])
     title = f"Consensus on {config['symbol']} at {decision['entry_time']}: {decision['action']}"
     subtitle = f"{decision['reason']}\n{describe_result(audit)}"
     figure, grid = new_figure(1, 1, (11, 6.6), title, subtitle, trade["simulated"])
     axes = grid[0, 0]
-    draw_history(axes, history, entry, step, pad_minutes)
-    _forecast(axes, forecast, realised, decision["entry_price"], entry, step)
+    draw_history(axes, history, entry, bar_ms, pad_minutes)
+    _forecast(axes, forecast, realised, decision["entry_price"], entry, bar_ms)
     _plan(axes, trade, audit)
     utc_axis(axes, timefmt, inches=10)
     axes.set_ylabel(f"price, {config['interval']} closes (quote currency)")
@@ -71,24 +71,26 @@ def consensus_figure(
     return figure
 
 
-def draw_history(axes: Axes, candles: pd.DataFrame, entry: int, step: int, minutes: int) -> None:
+def draw_history(axes: Axes, candles: pd.DataFrame, entry: int, bar_ms: int, minutes: int) -> None:
     """Draw the closes from `minutes` before the entry, rounded up to whole bars, to the entry itself.
 
-    entry, step: in ms.
+    entry, bar_ms: in ms.
     """
-    bars = math.ceil(minutes * MINUTE / step)
-    closes = closes_from(candles, entry - (bars + 1) * step, step, bars + 1)
-    axes.plot(time_positions(entry + step * np.arange(-bars, 1)), closes, color=BLACK, label="close before entry")
+    bars = math.ceil(minutes * MINUTE / bar_ms)
+    closes = closes_from(candles, entry - (bars + 1) * bar_ms, bar_ms, bars + 1)
+    axes.plot(time_positions(entry + bar_ms * np.arange(-bars, 1)), closes, color=BLACK, label="close before entry")
     axes.axvline(time_positions(entry), color=GREY, linestyle="--", linewidth=1)
 
 
-def _forecast(axes: Axes, forecast: pd.DataFrame, realised: pd.DataFrame, price: float, entry: int, step: int) -> None:
+def _forecast(
+    axes: Axes, forecast: pd.DataFrame, realised: pd.DataFrame, price: float, entry: int, bar_ms: int
+) -> None:
     """The fan chart from the entry, and the realised closes."""
     count = len(forecast)
-    times = time_positions(entry + step * np.arange(count + 1))
+    times = time_positions(entry + bar_ms * np.arange(count + 1))
     columns = ("q0.05", "q0.25", "price_fc", "q0.75", "q0.95")
     fan(axes, times, *(np.concatenate([[price], forecast[column]]) for column in columns))
-    closes = np.concatenate([[price], closes_from(realised, entry, step, count)])
+    closes = np.concatenate([[price], closes_from(realised, entry, bar_ms, count)])
     label = "realised close" if np.isfinite(closes[1:]).any() else "realised close (none yet)"
     axes.plot(times, closes, color=VERMILLION, label=label)
 

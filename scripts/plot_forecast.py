@@ -77,19 +77,19 @@ def forecast_figure(
 
 
 def _panel(
-    axes: Axes, forecast: pd.DataFrame, history: pd.DataFrame, realised: pd.DataFrame, as_of: int, step: int
+    axes: Axes, forecast: pd.DataFrame, history: pd.DataFrame, realised: pd.DataFrame, as_of: int, bar_ms: int
 ) -> None:
     """One symbol: history up to `as_of`, the fan chart from there, the realised closes."""
     horizon = len(forecast)
-    past = closes_from(history, as_of - 2 * horizon * step, step, 2 * horizon)
+    past = closes_from(history, as_of - 2 * horizon * bar_ms, bar_ms, 2 * horizon)
     close = past[-1]
     axes.plot(
-        time_positions(as_of + step * np.arange(1 - 2 * horizon, 1)), past, color=BLACK, label="close before forecast"
+        time_positions(as_of + bar_ms * np.arange(1 - 2 * horizon, 1)), past, color=BLACK, label="close before forecast"
     )
-    times = time_positions(as_of + step * np.arange(horizon + 1))
+    times = time_positions(as_of + bar_ms * np.arange(horizon + 1))
     columns = ("q0.05", "q0.25", "q0.5", "q0.75", "q0.95")
     fan(axes, times, *(close * np.exp(np.concatenate([[0.0], forecast[column]])) for column in columns))
-    closes = np.concatenate([[close], closes_from(realised, as_of, step, horizon)])
+    closes = np.concatenate([[close], closes_from(realised, as_of, bar_ms, horizon)])
     label = "realised close" if len(realised) else "realised close (none yet)"
     axes.plot(times, closes, color=VERMILLION, label=label)
     axes.axvline(time_positions(as_of), color=GREY, linestyle="--", linewidth=1, label="time of the forecast")

@@ -8,9 +8,9 @@ from trading.decision import BUY
 from trading.documents import Audit, Fills, MissedTrade, Trade
 
 
-def closes_from(candles: pd.DataFrame, start: int, step: int, count: int) -> np.ndarray:
-    """Closes [count] of the bars that open from `start` (ms) on, one each `step` ms; NaN where there is no bar."""
-    grid = start + step * np.arange(count)
+def closes_from(candles: pd.DataFrame, start: int, bar_ms: int, count: int) -> np.ndarray:
+    """Closes [count] of the bars that open from `start` (ms) on, one each `bar_ms`; NaN where there is no bar."""
+    grid = start + bar_ms * np.arange(count)
     return candles.set_index("timestamp")["close"].reindex(grid).to_numpy(dtype=np.float64)
 
 

@@ -147,7 +147,7 @@ def test_the_flags_are_listed() -> None:
     "command",
     [
         "snakemake -j4 evaluate",
-        "snakemake -j4 artifacts/mock_eval.json",
+        "snakemake artifacts/mock_eval.json",
         "snakemake -j4 --configfile config/tiny.yaml",
     ],
 )

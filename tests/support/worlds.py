@@ -52,7 +52,7 @@ class World:
     volatility: float = 0.0015
 
     def __post_init__(self) -> None:
-        self.step = step_ms(self.interval)
+        self.bar_ms = step_ms(self.interval)
         cutoff = {"as_of": AS_OF, "as_of_iso": iso(AS_OF), "exchange": "simulated" if self.simulated else "binance"}
         write_json(
             self.cutoff, cutoff | {"simulated": self.simulated, "symbols": {name: name for name in self.symbols}}
@@ -62,7 +62,7 @@ class World:
             before, after = 5 * self.horizon, self.horizon
             moves = self.volatility * rng.standard_normal(before + after)
             closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
-            times = AS_OF + self.step * np.arange(-before, after)
+            times = AS_OF + self.bar_ms * np.arange(-before, after)
             write_candles(self.candles(symbol), times[:before], closes[:before])
             write_candles(self.outcome(symbol), times[before:][: self.realised], closes[before:][: self.realised])
         tables = {member: self._forecast_table(member) for member in [TFT, *BASELINES]}
@@ -118,7 +118,7 @@ class World:
             "cutoff": str(self.cutoff),
             "symbol": "BTCUSDT",
             "task": Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS),
-            "settings": SETTINGS | {"horizon_minutes": self.horizon * self.step // 60_000} | settings,
+            "settings": SETTINGS | {"horizon_minutes": self.horizon * self.bar_ms // 60_000} | settings,
         }
 
     def audit_inputs(self) -> dict[str, str]:
@@ -139,7 +139,7 @@ class World:
         ahead = np.arange(1, self.horizon + 1)
         spread = self.volatility * np.sqrt(ahead)[:, None] * NORMAL
         path = spread + (self.drift.get(member, 0) * ahead / self.horizon)[:, None]
-        origins = [np.array([AS_OF - self.step])] * len(self.symbols)
+        origins = [np.array([AS_OF - self.bar_ms])] * len(self.symbols)
         return forecast_table(self.symbols, origins, [path[None]] * len(self.symbols), LEVELS)
 
 

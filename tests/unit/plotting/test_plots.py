@@ -94,7 +94,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     for first, second in zip(one, two, strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
     world = World(tmp_path / "other")
-    write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.linspace(60_000, 61_000, 12))
+    write_candles(world.outcome("BTCUSDT"), AS_OF + world.bar_ms * np.arange(12), np.linspace(60_000, 61_000, 12))
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
         evaluation = first.stem == "ev"  # it does not show what was realised after the decision
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
@@ -106,7 +106,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
 def test_the_history_is_as_long_as_it_is_asked_to_be(tmp_path: Path, interval: str, minutes: int, shown: int) -> None:
     world = World(tmp_path, interval=interval)
     axes = Figure().subplots()
-    draw_history(axes, read_candles(str(world.candles("BTCUSDT")), interval), AS_OF, world.step, minutes)
+    draw_history(axes, read_candles(str(world.candles("BTCUSDT")), interval), AS_OF, world.bar_ms, minutes)
     times, closes = map(np.asarray, axes.lines[0].get_data())
     assert np.ptp(times) * 24 * 60 == pytest.approx(shown)
     assert times[-1] == time_positions(AS_OF)

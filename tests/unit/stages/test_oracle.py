@@ -69,12 +69,12 @@ def test_the_oracle_does_not_see_beyond_the_horizon() -> None:
 def test_on_real_candles_it_beats_every_baseline(
     folder: str, interval: str, symbols: list[str], shared_data: Path, tmp_path: Path
 ) -> None:
-    step = step_ms(interval)
+    bar_ms = step_ms(interval)
     frames = {
         name: pd.read_parquet(shared_data / "candles" / folder / f"{name}.parquet").iloc[-8000:].reset_index(drop=True)
         for name in symbols
     }
-    paths, as_of = write_symbols(tmp_path, frames, step), int(frames[symbols[0]]["timestamp"].iloc[-1]) + step
+    paths, as_of = write_symbols(tmp_path, frames, bar_ms), int(frames[symbols[0]]["timestamp"].iloc[-1]) + bar_ms
     cutoff, scheme, task = (
         write_cutoff(tmp_path, as_of),
         FoldScheme(1, 2000, HORIZON, 0.2),
@@ -88,7 +88,7 @@ def test_on_real_candles_it_beats_every_baseline(
     predict_oracle(files["oracle"], reference, paths["candles"], cutoff, "0", exchange, task, scheme)
     forecasts = {name: read_forecasts(path, HORIZON, LEVELS) for name, path in files.items()}
     oracle = forecasts["oracle"]
-    realised = realised_of(oracle, log_closes(paths["candles"]), step)
+    realised = realised_of(oracle, log_closes(paths["candles"]), bar_ms)
     for rows in oracle.rows().values():
         assert rows.stop - rows.start > 500
         losses = {

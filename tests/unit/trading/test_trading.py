@@ -427,7 +427,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
 def test_later_candles_change_no_decision(tmp_path: Path) -> None:
     world = World(tmp_path)
     before, _ = run(world)
-    write_candles(world.outcome("BTCUSDT"), AS_OF + world.step * np.arange(12), np.full(12, 1.0))
+    write_candles(world.outcome("BTCUSDT"), AS_OF + world.bar_ms * np.arange(12), np.full(12, 1.0))
     after, audited = run(world)
     assert after == before
     assert (audited["realized_return_pct"] or 0) < -99
@@ -475,7 +475,7 @@ def test_a_skipped_member_has_no_vote(tmp_path: Path) -> None:
 
 def test_candles_of_another_moment_are_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
-    write_candles(world.candles("BTCUSDT"), AS_OF + world.step * np.arange(-9, -1), np.full(8, 100.0))
+    write_candles(world.candles("BTCUSDT"), AS_OF + world.bar_ms * np.arange(-9, -1), np.full(8, 100.0))
     with pytest.raises(UserError, match=r"BTCUSDT.parquet: its last bar opens at 2024-05-31T23:50:00Z, not at .*23:55"):
         consensus(**world.consensus_inputs())
 
@@ -483,7 +483,7 @@ def test_candles_of_another_moment_are_refused(tmp_path: Path) -> None:
 def test_forecasts_of_another_moment_are_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     table = read_parquet(world.forecast("tft"))
-    table["origin"] -= world.step
+    table["origin"] -= world.bar_ms
     write_parquet(world.forecast("tft"), table)
     with pytest.raises(UserError, match=r"tft.parquet: holds no forecast of BTCUSDT from 2024-05-31T23:55:00Z"):
         consensus(**world.consensus_inputs())
