@@ -47,8 +47,8 @@ STAGES = {
     "--train": Stage("train", "a model for each fold and seed, and for the decision"),
     "--predict": Stage("predict", "forecasts of the test origins, and the live ones"),
     "--eval": Stage("evaluate", "the evaluation against the baselines"),
-    "--consensus-live": Stage("consensus", "the decision, on fresh candles: its time is taken anew"),
-    "--consensus": Stage("consensus", "the decision, at the time that data/as_of/live.json holds"),
+    "--consensus-live": Stage("consensus", "the decision, on fresh candles"),
+    "--consensus": Stage("consensus", "the decision, on the candles that were fetched last"),
     "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
@@ -213,31 +213,31 @@ def parse(words: list[str]) -> Request:
         raise FlagError(f"no stage is given; choose from {', '.join(STAGES)}")
     if "--clean" in stages and len(stages) > 1:
         raise FlagError(f"argument --clean: not allowed with {', '.join(stages[:-1])}; run it alone")
-    own, extra, targets = _snakemake_arguments(words[end + 1 :])
-    files = [*options.configfile, *own.configfile]
+    passed, extra, targets = _snakemake_arguments(words[end + 1 :])
+    files = [*options.configfile, *passed.configfile]
     for file in files:
         if not os.access(file, os.R_OK) or not Path(file).is_file():
             raise FlagError(f"argument --configfile: cannot read {file} in {Path.cwd()}")
     settings = {flag: given[flag] for flag in SETTINGS if given[flag] is not None}
-    return Request(stages, settings, files, options, own, targets, extra)
+    return Request(stages, settings, files, options, passed, targets, extra)
 
 
 def translate(request: Request, cores: int, last: LastRun | None = None) -> list[str]:
     """The arguments of snakemake. `last` is needed where `needs_last_run` says so."""
-    stages, options, own = request.stages, request.options, request.snakemake
+    stages, options, passed = request.stages, request.options, request.snakemake
     clean = "--clean" in stages
     # whatever takes several values swallows the words after it: targets come first, and after them only options
     targets = list(dict.fromkeys([*(STAGES[flag].target for flag in stages), *([] if clean else ["run_config"])]))
     live = [f"{last.data}/as_of/live.json"] if last and "--consensus-live" in stages else []
     several = {
         "--configfile": [str(request.last)] if request.last else request.files,
-        "-R": [*live, *(last.forced_rules if last else []), *own.forcerun],
+        "-R": [*live, *(last.forced_rules if last else []), *passed.forcerun],
         "--allowed-rules": last.allowed_rules if last and request.read_only else [],
-        "--config": [*config_words(request, last), *own.config],
+        "--config": [*config_words(request, last), *passed.config],
     }
     call = [f"-j{options.cores or cores}", *targets, *request.targets, *request.extra]
-    if own.directory != ".":
-        call += ["--directory", own.directory]
+    if passed.directory != ".":
+        call += ["--directory", passed.directory]
     for option, values in several.items():
         call += [option, *values] if values else []
     switches = {"-n": options.dry_run, "--use-singularity": options.use_singularity, "--delete-all-output": clean}
@@ -280,8 +280,8 @@ def _snakemake_arguments(words: list[str]) -> tuple[argparse.Namespace, list[str
     known.add_argument("-C", "--config", nargs="*", action="extend", default=[])
     known.add_argument("--configfile", "--configfiles", nargs="+", action="extend", default=[])
     end = words.index("--") if "--" in words else len(words)
-    own, extra = known.parse_known_args(words[:end])
-    return own, extra, words[end + 1 :]
+    passed, extra = known.parse_known_args(words[:end])
+    return passed, extra, words[end + 1 :]
 
 
 def _unrecognized(word: str) -> str:

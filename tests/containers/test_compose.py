@@ -30,7 +30,7 @@ def give_away(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkout that belongs, where the tests may change owners, to a user of its own."""
+    """A tiny checkout that belongs, where the tests may change owners, to another user."""
     folder = copy_project(tmp_path_factory.mktemp("compose"), tiny=True)
     give_away(folder)
     return folder

@@ -22,7 +22,7 @@ BRANCHES = {"branches": [{"interval": "1m", "horizon": 12}, {"interval": "5m", "
 
 @pytest.fixture(scope="module")
 def project(image: str, tiny_project: Path) -> Iterator[Path]:
-    """The checkout with an image of its own, and no network left behind where nobody else is on it."""
+    """The checkout, with a separate image; the network is removed at the end unless others use it."""
     (tiny_project / ".env").write_text("IMAGE=forecast:tiny\n")
     yield tiny_project
     call(["docker", "compose", "down"], tiny_project, check=False)

@@ -48,8 +48,8 @@ def test_it_plans_a_run_by_itself(image: str) -> None:
 
 def test_it_runs_under_any_user(image: str) -> None:
     plan = "cd /tmp && snakemake -s /workspace/Snakefile -n -j1"
-    told = call(["docker", "run", "--rm", "--user", "4321", image, "sh", "-c", plan])
-    assert "train_tft" in told.stdout
+    done = call(["docker", "run", "--rm", "--user", "4321", image, "sh", "-c", plan])
+    assert "train_tft" in done.stdout
 
 
 def test_no_secret_of_the_build_is_in_a_layer(docker: str, tmp_path: Path) -> None:
@@ -77,15 +77,15 @@ def test_no_secret_of_the_build_is_in_a_layer(docker: str, tmp_path: Path) -> No
 def test_a_change_of_code_installs_nothing_anew(image: str, tmp_path: Path) -> None:
     copy_project(tmp_path, tiny=False)
     (tmp_path / "scripts" / "audit.py").write_text("changed = True\n")
-    told = call(["docker", "compose", "--progress", "plain", "build"], tmp_path, IMAGE="forecast:changed")
-    log = told.stdout + told.stderr
+    done = call(["docker", "compose", "--progress", "plain", "build"], tmp_path, IMAGE="forecast:changed")
+    log = done.stdout + done.stderr
     install = next(line.split()[0] for line in log.splitlines() if "install.sh python" in line)
     assert f"{install} CACHED" in log
     assert inside("forecast:changed", "cat", "scripts/audit.py") == "changed = True"
 
 
 def test_the_same_source_and_lock_give_the_same_contents(image: str) -> None:
-    """Built once more from nothing: the code and the packages, byte for byte. Debian's own move on with its mirror."""
+    """Built once more from nothing: the code and the packages, byte for byte. Debian packages follow the mirror."""
     call(["docker", "compose", "build", "--no-cache"], IMAGE="forecast:again")
     contents = "find /opt/forecast /workspace -type f -print0 | sort -z | xargs -0 sha256sum"
     first, second = (set(inside(tag, "sh", "-c", contents).splitlines()) for tag in (image, "forecast:again"))
@@ -109,7 +109,7 @@ def test_the_sif_holds_the_locked_packages(sif: Path) -> None:
 
 def test_a_job_s_libraries_take_one_thread(apptainer: str, sif: Path) -> None:
     """Whatever the host's environment says, which stays out."""
-    code = "import numpy, scipy.linalg, threadpoolctl as t; print({own['num_threads'] for own in t.threadpool_info()})"
+    code = "import numpy, scipy.linalg, threadpoolctl as t; print({lib['num_threads'] for lib in t.threadpool_info()})"
     command = [apptainer, "exec", "--cleanenv", str(sif), "python", "-c", code]
     assert call(command, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2").stdout.strip() == "{1}"
 
@@ -122,7 +122,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 && ln -
 
 
 def test_an_image_without_them_is_refused(docker: str, apptainer: str, tmp_path: Path) -> None:
-    """One with no Python, and one with a Python of its own but none of our packages."""
+    """One with no Python, and one with a Python but none of the locked packages."""
     base = os.environ.get("BASE", "debian:bookworm-slim")
     network = os.environ.get("BUILD_NETWORK", "default")
     (tmp_path / "Dockerfile").write_text(PYTHON_ALONE)
@@ -138,7 +138,7 @@ def test_an_image_without_them_is_refused(docker: str, apptainer: str, tmp_path:
         ".",
     ]
     call(build, tmp_path, DOCKER_BUILDKIT="1")
-    for tag, said in ((base, "has no python that works"), ("forecast-python-alone", r"has no .*the lock says")):
+    for tag, reason in ((base, "has no python that works"), ("forecast-python-alone", r"has no .*the lock says")):
         call([apptainer, "build", "--force", str(tmp_path / "other.sif"), f"docker-daemon:{tag}"])
-        with pytest.raises(ImageError, match=f"{said}.*; build it with: SIF=.*other.sif make image"):
+        with pytest.raises(ImageError, match=f"{reason}.*; build it with: SIF=.*other.sif make image"):
             check_image(str(tmp_path / "other.sif"))

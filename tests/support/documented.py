@@ -17,7 +17,7 @@ MIXED = ("", "console", "text")
 COMMAND = r"\$ |\./|(\w+=\S+ )*(snakemake|make|docker|python3?|pip|git|apptainer|singularity|sbatch|cd|source)(\s|$)"
 # by .ci/run, which sets up the environment from the lock and runs all tests
 CI = "run by .ci/run"
-KUBERNETES = "no cluster; tests/workflow/test_kubernetes.py has the profile's jobs run through a server of its own"
+KUBERNETES = "no cluster; tests/workflow/test_kubernetes.py has the profile's jobs run through a local server"
 SLURM = (
     "planned by tests/containers/test_entry_points.py; tests/containers/test_slurm.py runs it with a cluster's flags"
 )
@@ -34,7 +34,7 @@ NOT_RUN = {
     "cd crypto-forecast": USER,
     "source .venv/bin/activate": USER,
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
-        "no network; tests/workflow/test_pipeline.py runs it against a server of its own"
+        "no network; tests/workflow/test_pipeline.py runs it against a local server"
     ),
     "docker compose -f docker-compose.yml -f docker-compose.gpu.yml run --rm train --device gpu": GPU,
     "snakemake --workflow-profile gpu -j4 --use-singularity": GPU,

@@ -401,9 +401,9 @@ def test_a_damaged_record_of_the_last_run_gets_one_line(tmp_path: Path, content:
 
 
 def test_branches_decide_one_at_a_time(tmp_path: Path) -> None:
-    own = tmp_path / "branches.yaml"
-    own.write_text("branches: [{horizon: 30}, {horizon: 60}]\n")
-    refused = refusal("--consensus-live", "--configfile", str(own), "--", "--directory", str(tmp_path))
+    file = tmp_path / "branches.yaml"
+    file.write_text("branches: [{horizon: 30}, {horizon: 60}]\n")
+    refused = refusal("--consensus-live", "--configfile", str(file), "--", "--directory", str(tmp_path))
     assert refused == "argument --consensus-live: takes one branch at a time: --artifacts-dir artifacts/BRANCH"
 
 

@@ -1,8 +1,8 @@
-"""Wall time of one run through each front door, against that without containers: python benchmarks/doors.py [door …].
+"""Wall time of one run by each entry point: python benchmarks/entry_points.py [NAME …].
 
-Doors: host (-j2), host-j4, apptainer, compose, slurm; all of them by default. Each runs the default config in a fresh
-copy of the project, one after the other. What a machine lacks is left out by name. FORECAST_CONFIG gives another config
-file, SLURM_FLAGS further flags for profiles/slurm (such as those of a cluster without accounting).
+Names: host (-j2), host-j4, apptainer, compose, slurm; all of them by default. Each runs the default config in a fresh
+copy of the project, one after the other. Those whose program is not installed are skipped. FORECAST_CONFIG gives
+another config file, SLURM_FLAGS further flags for profiles/slurm (such as those of a cluster without accounting).
 """
 
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG = os.environ.get("FORECAST_CONFIG")
 MORE = ["--configfile", CONFIG] if CONFIG else []
 SNAKEMAKE = [sys.executable, "-m", "snakemake", *MORE]
-DOORS = {
+ENTRY_POINTS = {
     "host": [*SNAKEMAKE, "-j2"],
     "host-j4": [*SNAKEMAKE, "-j4"],
     "apptainer": [*SNAKEMAKE, "-j2", "--use-singularity"],
@@ -28,7 +28,7 @@ DOORS = {
 
 
 def copied(folder: Path) -> Path:
-    """The project's files and its SIFs in a folder of their own."""
+    """The project's files and its SIFs in another folder."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in [*listed.stdout.splitlines(), *(path.name for path in ROOT.glob("*.sif"))]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def copied(folder: Path) -> Path:
 
 def seconds(command: list[str]) -> float:
     """Wall time of a run in a fresh copy. Raises SystemExit when it fails."""
-    # a shared folder of the user's own: a cluster's nodes have another /tmp
+    # in a folder that a cluster's nodes share, as they do not share /tmp
     with tempfile.TemporaryDirectory(dir=ROOT.parent) as name:
         folder = copied(Path(name))
         start = time.monotonic()
@@ -51,14 +51,14 @@ def seconds(command: list[str]) -> float:
 def main() -> None:
     """Run and report."""
     first = 0.0
-    for door in sys.argv[1:] or list(DOORS):
-        needs = {"apptainer": "apptainer", "compose": "docker", "slurm": "sbatch"}.get(door)
+    for name in sys.argv[1:] or list(ENTRY_POINTS):
+        needs = {"apptainer": "apptainer", "compose": "docker", "slurm": "sbatch"}.get(name)
         if needs and not shutil.which(needs):
-            print(f"{door:<12}not run: there is no {needs}", flush=True)
+            print(f"{name:<12}not run: {needs} is not installed", flush=True)
             continue
-        took = seconds(DOORS[door])
+        took = seconds(ENTRY_POINTS[name])
         first = first or took
-        print(f"{door:<12}{took:>7.0f} s{took / first:>8.2f} of the first", flush=True)
+        print(f"{name:<12}{took:>7.0f} s{took / first:>8.2f} of the first", flush=True)
 
 
 if __name__ == "__main__":
