@@ -2,7 +2,7 @@
 
 
 rule make_features:
-    """Causal features of one symbol, with the other symbols' latest return."""
+    """Causal features of one symbol, with the other symbols' mean relative return."""
     input:
         candles=f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet",
         others=lambda wildcards: [
