@@ -19,14 +19,24 @@ from support.workflow import ROOT, artifacts, planned, snakemake
 
 TINY = ROOT / "config" / "tiny.yaml"
 NOTHING = "Nothing to be done"
-# of the tiny config: seconds
+# made in a second
 CHEAP = "data/as_of/train.json"
+# a run that makes every file, and each from as little as can be
+SMALL = {
+    "symbols": ["BTCUSDT"],
+    "members": ["tft", "lhar_fhs", "random_walk"],
+    "folds": {"count": 1},
+    "tft": {"epochs": 1, "steps_per_epoch": 2},
+}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout whose path has blanks."""
-    return copy_project(tmp_path_factory.mktemp("a check out") / "crypto forecast", tiny=True)
+    """A checkout whose path has blanks, and whose config is small."""
+    folder = copy_project(tmp_path_factory.mktemp("a check out") / "crypto forecast", tiny=True)
+    config = folder / "config" / "config.yaml"
+    config.write_text(yaml.safe_dump(merge(yaml.safe_load(config.read_text()), SMALL)))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +233,11 @@ def test_touch_makes_nothing_and_leaves_nothing_to_do(checkout: Path, done: Path
     assert artifacts(folder) == before
 
 
-def test_reruns_by_date_alone_know_an_edited_module_and_no_other_config(done: Path, tmp_path: Path) -> None:
-    here = copy_project(tmp_path / "here", tiny=True)
+def test_reruns_by_date_alone_know_an_edited_module_and_no_other_config(
+    checkout: Path, done: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    assert call(tmp_path, "cp", "-a", str(checkout), str(here)).returncode == 0
     by_date = ["-n", "--rerun-triggers", "mtime"]
     other = snakemake(done, *by_date, "--config", "tft={epochs: 5}", snakefile=here / "Snakefile").stdout
     assert NOTHING in other
@@ -258,7 +271,7 @@ def test_containerize_names_the_image_that_there_is(tmp_path: Path) -> None:
 def test_a_config_of_windows_is_the_same_config(encode: object, checkout: Path, done: Path, tmp_path: Path) -> None:
     assert callable(encode)
     file = tmp_path / "mine.yaml"
-    file.write_bytes(encode(TINY.read_text()))
+    file.write_bytes(encode(yaml.safe_dump(SMALL)))
     assert NOTHING in snakemake(done, "-n", "--configfile", str(file), snakefile=checkout / "Snakefile").stdout
 
 
