@@ -258,7 +258,7 @@ def test_what_training_corrects_is_the_har_of_each_symbol(
 
 def test_a_correction_of_what_the_har_cannot_see_is_kept(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     model = world.train()
-    assert "better than at the start: kept" in capsys.readouterr().err
+    assert "better in validation than at the start: kept" in capsys.readouterr().err
     written = world.predict([model])
     closes = log_closes(world.paths["candles"])
     for kind, path in zip(KINDS, written, strict=True):
