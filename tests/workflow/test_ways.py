@@ -324,6 +324,7 @@ EARLIER = {
     "artifacts/forecasts/0/consensus.parquet": "",
     "data/settle/BTCUSDT.parquet": "",
 }
+OF_EARLIER = "is of an earlier version of this workflow, whose results this version cannot read"
 
 
 @pytest.mark.parametrize("sign", sorted(EARLIER))
@@ -331,8 +332,8 @@ def test_folders_of_an_earlier_version_are_refused_and_left(sign: str, tmp_path:
     (tmp_path / sign).parent.mkdir(parents=True)
     (tmp_path / sign).write_text(EARLIER[sign])
     line = refusal(snakemake(tmp_path, "-j1", CHEAP, check=False))
-    assert line.startswith("config: artifacts, data: hold results of an earlier version of this workflow (")
-    assert line.endswith("name other folders (paths), or delete these two")
+    result = "data/settle" if sign.startswith("data/settle") else sign
+    assert line == f"config: {result}: {OF_EARLIER}; choose other folders (paths), or delete artifacts and data"
     kept = [path for folder in ("artifacts", "data") for path in (tmp_path / folder).rglob("*") if path.is_file()]
     assert kept == [tmp_path / sign]
     other = "paths={data: new/data, artifacts: new/artifacts}"
@@ -343,7 +344,8 @@ def test_a_branch_in_the_folder_of_an_earlier_version_is_refused(tmp_path: Path)
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / "run.yaml").write_text("branches:\n- horizon: 30\nmodel:\n  epochs: 3\n")
     line = refusal(snakemake(tmp_path, "-n", "--config", "branches=[{horizon: 20}]", check=False))
-    assert line.startswith("config: artifacts/1m-20, data/1m-20: hold results of an earlier version")
+    assert line.startswith(f"config: artifacts/run.yaml: {OF_EARLIER}; ")
+    assert line.endswith("or delete artifacts and data")
 
 
 # --- what goes wrong in a job ---
