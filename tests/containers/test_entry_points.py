@@ -186,8 +186,8 @@ def test_several_branches(host_project: Path) -> None:
     (host_project / "mine.yaml").write_text(yaml.safe_dump(BRANCHES))
     shell(host_project, "snakemake -j4 --configfile mine.yaml")
     assert len((host_project / "artifacts" / "branches.txt").read_text().splitlines()) == 3
-    assert "Nothing to be done" in shell(host_project, "snakemake -j4 --configfile mine.yaml evaluate")
-    audit = shell(host_project, "snakemake -j4 --configfile mine.yaml artifacts/5m-48/mock_eval.json")
+    assert "Nothing to be done" in shell(host_project, "snakemake -j4 evaluate --configfile mine.yaml")
+    audit = shell(host_project, "snakemake -j4 artifacts/5m-48/mock_eval.json --configfile mine.yaml")
     assert "Nothing to be done" in audit
     assert "Deciding" in shell(host_project, "make refresh ARTIFACTS=artifacts/5m-48")
     assert "Deciding" not in shell(host_project, "make audit ARTIFACTS=artifacts/5m-48")
