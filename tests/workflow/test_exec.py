@@ -62,7 +62,7 @@ def test_stages_keep_the_settings_of_those_before(done: Path) -> None:
 
 def test_an_incomplete_audit_is_made_again(done: Path) -> None:
     """As `make audit` does, when more candles are there."""
-    recipe = shlex.split(call(["make", "-n", "audit", f"ARTIFACTS={done}/artifacts"]).stdout)
+    recipe = shlex.split(call(["make", "--no-print-directory", "-n", "audit", f"ARTIFACTS={done}/artifacts"]).stdout)
     assert recipe[:3] == ["./exec.sh", "--consensus-eval", "--plots"]
     assert recipe[-2:] == ["--", "summary"]
     again = [str(ROOT / "exec.sh"), "--consensus-eval", "--plots", "--", "summary", "--directory", str(done)]
