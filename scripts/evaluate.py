@@ -64,7 +64,7 @@ def evaluate(
     scores = score_files(files, _prices(candles, spans[0].train_end, task.bar_ms), task)
     missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
-        raise UserError(f"evaluate: no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
+        raise UserError(f"no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
 
     pooled = pool(scores.cells)
     compared = [name for name in pooled.index if name not in scores.skipped]

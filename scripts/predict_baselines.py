@@ -93,15 +93,7 @@ if __name__ == "__main__":
         predict_baselines(
             output={name: snakemake.output[name] for name in names},
             validation={name: snakemake.output[f"{name}_validation"] for name in names},
-            files=FoldFiles(
-                fold=snakemake.wildcards.fold,
-                features=list(snakemake.input.features),
-                train_features=list(snakemake.input.train_features),
-                candles=list(snakemake.input.candles),
-                live_candles=list(snakemake.input.live_candles),
-                cutoff=snakemake.input.cutoff,
-                train_cutoff=snakemake.input.train_cutoff,
-            ),
+            files=FoldFiles.of_job(snakemake.wildcards.fold, snakemake.input),
             task=Task(**snakemake.params.task),
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,

@@ -407,7 +407,7 @@ class Config(Section):
     such as artifacts/5m-48"""
 
     @property
-    def step(self) -> int:
+    def bar_ms(self) -> int:
         """Length of a bar, ms."""
         return step_ms(self.interval)
 
@@ -429,7 +429,7 @@ class Config(Section):
     @property
     def holding_minutes(self) -> int:
         """Longest holding period of a trade."""
-        longest = self.horizon * self.step // MINUTE
+        longest = self.horizon * self.bar_ms // MINUTE
         return longest if self.consensus.horizon_minutes is None else self.consensus.horizon_minutes
 
     def to_yaml(self) -> str:

@@ -78,12 +78,12 @@ def as_config(settings: Settings) -> dict[str, Any]:
 
 def history_bars(config: Config) -> dict[str, int]:
     """Bars to fetch before each cutoff: the whole history for `train`, enough for one origin for `live`."""
-    step = config.step
-    train = int(config.days * DAY // step)
+    bar_ms = config.bar_ms
+    train = int(config.days * DAY // bar_ms)
     # after ten half-lives a thousandth of the weight is left: an EWMA of the live bars is that of the whole history
     decayed = math.ceil(10 * max(config.baselines.ewma_halflife, config.baselines.drift_halflife))
     least = warm_up(config.features.spans) + config.lookback + 1
-    return {"train": train, "live": max(least, min(train, max(season_bars(step) + 1, decayed)))}
+    return {"train": train, "live": max(least, min(train, max(season_bars(bar_ms) + 1, decayed)))}
 
 
 def _branch(place: int, branch: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, dict[str, Any], Settings]:
@@ -182,7 +182,8 @@ def _check_trade(config: Config) -> None:
             f"consensus.cash: {consensus.cash:g} does not cover consensus.commission_flat "
             f"{consensus.commission_flat:g}; it must be more"
         )
-    minutes, bar, longest = config.holding_minutes, config.step // MINUTE, config.horizon * config.step // MINUTE
+    bar = config.bar_ms // MINUTE
+    minutes, longest = config.holding_minutes, config.horizon * bar
     if minutes % bar or minutes > longest:
         raise UserError(
             f"consensus.horizon_minutes: invalid value {minutes}; it must be a multiple of the interval "
@@ -210,7 +211,7 @@ def _check_history(config: Config) -> None:
         raise UserError(
             f"days: {config.days:g} of {config.interval} bars are {bars}; "
             f"warm-up, lookback, horizon, folds and embargo need {needed}; "
-            f"give days={math.ceil(needed * config.step / DAY)} or more, or fewer or shorter folds"
+            f"give days={math.ceil(needed * config.bar_ms / DAY)} or more, or fewer or shorter folds"
         )
     _check_chunk(config, math.floor((bars - before) * (1 - share)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,12 @@ class FoldFiles:
     live_candles: Sequence[str]
     cutoff: str
     train_cutoff: str
+
+    @classmethod
+    def of_job(cls, fold: str, inputs: Any) -> "FoldFiles":
+        """The files of a job that forecasts the fold; `inputs` is Snakemake's, named as the fields are."""
+        series = {name: list(inputs[name]) for name in ("features", "train_features", "candles", "live_candles")}
+        return cls(fold, **series, cutoff=inputs.cutoff, train_cutoff=inputs.train_cutoff)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def files_by_fold(paths: Sequence[str]) -> FilesByFold:
     for fold, present in files.items():
         missing = sorted(members - set(present))
         if missing:
-            raise UserError(f"evaluate: fold {fold} lacks the forecasts of {', '.join(missing)}; predict them first")
+            raise UserError(f"fold {fold} lacks the forecasts of {', '.join(missing)}; predict them first")
     return files
 
 
@@ -161,8 +161,7 @@ def pool(cells: pd.DataFrame) -> pd.DataFrame:
     error = cells[cells["member"] == RANDOM_WALK].groupby("symbol")["mae"].max()
     if not error.all():
         raise UserError(
-            f"evaluate: the price of {', '.join(error.index[error == 0])} is constant in the test spans; "
-            "drop it from symbols"
+            f"the price of {', '.join(error.index[error == 0])} is constant in the test spans; drop it from symbols"
         )
     folds = {str(member): frozenset(rows["fold"]) for member, rows in cells.groupby("member")}
     parts = []
