@@ -2,6 +2,26 @@
 # write them whole or not at all, so a failed job leaves what an earlier run made, which the next run replaces.
 
 
+# the exchange as far as another one would have other candles
+MARKET = {key: SETTINGS["exchange"][key] for key in ("id", "folder", "seed", "data_end")}
+MARKET["source"] = source_of(SETTINGS["exchange"])
+
+
+def connection(wildcards, threads):
+    """The exchange and how it is asked. Snakemake reruns nothing for a parameter that is a function of `threads`: with
+    another timeout or proxy the candles are the same."""
+    return SETTINGS["exchange"]
+
+
+def ready(wildcards):
+    """What a decision on a live exchange waits for before its cutoff is taken: all that takes long. On historical data
+    the clock stands still meanwhile."""
+    if wildcards.cutoff == "train" or SETTINGS["exchange"]["id"] in EXCHANGES:
+        return []
+    models = expand(f"{ARTIFACTS}/models/live/{{tft}}-seed{{seed}}.ckpt", tft=NETWORKS, seed=SETTINGS["tft"]["seeds"])
+    return [*models, f"{ARTIFACTS}/evaluation.json"]
+
+
 def cutoff_of(wildcards):
     """The cutoff that a fold's forecasts stand on."""
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"

@@ -28,6 +28,7 @@ rule consensus:
         symbol=SETTINGS["consensus"]["symbol"],
         task=TASK,
         consensus=SETTINGS["consensus"],
+        connection=connection,
     message:
         "Deciding"
     script:

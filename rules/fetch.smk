@@ -25,9 +25,10 @@ rule run_config:
 
 
 rule as_of:
-    """The time after which nothing is known. The decision's cutoff is never before the training's."""
+    """The time after which nothing is known. The decision's is taken last, and never before the training's."""
     input:
-        not_before=lambda wildcards: ([] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"),
+        train=lambda wildcards: ([] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"),
+        ready=ready,
         files=replay_files(),
         code=code("as_of"),
     output:
@@ -43,7 +44,8 @@ rule as_of:
     resources:
         **LIGHT,
     params:
-        exchange=SETTINGS["exchange"],
+        exchange=MARKET,
+        connection=connection,
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
@@ -75,11 +77,13 @@ rule fetch_candles:
         mem_mb=2000,
         runtime=60,
     params:
-        exchange=SETTINGS["exchange"],
+        exchange=MARKET,
+        connection=connection,
         symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
         bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
         candles=SETTINGS["candles"],
+        store=SETTINGS["store"],
     message:
         "Fetching {wildcards.symbol} ({wildcards.cutoff})"
     script:

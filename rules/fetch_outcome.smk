@@ -22,7 +22,9 @@ rule fetch_outcome:
     resources:
         **LIGHT,
     params:
-        exchange=SETTINGS["exchange"],
+        exchange=MARKET,
+        connection=connection,
+        store=SETTINGS["store"],
         symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],

@@ -5,6 +5,8 @@ from dag.resources import LIGHT, scaled
 from dag.settings import as_config
 from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
+from market.ccxt_exchange import source_of
+from market.exchange import EXCHANGES
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]

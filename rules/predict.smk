@@ -102,7 +102,7 @@ rule predict_oracle:
         **scaled(mem_mb=1500, mem_mb_per_input_mb=2, runtime=15),
         slots=2,
     params:
-        exchange=SETTINGS["exchange"],
+        exchange=MARKET,
         task=TASK,
         folds=SCHEME,
     message:

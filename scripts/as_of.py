@@ -6,8 +6,10 @@ from typing import Any
 from common.errors import UserError
 from common.files import read_json, write_json
 from common.job import job, say
-from market.exchange import Exchange, is_historical, open_exchange
-from market.fetching import check_interval, clock, resolve_symbols
+from market.ccxt_exchange import CcxtExchange
+from market.cutoffs import last_close, next_close
+from market.exchange import Exchange, open_exchange
+from market.fetching import check_interval, resolve_symbols
 from market.intervals import iso, parse_time, step_ms
 
 
@@ -18,41 +20,54 @@ def as_of(
     interval: str,
     horizon: int,
     requested: str,
-    not_before: str | None,
+    train: str | None,
 ) -> None:
-    """Write the cutoff: `as_of` (ms, on the interval's grid), `as_of_iso`, `exchange`, `simulated`, `symbols`.
+    """Write the cutoff: `as_of` (ms, on the interval's grid), `as_of_iso`, `exchange`, `simulated`, `latest` (whether
+    it was the present when it was taken), `symbols`, and of a live exchange ccxt's `markets` of these.
 
     exchange_settings: the config's section `exchange`. symbols: as the user writes them. requested: `latest` or an ISO
-    time. not_before: the file of another cutoff, which this one is never earlier than, or None.
+    time. train: for the decision's cutoff, the file of the training's, which this one is never earlier than.
     Raises UserError when the exchange lacks a symbol or the interval, or `requested` lies in its future.
     """
     bar_ms = step_ms(interval)
     exchange = open_exchange(exchange_settings, symbols, interval)
     check_interval(exchange, interval)
+    before = read_json(train) if train else None
+    if before and isinstance(exchange, CcxtExchange):
+        exchange.set_markets(before["markets"])
     unified = resolve_symbols(exchange, symbols)
-    time = _resolve_time(exchange, bar_ms, horizon, requested)
-    if not_before:
-        time = max(time, read_json(not_before)["as_of"])
+    markets = exchange.load_markets() if isinstance(exchange, CcxtExchange) else {}
+    grace = exchange_settings["grace"]
+    if requested == "latest" and not exchange.historical:
+        time = next_close(exchange, bar_ms, grace) if train else last_close(exchange, bar_ms, grace)
+    else:
+        time = _resolve_time(exchange, bar_ms, horizon, requested, grace)
+    if before:
+        time = max(time, before["as_of"])
     cutoff = {
         "as_of": time,
         "as_of_iso": iso(time),
         "exchange": exchange.id,
         "simulated": exchange.id == "simulated",
+        "latest": requested == "latest" and not exchange.historical,
         "symbols": unified,
+        # what an exchange says of a market beside what ccxt makes of it is of no use
+        "markets": {symbol: {**markets[symbol], "info": {}} for symbol in unified.values() if symbol in markets},
     }
     write_json(output, cutoff)
     say(f"as_of: {cutoff['as_of_iso']} on {exchange.id}, {', '.join(unified.values())}")
 
 
-def _resolve_time(exchange: Exchange, bar_ms: int, horizon: int, requested: str) -> int:
+def _resolve_time(exchange: Exchange, bar_ms: int, horizon: int, requested: str, grace: float) -> int:
     """The requested time, ms on the grid; on historical data, `latest` leaves a horizon for the audit."""
-    now = clock(exchange) // bar_ms * bar_ms
+    now = last_close(exchange, bar_ms, grace)
     if requested == "latest":
-        return now - horizon * bar_ms if is_historical(exchange) else now
+        return now - horizon * bar_ms
     time = parse_time(requested) // bar_ms * bar_ms
     if time > now:
         raise UserError(
-            f"as_of: {requested} is in the future: the time on {exchange.id} is {iso(now)}; choose latest or earlier"
+            f"as_of: {requested} is in the future: the last closed candle on {exchange.id} ends at {iso(now)}; "
+            "choose latest or earlier"
         )
     return time
 
@@ -61,10 +76,10 @@ if __name__ == "__main__":
     with job() as snakemake:
         as_of(
             output=snakemake.output.cutoff,
-            exchange_settings=snakemake.params.exchange,
+            exchange_settings=snakemake.params.connection,
             symbols=snakemake.params.symbols,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,
             requested=snakemake.params.as_of,
-            not_before=snakemake.input.get("not_before"),
+            train=snakemake.input.get("train"),
         )

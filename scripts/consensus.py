@@ -14,8 +14,9 @@ from forecasting.documents import Evaluation, Weights
 from forecasting.quantiles import Forecasts, quantile_columns, read_forecasts
 from forecasting.task import Task
 from market.candles import read_candles
+from market.exchange import open_exchange
 from market.intervals import MINUTE, iso
-from trading.decision import Entry, MemberForecast, decide, seal, steps_ahead
+from trading.decision import Entry, MemberForecast, decide, freshness_gate, seal, steps_ahead
 from trading.documents import Trade, TradeConfig, UnsealedTrade
 
 
@@ -28,6 +29,7 @@ def consensus(
     evaluation: str,
     candles: str,
     cutoff: str,
+    exchange_settings: Mapping[str, Any],
     symbol: str,
     task: Task,
     settings: Mapping[str, Any],
@@ -35,9 +37,9 @@ def consensus(
     """Write the sealed decision `trade` (JSON) and the ensemble forecast `path` (CSV, prices).
 
     forecast: the live ensemble forecast; weights: its members'. forecasts: a live file a member, named by it. candles:
-    the symbol's bars up to the cutoff, whose last close is the entry. symbol: its slug. settings: the config's
-    `consensus` section. Raises UserError on an impossible horizon_minutes or cash, and when forecasts, candles and
-    cutoff are not of the same time.
+    the symbol's bars up to the cutoff, whose last close is the entry. symbol: its slug. settings, exchange_settings:
+    the config's sections `consensus` and `exchange`, whose clock tells the decision's age. Raises UserError on an
+    impossible horizon_minutes or cash, and when forecasts, candles and cutoff are not of the same time.
     """
     now, levels = read_json(cutoff), task.quantile_levels
     config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": task.interval, "horizon": task.horizon})
@@ -56,7 +58,9 @@ def consensus(
         if len(live.origin):  # one without a forecast was skipped
             member_path = _live_path(file, live, symbol, origin)[:steps]
             members[name] = MemberForecast(member_path, shares.get(name, 0.0), sha256(file))
-    decided = decide(ensemble, members, levels, read_document(evaluation, Evaluation), entry, config)
+    age = _age(now, exchange_settings, task.interval)
+    freshness = None if age is None else freshness_gate(age, task.bar_ms)
+    decided = decide(ensemble, members, levels, read_document(evaluation, Evaluation), entry, config, freshness)
 
     table = path_table(ensemble, levels, entry)
     write_csv(path, table)
@@ -64,6 +68,7 @@ def consensus(
         **decided,
         "config": config,
         "simulated": now["simulated"],
+        "age_seconds": age,
         "evaluation_sha256": sha256(evaluation),
         "ensemble_sha256": sha256(forecast),
         "forecast": {
@@ -87,6 +92,14 @@ def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry)
     prices.insert(0, "time", list(entry.step_times))
     prices.insert(1, "price_fc", prices["q0.5"])
     return prices
+
+
+def _age(cutoff: Mapping[str, Any], settings: Mapping[str, Any], interval: str) -> float | None:
+    """Seconds since the cutoff by the exchange's clock; None of a cutoff that was not the present when it was taken."""
+    if not cutoff["latest"]:
+        return None
+    exchange = open_exchange(settings, list(cutoff["symbols"].values()), interval)
+    return max(0.0, (exchange.milliseconds() - cutoff["as_of"]) / 1000)
 
 
 def _entry_close(candles: str, interval: str, origin: int) -> float:
@@ -121,6 +134,7 @@ if __name__ == "__main__":
             evaluation=snakemake.input.evaluation,
             candles=snakemake.input.candles,
             cutoff=snakemake.input.cutoff,
+            exchange_settings=snakemake.params.connection,
             symbol=snakemake.params.symbol,
             task=Task(**snakemake.params.task),
             settings=snakemake.params.consensus,

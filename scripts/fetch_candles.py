@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from common.errors import UserError
 from common.files import read_json
 from common.job import job, say
 from market.candles import Quality, check_quality, clean, write_candles
+from market.ccxt_exchange import CcxtExchange, source_of
+from market.cutoffs import LATE
 from market.exchange import open_exchange
-from market.fetching import fetch_rows
-from market.intervals import step_ms
+from market.fetching import fetch
+from market.intervals import iso, step_ms
+from market.store import Store
 from market.symbols import slug
 
 
@@ -17,6 +21,7 @@ def fetch_candles(
     quality_output: str,
     cutoff: str,
     exchange_settings: Mapping[str, Any],
+    store: str,
     symbol: str,
     interval: str,
     bars: int,
@@ -24,8 +29,9 @@ def fetch_candles(
 ) -> None:
     """Write the last `bars` candles that closed by the cutoff's as_of, and the record of their quality.
 
-    exchange_settings, candles_settings: the config's sections `exchange` and `candles`. symbol: as the user writes it.
-    Raises UserError when the exchange fails to give them, or `market.candles.check_quality` refuses them.
+    exchange_settings, candles_settings: the config's sections `exchange` and `candles`. store: the folder where candles
+    of live exchanges are kept. symbol: as the user writes it. Raises UserError when the exchange fails to give them,
+    the last one among them, or `market.candles.check_quality` refuses them.
     """
     limits = dict(candles_settings)
     fill = limits.pop("fill")
@@ -33,8 +39,18 @@ def fetch_candles(
     name, end = slug(symbol), until["as_of"]
     start = end - bars * step_ms(interval)
     exchange = open_exchange(exchange_settings, [symbol], interval)
-    rows = fetch_rows(exchange, until["symbols"][name], interval, start, end)
-    candles, quality = clean(rows, name, interval, start, end, fill)
+    unified = until["symbols"][name]
+    if isinstance(exchange, CcxtExchange):
+        exchange.set_markets(until["markets"])
+    wait_until = end + int(1000 * LATE * exchange_settings["grace"])
+    kept = Store(store, source_of(exchange_settings), slug(unified), interval)
+    fetched = fetch(exchange, kept, unified, start, end, wait_until)
+    if len(fetched.unconfirmed):
+        raise UserError(
+            f"{name} {interval}: {exchange.id} has no candle of {iso(int(fetched.unconfirmed[-1, 0]))} yet, and no "
+            "later one, so the cutoff's last candle may still come; run again, or take a new cutoff: make refresh"
+        )
+    candles, quality = clean(fetched.rows, name, interval, start, end, fill, fetched.revisions)
     check_quality(candles, quality, **limits)
     write_candles(output, quality_output, candles, quality)
     say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; {_summary(quality)}")
@@ -49,6 +65,7 @@ def _summary(quality: Quality) -> str:
         "conflicting": len(quality["conflicting"]),
         "dropped": len(quality["dropped"]),
         "frozen spans": len(quality["frozen_spans"]),
+        "revised": len(quality["revised"]),
     }
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no defects"
 
@@ -59,7 +76,8 @@ if __name__ == "__main__":
             output=snakemake.output.candles,
             quality_output=snakemake.output.quality,
             cutoff=snakemake.input.cutoff,
-            exchange_settings=snakemake.params.exchange,
+            exchange_settings=snakemake.params.connection,
+            store=snakemake.params.store,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,
             bars=snakemake.params.bars,

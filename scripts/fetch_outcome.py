@@ -6,9 +6,13 @@ from typing import Any
 from common.files import read_json
 from common.job import job, say
 from market.candles import clean, write_candles
+from market.ccxt_exchange import CcxtExchange, source_of
+from market.collect import RECHECKED
+from market.cutoffs import last_close
 from market.exchange import open_exchange
-from market.fetching import fetch_closed_rows
+from market.fetching import fetch
 from market.intervals import step_ms
+from market.store import Store
 from market.symbols import slug
 
 
@@ -17,6 +21,7 @@ def fetch_outcome(
     quality_output: str,
     cutoff: str,
     exchange_settings: Mapping[str, Any],
+    store: str,
     symbol: str,
     interval: str,
     horizon: int,
@@ -25,16 +30,25 @@ def fetch_outcome(
     """Write the closed candles of the `horizon` bars after the cutoff's as_of, and the record of their quality.
 
     They may be fewer, or none, while the horizon has not passed; the record's `end` says how far they go.
-    exchange_settings: the config's section `exchange`. symbol: as the user writes it. fill: gaps of up to so many bars
+    exchange_settings: the config's section `exchange`. store: the folder where candles of live exchanges are kept.
+    symbol: as the user writes it. fill: gaps of up to so many bars
     between two candles are filled. Raises UserError when a request to the exchange fails.
     """
     until = read_json(cutoff)
     name, bar_ms, start = slug(symbol), step_ms(interval), until["as_of"]
     exchange = open_exchange(exchange_settings, [symbol], interval)
-    rows = fetch_closed_rows(exchange, until["symbols"][name], interval, start, start + horizon * bar_ms)
+    unified = until["symbols"][name]
+    if isinstance(exchange, CcxtExchange):
+        exchange.set_markets(until["markets"])
+    closed = last_close(exchange, bar_ms, exchange_settings["grace"])
+    kept = Store(store, source_of(exchange_settings), slug(unified), interval)
+    fetched = fetch(exchange, kept, unified, start, max(start, min(start + horizon * bar_ms, closed)))
     # bars that do not exist yet are no gap
-    end = int(rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
-    candles, quality = clean(rows, name, interval, start, end, fill)
+    end = int(fetched.rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
+    revised = kept.revisions(start - RECHECKED * bar_ms, end)
+    candles, quality = clean(fetched.rows, name, interval, start, end, fill, revised)
+    for revision in revised:
+        say(f"{name} {interval}: {exchange.id} changed the candle of {revision['time']} after it was fetched")
     write_candles(output, quality_output, candles, quality)
     say(f"{name} {interval}: {len(candles)} of {horizon} bars after {until['as_of_iso']} are available")
 
@@ -45,7 +59,8 @@ if __name__ == "__main__":
             output=snakemake.output.candles,
             quality_output=snakemake.output.quality,
             cutoff=snakemake.input.cutoff,
-            exchange_settings=snakemake.params.exchange,
+            exchange_settings=snakemake.params.connection,
+            store=snakemake.params.store,
             symbol=snakemake.params.symbol,
             interval=snakemake.params.interval,
             horizon=snakemake.params.horizon,

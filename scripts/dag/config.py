@@ -143,6 +143,10 @@ class Exchange(Section):
     """replay: the folder of the candle files, searched with its subfolders"""
     options: Options = {}
     """ccxt: constructor options, passed on unchanged; never credentials, which come from the environment"""
+    patience: Positive = 600
+    """ccxt: seconds for which a request that fails, or is refused for its rate, is repeated"""
+    grace: NotNegative = 5
+    """ccxt: seconds after its close when a candle is final; one that is missing then is waited for six times as long"""
     seed: Seed = 7
     """simulated: random seed; another seed is another market"""
     data_end: Time = "2024-06-01T00:00:00Z"

@@ -20,7 +20,8 @@ from forecasting.members import REGISTRY, TFT, check_registry
 from market.intervals import DAY, MINUTE, season_bars
 from market.warmup import warm_up
 
-# plain values, as Snakemake's params take them: the config with no null that stands for a default, and `history_bars`
+# plain values, as Snakemake's params take them: the config with no null that stands for a default, `history_bars` and
+# `store`, the store's folder
 Settings = dict[str, Any]
 # the same for all branches: one market, one image, and the folders that hold a subfolder for each branch
 SHARED = ("exchange", "paths", "image", "branches")
@@ -72,7 +73,7 @@ def as_config(settings: Settings) -> dict[str, Any]:
     """
     default = Path(settings["image"]).name == sif_name()
     config = settings | {"image": None if default else settings["image"]}
-    del config["history_bars"]
+    del config["history_bars"], config["store"]
     return config
 
 
@@ -124,6 +125,8 @@ def _resolved(config: Config) -> Settings:
     # a short name where the workflow runs in its checkout
     settings["image"] = config.image or (sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name()))
     settings["history_bars"] = history_bars(config)
+    # one for all branches
+    settings["store"] = f"{config.paths.data}/store"
     return settings
 
 

@@ -3,11 +3,12 @@
 Rows are float64 [n, 6]: open time (ms, exact in a float64), open, high, low, close, volume.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
+from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
 from common.errors import UserError
 from common.files import read_parquet, write_json, write_parquet
@@ -30,6 +31,15 @@ class DroppedRow(TypedDict):
 
     time: str
     reason: str
+
+
+class Revision(TypedDict):
+    """A bar that the exchange changed: open, high, low, close, volume before and after, and when it was seen."""
+
+    time: str
+    before: list[float]
+    after: list[float]
+    seen: str
 
 
 class Quality(TypedDict):
@@ -57,11 +67,19 @@ class Quality(TypedDict):
     dropped: list[DroppedRow]
     out_of_order: int
     "rows earlier than the one before"
+    revised: list[Revision]
+    "bars that the exchange changed after they were first fetched"
 
 
 def clean(
-    rows: np.ndarray, symbol: str, interval: str, start: int, end: int, fill: int
-) -> tuple[pd.DataFrame, Quality]:  # fmt: skip
+    rows: np.ndarray,
+    symbol: str,
+    interval: str,
+    start: int,
+    end: int,
+    fill: int,
+    revised: Sequence[Revision] = (),
+) -> tuple[pd.DataFrame, Quality]:
     """Candles with a bar at most once, in order and on the grid, and the record of what was changed. Refuses nothing.
 
     Parameters
@@ -71,6 +89,7 @@ def clean(
     start, end: the window in ms, on the interval's grid; bars open in [start, end).
     fill: gaps of up to so many bars are filled with flat bars at the last close, without volume. What is missing before
         the first bar or after the last is never filled: a bar that does not exist yet need not be flat.
+    revised: bars that the exchange changed, for the record.
 
     Returns the candles (columns `COLUMNS`) and the record.
     """
@@ -97,6 +116,7 @@ def clean(
         "conflicting": [iso(time) for time in conflicting.tolist()],
         "dropped": dropped,
         "out_of_order": out_of_order,
+        "revised": list(revised),
     }
     return candles, quality
 

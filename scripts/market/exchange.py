@@ -22,6 +22,11 @@ class Exchange(Protocol):
     @property
     def timeframes(self) -> Mapping[str, Any]: ...
 
+    @property
+    def historical(self) -> bool:
+        """Does its data have an end, at which its clock stands and by which every bar is closed?"""
+        ...
+
     def load_markets(self) -> Mapping[str, Any]: ...
 
     def milliseconds(self) -> int: ...
@@ -41,7 +46,8 @@ EXCHANGES: dict[str, Callable[[Mapping[str, Any], list[str], str], Exchange]] = 
 def open_exchange(settings: Mapping[str, Any], symbols: list[str], interval: str) -> Exchange:
     """The exchange that the config's section `exchange` names.
 
-    settings: keys `id`, `folder` (replay), `options` (ccxt's constructor options), `seed` and `data_end` (simulated).
+    settings: keys `id`, `folder` (replay), `options` (ccxt's constructor options) and `patience`, `seed` and `data_end`
+    (simulated).
     symbols, interval: those that will be fetched; `replay` looks for their files.
     Raises UserError when there is no such exchange, its options hold credentials, or `replay` lacks a file.
     """
@@ -54,9 +60,3 @@ def open_exchange(settings: Mapping[str, Any], symbols: list[str], interval: str
         hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(EXCHANGES)} or an exchange id of ccxt"
         raise UserError(f"exchange.id: unknown exchange {name!r}; {hint}")
     return open_ccxt(settings)
-
-
-def is_historical(exchange: Exchange) -> bool:
-    """Does its data have an end, at which its clock stands and by which every bar is closed? True of an exchange whose
-    attribute `historical` is; ccxt's exchanges have none."""
-    return getattr(exchange, "historical", False)

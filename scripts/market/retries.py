@@ -1,72 +1,129 @@
-"""Requests to an exchange, retried while their failure may be temporary."""
+"""Requests to an exchange, repeated with patience while their failure may pass."""
 
+import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
 from common.errors import UserError, one_line
 from common.job import say
-from market.ccxt_exchange import MALFORMED
-from market.exchange import Exchange, is_historical
 
-ATTEMPTS = 5
-FIRST_WAIT = 0.25  # seconds before the second attempt; doubled before each further one
+FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds before the second attempt; doubled before each further one, up to
+PROGRESS_EVERY = 30.0  # seconds between two lines of a long wait
+# what ccxt's parsers raise on a reply of another shape
+MALFORMED = (TypeError, ValueError, AttributeError, LookupError)
+# answers that no repetition changes, by HTTP status
+FINAL = {
+    401: "does not accept the API key; check EXCHANGE_API_KEY and EXCHANGE_SECRET, or unset them: candles need no key",
+    403: "forbids requests from this address or key; use another network or proxy, or choose another exchange",
+    404: "has no such endpoint; check exchange.options, or update ccxt",
+    451: "is not available from this location for legal reasons; choose another exchange, or another network",
+}
 
 T = TypeVar("T")
 
 
-def with_retries(exchange: Exchange, request: Callable[[], T]) -> T:
-    """The exchange's response. ccxt's OperationFailed (network, rate limit, maintenance) is retried, nothing else.
+class BadReplyError(Exception):
+    """A reply that cannot be true: it may be another when it is asked for again."""
 
-    Raises UserError, one line, when the last attempt fails too, the exchange rejects the request or its response is
-    malformed.
+
+def with_patience(
+    exchange: Any, request: Callable[[], T], patience: float, pause_all: Callable[[float], None]
+) -> T:  # fmt: skip
+    """The response of `request` to ccxt's `exchange`, whose session is a Transport.
+
+    What may pass (ccxt's OperationFailed: network, rate limit, maintenance; a reply of another shape; BadReplyError) is
+    repeated until `patience` seconds have passed, after jittered exponential waits or as long as the reply asks to
+    wait; `pause_all` is given these seconds, for other processes. Raises UserError, one line, when patience ends, or at
+    once when the exchange's answer is final.
     """
 
-    def log_retry(state: RetryCallState) -> None:
+    def before_sleep(state: RetryCallState) -> None:
         assert state.outcome is not None and state.next_action is not None
-        error: Any = state.outcome.exception()
-        say(f"{exchange.id}: {_reason(exchange, error)}; retrying in {state.next_action.sleep:g} s")
+        left = patience - state.seconds_since_start  # type: ignore[operator]
+        wait = state.next_action.sleep
+        say(
+            f"{exchange.id}: {_reason(exchange, state.outcome.exception())}; retrying in {wait:.1f} s, "
+            f"for {left:.0f} s at most"
+        )
+        if _asked_to_wait(exchange) is not None:
+            pause_all(wait)
+
+    def wait(state: RetryCallState) -> float:
+        asked = _asked_to_wait(exchange)
+        backoff = wait_exponential_jitter(FIRST_WAIT, LONGEST_WAIT, jitter=FIRST_WAIT)(state)
+        return backoff if asked is None else max(backoff, asked + FIRST_WAIT)
 
     attempts = Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=FIRST_WAIT),
-        retry=retry_if_exception(_is_temporary),
-        before_sleep=log_retry,
+        stop=lambda state: _outlasts(exchange, state, patience),
+        wait=wait,
+        retry=retry_if_exception(lambda error: _may_pass(exchange, error)),
+        before_sleep=before_sleep,
+        sleep=_sleep,
         reraise=True,
     )
     try:
         return attempts(request)
-    # evaluated only when something was raised: an embedded exchange need not pay for the import
-    except _ccxt_errors().OperationFailed as error:
-        raise UserError(
-            f"exchange: request to {exchange.id} failed after {ATTEMPTS} attempts ({_reason(exchange, error)}); "
-            "check the network connection and exchange.options, or try again later"
-        ) from error
-    except _ccxt_errors().BaseError as error:
-        raise UserError(
-            f"exchange: {exchange.id} rejected the request ({_reason(exchange, error)}); check the exchange section"
-        ) from error
-    except MALFORMED as error:
-        if is_historical(exchange):
-            raise
-        raise UserError(
-            f"exchange: malformed response from {exchange.id}, or invalid options ({_reason(exchange, error)}); "
-            "check exchange.options"
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise _final(exchange, error, patience) from error
 
 
-def _ccxt_errors() -> ModuleType:
-    from ccxt.base import errors  # takes most of a second
+def _may_pass(exchange: Any, error: BaseException) -> bool:
+    from ccxt.base import errors  # takes most of a second, and an embedded exchange never asks
 
-    return errors
-
-
-def _is_temporary(error: BaseException) -> bool:
-    return isinstance(error, _ccxt_errors().OperationFailed)
+    if exchange.session.last is not None and exchange.session.last.status in {400, *FINAL}:
+        return False
+    return isinstance(error, (errors.OperationFailed, BadReplyError, *MALFORMED)) and not isinstance(error, UserError)
 
 
-def _reason(exchange: Exchange, error: Exception) -> str:
-    """Type and message; ccxt's messages begin with the exchange's id."""
-    return f"{type(error).__name__}: {one_line(error).removeprefix(exchange.id).strip()}"
+def _asked_to_wait(exchange: Any) -> float | None:
+    """Seconds that the last reply asks to wait."""
+    asked: float | None = exchange.session.last.retry_after if exchange.session.last else None
+    return asked
+
+
+def _outlasts(exchange: Any, state: RetryCallState, patience: float) -> bool:
+    """Is patience at its end, or will it be before the exchange may be asked again?"""
+    return (state.seconds_since_start or 0) + (_asked_to_wait(exchange) or 0) > patience
+
+
+def _final(exchange: Any, error: Exception, patience: float) -> UserError:
+    """The one line for the user."""
+    from ccxt.base import errors
+
+    reply, reason = exchange.session.last, _reason(exchange, error)
+    if reply is not None and reply.status in FINAL:
+        return UserError(f"exchange: {exchange.id} {FINAL[reply.status]} (HTTP {reply.status})")
+    if _may_pass(exchange, error):
+        asked = _asked_to_wait(exchange)
+        if asked is not None:
+            return UserError(
+                f"exchange: {exchange.id} asks to wait {asked:.0f} s ({reason}), longer than exchange.patience "
+                f"({patience:g} s) allows; run again after that, or raise exchange.patience"
+            )
+        return UserError(
+            f"exchange: request to {exchange.id} failed for {patience:g} s ({reason}); check the network connection, "
+            "proxy and exchange.options, or try again later"
+        )
+    if isinstance(error, errors.BaseError):
+        return UserError(f"exchange: {exchange.id} rejected the request ({reason}); check the exchange section")
+    raise error
+
+
+def _reason(exchange: Any, error: Any) -> str:
+    """Type and message; ccxt's messages begin with the exchange's id, and hide what the session says."""
+    cause = error.__cause__
+    message = one_line(cause) if isinstance(cause, OSError) else one_line(error).removeprefix(exchange.id).strip()
+    return f"{type(error).__name__}: {message}"
+
+
+def _sleep(seconds: float) -> None:
+    """Sleep, with a line of progress now and then."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, PROGRESS_EVERY))
+        if left > PROGRESS_EVERY:
+            say(f"waiting {left - PROGRESS_EVERY:.0f} s more")

@@ -76,15 +76,27 @@ def best_plan(targets: np.ndarray, entry_close: float, cash: float, costs: Costs
     return Plan(best + 1, float(targets[best]), trades[best])
 
 
-def gates(plan: Plan, evaluation: Evaluation, min_edge_pct: float, require_skill: bool) -> list[Gate]:
-    """The conditions of a BUY in the order in which they are tested; skill only if it is required."""
+def gates(plan: Plan, evaluation: Evaluation, config: TradeConfig, freshness: Gate | None) -> list[Gate]:
+    """The conditions of a BUY in the order in which they are tested; skill only if it is required, freshness only of a
+    decision on the present."""
+    min_edge_pct = config["min_edge_pct"]
     edge = plan.trade.return_pct
     passed = edge >= min_edge_pct
     detail = (
         f"the ensemble's expected return after costs is {edge:+.3f} % at its best step, "
         f"{'at least' if passed else 'less than'} min_edge_pct ({min_edge_pct:g} %)"
     )
-    return [*([_skill_gate(evaluation)] if require_skill else []), Gate("edge", passed, detail)]
+    first = [*([freshness] if freshness else []), *([_skill_gate(evaluation)] if config["require_skill"] else [])]
+    return [*first, Gate("edge", passed, detail)]
+
+
+def freshness_gate(age: float, bar_ms: int) -> Gate:
+    """Is the decision sealed at most one bar after the close that it stands on? age: seconds since that."""
+    passed = age <= bar_ms / 1000
+    verb = "at most" if passed else "more than"
+    again = "" if passed else "; decide again on fresh candles: make refresh"
+    detail = f"the decision is sealed {age:.0f} s after its last close, {verb} one bar ({bar_ms / 1000:g} s){again}"
+    return Gate("freshness", passed, detail)
 
 
 def _skill_gate(evaluation: Evaluation) -> Gate:
@@ -115,11 +127,13 @@ def decide(
     evaluation: Evaluation,
     entry: Entry,
     config: TradeConfig,
+    freshness: Gate | None = None,
 ) -> Decided:
     """The decision on the ensemble forecast, and what each of its members' forecasts would decide.
 
     path: the ensemble forecast, quantiles [steps, levels] of cumulative log returns from the entry's close; its median
-    is what the plan expects. Raises UserError on cash too small to buy.
+    is what the plan expects. freshness: the gate of a decision on the present, else None. Raises UserError on cash too
+    small to buy.
     """
     costs = Costs(config["commission_pct"], config["commission_flat"], config["slippage_pct"])
     median = list(quantile_levels).index(0.5)
@@ -141,7 +155,7 @@ def decide(
         }
 
     plan = plan_of(path)
-    conditions = gates(plan, evaluation, config["min_edge_pct"], config["require_skill"])
+    conditions = gates(plan, evaluation, config, freshness)
     action, reason = action_and_reason(conditions)
     breakeven = costs.breakeven_close(config["cash"], entry.close)
     return {

@@ -91,6 +91,7 @@ class UnsealedTrade(Decided):
 
     config: TradeConfig
     simulated: bool
+    age_seconds: float | None
     evaluation_sha256: str
     ensemble_sha256: str
     forecast: PathForecast

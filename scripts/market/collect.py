@@ -1,0 +1,196 @@
+"""Candles of a live exchange by way of the store: what it lacks is asked for, checked, stored page by page."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from common.errors import UserError
+from common.job import say
+from market.candles import Revision, valid_rows
+from market.ccxt_exchange import CcxtExchange
+from market.intervals import iso
+from market.retries import BadReplyError
+from market.store import Store
+
+RECHECKED = 3  # last stored bars that are asked for again with the ones after them
+SMALLEST_PAGE = 10  # bars; a response that leaves out the beginning of a page of so few does so for another reason
+SETTLED = 5  # answers that must agree before a bar that the exchange had counts as gone
+PROGRESS_EVERY = 5.0  # seconds between two lines of progress
+
+
+class Collected(NamedTuple):
+    """rows: bars [n, 6] of the window. unconfirmed: spans [k, 2] at its end that no later bar closes. revisions: of the
+    bars in it."""
+
+    rows: np.ndarray
+    unconfirmed: np.ndarray
+    revisions: list[Revision]
+
+
+def collect(
+    exchange: CcxtExchange, store: Store, symbol: str, start: int, end: int, wait_until: int = 0
+) -> Collected:  # fmt: skip
+    """Bars that open in [start, end) ms, which the caller knows to be closed and final.
+
+    What neither an earlier fetch stored nor two answers of the exchange deny is asked for. While the last bar is not
+    there yet, it is asked for again until `wait_until`, ms of the exchange's clock. Raises UserError when the exchange
+    does not answer, or does not reach back so far.
+    """
+    with store.locked():
+        collector = Collector(exchange, store, symbol, end)
+        missing = store.missing(start, end)
+        if len(missing):
+            collector.check_history(missing, start)
+        for first, after in missing.tolist():
+            collector.sweep(first, after)
+        for first, after in store.missing(start, end).tolist():
+            collector.confirm(first, after)
+        collector.wait_for_last(start, wait_until)
+        return Collected(store.rows(start, end), store.missing(start, end), store.revisions(start, end))
+
+
+class Collector:
+    """Asks one exchange for bars of one symbol that open before `end`, and stores them."""
+
+    def __init__(self, exchange: CcxtExchange, store: Store, symbol: str, end: int) -> None:
+        self.exchange, self.store, self.symbol, self.end = exchange, store, symbol, end
+        self.bar_ms, self.limit = store.bar_ms, exchange.habits.page
+        self.oldest = 0  # ms; the exchange has no bars before it any more
+        self.began = _now()
+        self._reported = time.monotonic()
+
+    def check_history(self, missing: np.ndarray, start: int) -> None:
+        """Raise UserError when the exchange no longer has the oldest of the missing bars, spans [k, 2]."""
+        history = self.exchange.habits.history
+        if history is None:
+            return
+        # a bar may close before it is asked for
+        self.oldest = self.exchange.milliseconds() // self.bar_ms * self.bar_ms - (history - 2) * self.bar_ms
+        lacking = int((np.minimum(missing[:, 1], self.oldest) - missing[:, 0]).clip(0).sum() // self.bar_ms)
+        if lacking:
+            raise UserError(
+                f"exchange: {self.exchange.id} has the newest {history} bars of {self.store.interval} alone, since "
+                f"{iso(self.oldest)}, and {lacking} older ones of {(self.end - start) // self.bar_ms} are missing; "
+                "choose a longer interval, fewer days or another exchange, or import older candles (make import); "
+                "stored candles stay, so a later run may ask for more days"
+            )
+
+    def sweep(self, first: int, after: int) -> None:
+        """Ask for the bars that open in [first, after), page after page, each from the last stored bar on.
+
+        What the pages leave out is not yet absent.
+        """
+        begin, overlap = first, RECHECKED
+        while first < after:
+            page = self._page(first, overlap, (after - first) // self.bar_ms + overlap + 1)
+            overlap = 1
+            later = page[page[:, 0] >= first]
+            first = int(later[-1, 0]) + self.bar_ms if len(later) else first + (self.limit - 1) * self.bar_ms
+            if time.monotonic() - self._reported > PROGRESS_EVERY:
+                self._reported = time.monotonic()
+                done = min(1, (first - begin) / (after - begin))
+                say(f"{self.symbol} {self.store.interval}: {done:.0%}, up to {iso(min(first, after))}")
+
+    def confirm(self, first: int, after: int) -> None:
+        """Ask again for bars that a sweep left out.
+
+        They are marked absent as far as this answer, too, leaves them out and has all stored bars around them; where it
+        has none at all, it must say so twice. What nothing later closes stays missing.
+        """
+        while first < after and len(spans := self.store.missing(first, after)):
+            first = int(spans[0, 0])
+            wanted = int(spans[0, 1] - first) // self.bar_ms
+            page = self._page(first, 1, wanted + 2)
+            later = page[page[:, 0] >= first]
+            if len(later):
+                reached = int(later[-1, 0])
+            elif len(self.store.rows(first, self.end)) and not np.any(self._page(first, 1, wanted + 2)[:, 0] >= first):
+                reached = first + min(wanted, self.limit - 2) * self.bar_ms
+            else:
+                return
+            left_out = self.store.missing(first, min(reached, after))
+            if np.array_equal(left_out, _until(spans, reached)):
+                self.store.mark_absent(left_out, self.began, _now())
+                first = reached
+
+    def wait_for_last(self, start: int, wait_until: int) -> None:
+        """While the last bar is missing, and may still come, ask for it again."""
+        while (
+            len(missing := self.store.missing(start, self.end))
+            and missing[-1, 1] == self.end
+            and self.exchange.milliseconds() < wait_until
+        ):
+            say(
+                f"{self.symbol} {self.store.interval}: the last bar, of {iso(self.end - self.bar_ms)}, is not there yet"
+            )
+            time.sleep(1)
+            self.sweep(int(missing[-1, 0]), self.end)
+            for first, after in self.store.missing(start, self.end).tolist():
+                self.confirm(first, after)
+
+    def _page(self, first: int, overlap: int, wanted: int) -> np.ndarray:
+        """Bars from `first` on, and the stored ones, up to `overlap`, right before it.
+
+        In all `wanted`, or as many as fit in a response; stored as far as they open before the end.
+        """
+        expected = self.store.rows(max(self.oldest, first - overlap * self.bar_ms), first)
+        expected = expected[_contiguous_to(expected[:, 0], first, self.bar_ms)]
+        since = int(expected[0, 0]) if len(expected) else first
+        answers: list[np.ndarray] = []
+
+        def request() -> np.ndarray:
+            # from the third time on a smaller page: some exchanges cut the beginning off a page that is too long
+            size = max(min(wanted, self.limit) >> max(0, len(answers) - 1), min(wanted, SMALLEST_PAGE))
+            rows = self.exchange.rows(self.symbol, self.store.interval, since, size)
+            answers.append(rows)
+            self._check(since, answers)
+            if len(answers) > 2:
+                self.limit = min(self.limit, max(size, SMALLEST_PAGE))
+            return rows
+
+        page = self.exchange.ask(request)
+        self.store.add(page[page[:, 0] < self.end], _now())
+        return page
+
+    def _check(self, since: int, answers: list[np.ndarray]) -> None:
+        """Raise BadReplyError unless the last answer may be the one to what was asked, given what is stored."""
+        rows = answers[-1]
+        if np.any(rows[:, 0] % self.bar_ms):
+            raise BadReplyError("its candles are off the interval's grid")
+        if len(rows) and rows[0, 0] < since:
+            raise BadReplyError(f"its candles begin at {iso(int(rows[0, 0]))}, not at {iso(since)} as asked")
+        _, dropped = valid_rows(rows, self.bar_ms)
+        if dropped:
+            raise BadReplyError(f"its candle of {dropped[0]['time']} is invalid ({dropped[0]['reason']})")
+        expected = self.store.rows(since, int(rows[-1, 0]) + 1 if len(rows) else since + 1)
+        absent = expected[~np.isin(expected[:, 0], rows[:, 0])]
+        if len(absent) and not _settled(answers, SETTLED):
+            raise BadReplyError(f"its candle of {iso(int(absent[0, 0]))}, which it had before, is not there")
+        both = expected[np.isin(expected[:, 0], rows[:, 0])]
+        other = (rows[np.isin(rows[:, 0], both[:, 0])] != both).any(axis=1)
+        # an exchange revises a bar, or answers another question: it must say so twice
+        if other.any() and not _settled(answers, 2):
+            raise BadReplyError(f"its candle of {iso(int(both[other][0, 0]))} is another than before")
+
+
+def _settled(answers: list[np.ndarray], times: int) -> bool:
+    """Were the last so many answers the same?"""
+    last = answers[-times:]
+    return len(last) == times and all(np.array_equal(answer, last[0]) for answer in last)
+
+
+def _until(spans: np.ndarray, end: int) -> np.ndarray:
+    """Spans [k, 2] as far as they lie before `end`."""
+    spans = np.minimum(spans, end)
+    return spans[spans[:, 0] < spans[:, 1]]
+
+
+def _contiguous_to(times: np.ndarray, end: int, bar_ms: int) -> np.ndarray:
+    """Mask [n]: bars that follow one another up to the one right before `end`."""
+    expected = end - bar_ms * np.arange(len(times), 0, -1)
+    return np.asarray(np.logical_and.accumulate((times == expected)[::-1])[::-1])
+
+
+def _now() -> int:
+    return int(1000 * time.time())
