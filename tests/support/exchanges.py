@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from market.intervals import MINUTE
-from support.binance_server import BinanceServer
+from support.loopback.server import LoopbackExchange
+from support.loopback.tape import Tape
 
 START = 1_704_067_200_000  # 2024-01-01
 BARS = 2600  # more than two of Binance's pages
@@ -23,9 +24,9 @@ def walk(seed: int) -> np.ndarray:
     return np.stack([opens, opened, np.maximum(opened, close), np.minimum(opened, close), close, volume], axis=1)
 
 
-def serve_walks() -> BinanceServer:
-    """A server of two symbols; use it as a context manager."""
-    return BinanceServer({"BTCUSDT": walk(1), "ETHUSDT": walk(2)}, "1m", NOW)
+def serve_walks(**given: Any) -> LoopbackExchange:
+    """Binance with two symbols, on loopback; use it as a context manager."""
+    return LoopbackExchange("binance", Tape({"BTC/USDT": walk(1), "ETH/USDT": walk(2)}, "1m", NOW), **given)
 
 
 def exchange_settings(**given: Any) -> dict[str, Any]:
@@ -33,6 +34,6 @@ def exchange_settings(**given: Any) -> dict[str, Any]:
     return {"id": "simulated", "folder": None, "options": {}, "seed": 7, "data_end": DATA_END, **given}
 
 
-def live_settings(server: BinanceServer) -> dict[str, Any]:
+def live_settings(server: LoopbackExchange) -> dict[str, Any]:
     """The section for ccxt's Binance, on the loopback server."""
     return exchange_settings(id="binance", options=server.options)

@@ -19,7 +19,8 @@ from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from market.fetching import fetch_rows
 from market.intervals import MINUTE, iso
 from market.simulated import Simulated
-from support.binance_server import BinanceServer
+from support.loopback.server import LoopbackExchange
+from support.loopback.tape import Tape
 from support.workflow import ROOT, artifacts, planned, snakemake
 from trading.documents import Audit, Trade
 
@@ -227,7 +228,8 @@ def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) ->
     """By ccxt, over a real socket: decide, audit on the first few bars, and audit again when all are there."""
     rows = fetch_rows(Simulated(7, DATA_END), "BTC/USDT", "1m", DATA_END - 4500 * MINUTE, DATA_END)
     now = DATA_END - 60 * MINUTE
-    with BinanceServer({"BTCUSDT": rows}, "1m", now=now + 4 * MINUTE + 30_000) as server:
+    tape = Tape({"BTC/USDT": rows}, "1m", now + 4 * MINUTE + 30_000)
+    with LoopbackExchange("binance", tape) as server:
         live = yaml.safe_load((ROOT / "config" / "live.yaml").read_text())
         live["exchange"]["options"]["urls"] = server.options["urls"]
         live |= {"symbols": ["BTC/USDT"], "folds": {"count": 1}, "as_of": iso(now)}
@@ -236,7 +238,7 @@ def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) ->
         snakemake(tmp_path, "-j2", "--configfile", *configs, "--", "artifacts/mock_eval.json", "run_config")
         trade = (tmp_path / "artifacts/mock_trade.json").read_bytes()
         early = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())
-        server.now += 60 * MINUTE
+        tape.now = now + 64 * MINUTE + 30_000
         run = str(tmp_path / "artifacts/run.yaml")
         snakemake(tmp_path, "-j2", "--configfile", run, "-R", "fetch_outcome", "--", "artifacts/mock_eval.json")
     whole = json.loads((tmp_path / "artifacts/mock_eval.json").read_text())

@@ -14,19 +14,19 @@ from fetch_candles import fetch_candles
 from fetch_outcome import fetch_outcome
 from market.candles import read_candles
 from market.intervals import MINUTE, iso, parse_time
-from support.binance_server import BinanceServer
 from support.exchanges import BARS, DATA_END, START, exchange_settings, live_settings, serve_walks, walk
+from support.loopback.server import LoopbackExchange
 
 LIMITS = {"fill": 3, "max_missing": 0.1, "max_conflicting": 0.01}
 
 
 @pytest.fixture
-def server() -> Iterator[BinanceServer]:
+def server() -> Iterator[LoopbackExchange]:
     with serve_walks() as running:
         yield running
 
 
-def cutoff_file(folder: Path, server: BinanceServer, time: int) -> str:
+def cutoff_file(folder: Path, server: LoopbackExchange, time: int) -> str:
     """A cutoff at that time, as the rule writes it; its path."""
     as_of(str(folder / "cutoff.json"), live_settings(server), ["BTC/USDT"], "1m", 60, iso(time), None)
     return str(folder / "cutoff.json")
@@ -38,7 +38,7 @@ def outcome(folder: Path, settings: dict[str, Any], cutoff: str) -> tuple[Any, d
     return read_candles(folder / "s.parquet", "1m"), json.loads((folder / "s.json").read_text())
 
 
-def test_cutoffs_of_a_live_exchange(tmp_path: Path, server: BinanceServer) -> None:
+def test_cutoffs_of_a_live_exchange(tmp_path: Path, server: LoopbackExchange) -> None:
     train, cutoff = str(tmp_path / "train.json"), str(tmp_path / "live.json")
     as_of(train, live_settings(server), ["BTCUSDT", "ETH/USDT"], "1m", 60, "latest", None)
     assert json.loads(Path(train).read_text()) == {
@@ -54,7 +54,7 @@ def test_cutoffs_of_a_live_exchange(tmp_path: Path, server: BinanceServer) -> No
     assert json.loads(Path(cutoff).read_text())["as_of"] == START + (BARS - 1) * MINUTE
 
 
-def test_a_cutoff_is_never_in_the_future(tmp_path: Path, server: BinanceServer) -> None:
+def test_a_cutoff_is_never_in_the_future(tmp_path: Path, server: LoopbackExchange) -> None:
     with pytest.raises(
         UserError, match=r"as_of: 2024-01-02T19:20:00Z is in the future: the time on binance is 2024-01-02T19:19"
     ):
@@ -70,8 +70,8 @@ def test_latest_on_historical_data_leaves_a_horizon(tmp_path: Path) -> None:
     assert (cutoff["as_of_iso"], cutoff["simulated"]) == ("2021-02-28T22:00:00Z", True)
 
 
-def test_candles_up_to_the_cutoff(tmp_path: Path, server: BinanceServer) -> None:
-    server.candles = {"BTCUSDT": np.delete(walk(1), [500, *range(700, 710)], axis=0)}
+def test_candles_up_to_the_cutoff(tmp_path: Path, server: LoopbackExchange) -> None:
+    server.tape.candles = {"BTC/USDT": np.delete(walk(1), [500, *range(700, 710)], axis=0)}
     cutoff = cutoff_file(tmp_path, server, START + 1500 * MINUTE)
     out, quality = str(tmp_path / "BTCUSDT.parquet"), str(tmp_path / "BTCUSDT.quality.json")
     fetch_candles(out, quality, cutoff, live_settings(server), "BTCUSDT", "1m", 1200, LIMITS)
@@ -82,7 +82,7 @@ def test_candles_up_to_the_cutoff(tmp_path: Path, server: BinanceServer) -> None
     assert (record["expected"], record["missing"], record["filled"]) == (1200, 10, 1)
 
 
-def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, server: BinanceServer) -> None:
+def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, server: LoopbackExchange) -> None:
     cutoff = cutoff_file(tmp_path, server, START + 100 * MINUTE)
     (tmp_path / "BTCUSDT.parquet").write_text("earlier")
     with pytest.raises(UserError, match="BTCUSDT 1m: 100 of 200 bars .* are missing"):
@@ -92,15 +92,15 @@ def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, 
     assert (tmp_path / "BTCUSDT.parquet").read_text() == "earlier"
 
 
-def test_the_outcome_on_a_live_exchange_is_what_has_closed(tmp_path: Path, server: BinanceServer) -> None:
+def test_the_outcome_on_a_live_exchange_is_what_has_closed(tmp_path: Path, server: LoopbackExchange) -> None:
     start = START + (BARS - 41) * MINUTE
     cutoff = cutoff_file(tmp_path, server, start)
     candles, quality = outcome(tmp_path, live_settings(server), cutoff)
     np.testing.assert_array_equal(candles.to_numpy(), walk(1)[-41:-1])
     assert (quality["missing"], quality["bars"], quality["end"]) == (0, 40, iso(START + (BARS - 1) * MINUTE))
-    server.now = START + (BARS - 30) * MINUTE - 1
+    server.tape.now = START + (BARS - 30) * MINUTE - 1
     assert len(outcome(tmp_path, live_settings(server), cutoff)[0]) == 10
-    server.now = start + 1  # the first bar has just opened
+    server.tape.now = start + 1  # the first bar has just opened
     candles, quality = outcome(tmp_path, live_settings(server), cutoff)
     assert candles.empty and (quality["bars"], quality["expected"]) == (0, 0)
 
