@@ -14,6 +14,9 @@ from market.retries import BadReplyError
 from market.store import Store
 
 RECHECKED = 3  # last stored bars that are asked for again with the ones after them
+# what an answer left out, and no stored bar precedes, is asked for from so many bars earlier: one that comes shows that
+# the answer is whole at its head
+EARLIER = 7
 SMALLEST_PAGE = 10  # bars; a response that leaves out the beginning of a page of so few does so for another reason
 SETTLED = 5  # answers that must agree before a bar that the exchange had counts as gone
 PROGRESS_EVERY = 5.0  # seconds between two lines of progress
@@ -96,17 +99,19 @@ class Collector:
         """Ask again for bars that a sweep left out.
 
         They are marked absent as far as this answer, too, leaves them out and has all stored bars around them; where it
-        has none at all, it must say so twice. What nothing later closes stays missing.
+        has none before them, it must say so twice. What nothing later closes stays missing.
         """
         while first < after and len(spans := self.store.missing(first, after)):
             first = int(spans[0, 0])
             wanted = int(spans[0, 1] - first) // self.bar_ms
-            page = self._page(first, 1, wanted + 2)
+            page = self._page(first, 1, wanted + 2, EARLIER)
+            if not np.any(page[:, 0] < first):
+                page = self._page(first, 1, wanted + 2, EARLIER)
             later = page[page[:, 0] >= first]
             if len(later):
                 reached = int(later[-1, 0])
-            elif len(self.store.rows(first, self.end)) and not np.any(self._page(first, 1, wanted + 2)[:, 0] >= first):
-                reached = first + min(wanted, self.limit - 2) * self.bar_ms
+            elif len(self.store.rows(first, self.end)):
+                reached = first + min(wanted, self.limit - 2 - EARLIER) * self.bar_ms
             else:
                 return
             left_out = self.store.missing(first, min(reached, after))
@@ -129,14 +134,18 @@ class Collector:
             for first, after in self.store.missing(start, self.end).tolist():
                 self.confirm(first, after)
 
-    def _page(self, first: int, overlap: int, wanted: int) -> np.ndarray:
+    def _page(self, first: int, overlap: int, wanted: int, earlier: int = 0) -> np.ndarray:
         """Bars from `first` on, and the stored ones, up to `overlap`, right before it.
 
-        In all `wanted`, or as many as fit in a response; stored as far as they open before the end.
+        In all `wanted`, or as many as fit in a response; stored as far as they open before the end. Where
+        none is stored right before `first`, from so many bars `earlier` on.
         """
         expected = self.store.rows(max(self.oldest, first - overlap * self.bar_ms), first)
         expected = expected[_contiguous_to(expected[:, 0], first, self.bar_ms)]
-        since = int(expected[0, 0]) if len(expected) else first
+        if not len(expected):
+            earlier = min(earlier, max(0, first - self.oldest) // self.bar_ms)
+            wanted += earlier
+        since = int(expected[0, 0]) if len(expected) else first - earlier * self.bar_ms
         answers: list[np.ndarray] = []
 
         def request() -> np.ndarray:

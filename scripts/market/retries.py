@@ -52,7 +52,7 @@ def with_patience(
 
     def wait(state: RetryCallState) -> float:
         asked = _asked_to_wait(exchange)
-        backoff = wait_exponential_jitter(FIRST_WAIT, LONGEST_WAIT, jitter=FIRST_WAIT)(state)
+        backoff = wait_exponential_jitter(multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)(state)
         return backoff if asked is None else max(backoff, asked + FIRST_WAIT)
 
     attempts = Retrying(

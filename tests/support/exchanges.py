@@ -1,10 +1,15 @@
 """Settings of exchanges for tests, and a random walk for the loopback server to serve."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from market.collect import Collected
+from market.exchange import open_exchange
+from market.fetching import fetch
 from market.intervals import MINUTE
+from market.store import Store
 from support.loopback.server import LoopbackExchange
 from support.loopback.tape import Tape
 
@@ -24,16 +29,27 @@ def walk(seed: int) -> np.ndarray:
     return np.stack([opens, opened, np.maximum(opened, close), np.minimum(opened, close), close, volume], axis=1)
 
 
-def serve_walks(**given: Any) -> LoopbackExchange:
-    """Binance with two symbols, on loopback; use it as a context manager."""
-    return LoopbackExchange("binance", Tape({"BTC/USDT": walk(1), "ETH/USDT": walk(2)}, "1m", NOW), **given)
+def serve_walks(dialect: str = "binance", **given: Any) -> LoopbackExchange:
+    """An exchange with two symbols, on loopback; use it as a context manager."""
+    return LoopbackExchange(dialect, Tape({"BTC/USDT": walk(1), "ETH/USDT": walk(2)}, "1m", NOW), **given)
 
 
 def exchange_settings(**given: Any) -> dict[str, Any]:
     """The config's section `exchange`."""
-    return {"id": "simulated", "folder": None, "options": {}, "seed": 7, "data_end": DATA_END, **given}
+    default = {"id": "simulated", "folder": None, "options": {}, "patience": 10, "grace": 5, "seed": 7}
+    return {**default, "data_end": DATA_END, **given}
 
 
-def live_settings(server: LoopbackExchange) -> dict[str, Any]:
-    """The section for ccxt's Binance, on the loopback server."""
-    return exchange_settings(id="binance", options=server.options)
+def live_settings(server: LoopbackExchange, **given: Any) -> dict[str, Any]:
+    """The section for ccxt's class of the loopback server's exchange, at no rate limit."""
+    options = {**server.options, "rateLimit": 1, "timeout": 2000}
+    return exchange_settings(**{"id": server.dialect.id, "options": options, **given})
+
+
+def fetch_live(
+    server: LoopbackExchange, folder: Path, first: int, after: int, wait_until: int = 0, **given: Any
+) -> Collected:  # fmt: skip
+    """The bars `first` to `after` - 1 from START, by a new process's exchange and the store in `folder`."""
+    exchange = open_exchange(live_settings(server, **given), ["BTC/USDT"], "1m")
+    store = Store(folder, "source", "BTCUSDT", "1m")
+    return fetch(exchange, store, "BTC/USDT", START + first * MINUTE, START + after * MINUTE, wait_until)

@@ -34,7 +34,9 @@ def cutoff_file(folder: Path, server: LoopbackExchange, time: int) -> str:
 
 def outcome(folder: Path, settings: dict[str, Any], cutoff: str) -> tuple[Any, dict[str, Any]]:
     """Candles and quality record of the 60 minutes after the cutoff."""
-    fetch_outcome(str(folder / "s.parquet"), str(folder / "s.json"), cutoff, settings, "BTC/USDT", "1m", 60, 3)
+    fetch_outcome(
+        str(folder / "s.parquet"), str(folder / "s.json"), cutoff, settings, str(folder), "BTC/USDT", "1m", 60, 3
+    )
     return read_candles(folder / "s.parquet", "1m"), json.loads((folder / "s.json").read_text())
 
 
@@ -74,7 +76,7 @@ def test_candles_up_to_the_cutoff(tmp_path: Path, server: LoopbackExchange) -> N
     server.tape.candles = {"BTC/USDT": np.delete(walk(1), [500, *range(700, 710)], axis=0)}
     cutoff = cutoff_file(tmp_path, server, START + 1500 * MINUTE)
     out, quality = str(tmp_path / "BTCUSDT.parquet"), str(tmp_path / "BTCUSDT.quality.json")
-    fetch_candles(out, quality, cutoff, live_settings(server), "BTCUSDT", "1m", 1200, LIMITS)
+    fetch_candles(out, quality, cutoff, live_settings(server), str(tmp_path), "BTCUSDT", "1m", 1200, LIMITS)
     candles, record = read_candles(out, "1m"), json.loads(Path(quality).read_text())
     expected = np.delete(walk(1), range(700, 710), axis=0)[300:1490]
     expected[200, 1:] = [*[walk(1)[499, 4]] * 4, 0]
@@ -87,7 +89,15 @@ def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, 
     (tmp_path / "BTCUSDT.parquet").write_text("earlier")
     with pytest.raises(UserError, match="BTCUSDT 1m: 100 of 200 bars .* are missing"):
         fetch_candles(
-            str(tmp_path / "BTCUSDT.parquet"), "q.json", cutoff, live_settings(server), "BTCUSDT", "1m", 200, LIMITS
+            str(tmp_path / "BTCUSDT.parquet"),
+            "q.json",
+            cutoff,
+            live_settings(server),
+            str(tmp_path),
+            "BTCUSDT",
+            "1m",
+            200,
+            LIMITS,
         )
     assert (tmp_path / "BTCUSDT.parquet").read_text() == "earlier"
 
@@ -121,6 +131,7 @@ def test_the_simulated_market_end_to_end(tmp_path: Path) -> None:
         quality,
         cutoff,
         exchange_settings(),
+        str(tmp_path),
         "ETHUSDT",
         "5m",
         3000,
@@ -136,7 +147,7 @@ def test_real_candles_end_to_end(tmp_path: Path, shared_data: Path, capsys: pyte
     as_of(cutoff, settings, ["BTCUSDT", "ETH/USDT", "SOLUSDT"], "1m", 60, "latest", None)
     found = json.loads(Path(cutoff).read_text())
     assert (found["as_of_iso"], found["symbols"]["ETHUSDT"]) == ("2023-05-01T20:02:00Z", "ETH/USDT")
-    fetch_candles(out, quality, cutoff, settings, "SOLUSDT", "1m", 64_800, LIMITS)
+    fetch_candles(out, quality, cutoff, settings, str(tmp_path), "SOLUSDT", "1m", 64_800, LIMITS)
     assert (len(read_candles(out, "1m")), json.loads(Path(quality).read_text())["missing"]) == (64_720, 80)
     assert "SOLUSDT 1m: 64720 bars to 2023-05-01T20:02:00Z; 80 missing, 1 frozen spans" in capsys.readouterr().err
     assert len(outcome(tmp_path, settings, cutoff)[0]) == 60
