@@ -106,19 +106,20 @@ class Dialect(ABC):
 
     def page(
         self, symbol: str, start: int | None = None, end: int | None = None, limit: int | None = None,
-        newest: bool = False,
+        newest: bool = False, habits: Habits | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Published rows that open in start..end (ms), at most `limit`: the first, or the last where there is no start
-        or the newest are wanted."""
+        or the newest are wanted. habits: of one endpoint of several."""
+        habits = habits or self.habits
         rows, bar_ms, time = self.history(symbol), self.tape.bar_ms, self.tape.time()
-        oldest = time // bar_ms * bar_ms - self.habits.history * bar_ms if self.habits.history else 0
-        if self.habits.refuses_older and start is not None and start < oldest:
+        oldest = time // bar_ms * bar_ms - habits.history * bar_ms if habits.history else 0
+        if habits.refuses_older and start is not None and start < oldest:
             raise self.refusal("too old")
-        if self.habits.window and start is not None:
-            end = min(time if end is None else end, start + self.habits.window * bar_ms - 1)
+        if habits.window and start is not None:
+            end = min(time if end is None else end, start + habits.window * bar_ms - 1)
         first = max(oldest, start or 0)
         rows = rows[(rows[:, 0] >= first) & (rows[:, 0] <= (time if end is None else end))]
-        limit = min(limit or self.habits.default, self.habits.page)
+        limit = min(limit or habits.default, habits.page)
         return rows[-limit:] if newest or start is None else rows[:limit]
 
     def history(self, symbol: str) -> np.ndarray:
