@@ -140,7 +140,7 @@ def main() -> None:
     print(f"{'fault':<24}{'runs':>6}{'failed':>8}{'lost':>6}{'invented':>10}{'wrong':>7}{'unfinished':>12}")
     rows = [*by_kind.items(), ("all", [one for outcomes in by_kind.values() for one in outcomes])]
     for kind, outcomes in rows:
-        sums = [sum(one[place] for one in outcomes) for place in (4, 1, 2, 3, 5)]
+        sums = [sum(int(one[place]) for one in outcomes) for place in (4, 1, 2, 3, 5)]
         print(f"{kind:<24}{len(outcomes):>6}{sums[0]:>8}{sums[1]:>6}{sums[2]:>10}{sums[3]:>7}{sums[4]:>12}")
 
 

@@ -32,9 +32,9 @@ def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
         write(partial)
         partial.replace(path)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); make the folder writable, or change paths"
-        ) from error
+        # Arrow's errors have no errno
+        hint = "free some disk space" if "No space left" in str(error) else "make the folder writable"
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {hint}, or change paths") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -99,15 +99,15 @@ class Collector:
         """Ask again for bars that a sweep left out.
 
         They are marked absent as far as this answer, too, leaves them out and has all stored bars around them; where it
-        has none before them, it must say so twice. What nothing later closes stays missing.
+        has none before them, a third one must agree. What nothing later closes stays missing.
         """
         while first < after and len(spans := self.store.missing(first, after)):
             first = int(spans[0, 0])
             wanted = int(spans[0, 1] - first) // self.bar_ms
             page = self._page(first, 1, wanted + 2, EARLIER)
-            if not np.any(page[:, 0] < first):
-                page = self._page(first, 1, wanted + 2, EARLIER)
             later = page[page[:, 0] >= first]
+            if not np.any(page[:, 0] < first):
+                self._ask_again(first, int(spans[0, 1]), bool(len(later)))
             if len(later):
                 reached = int(later[-1, 0])
             elif len(self.store.rows(first, self.end)):
@@ -118,6 +118,14 @@ class Collector:
             if np.array_equal(left_out, _until(spans, reached)):
                 self.store.mark_absent(left_out, self.began, _now())
                 first = reached
+
+    def _ask_again(self, first: int, after: int, later: bool) -> None:
+        """Ask once more for absent bars that no bar precedes. Where there are later ones: for the last of the absent bars
+        and the one after them, since a page that was cut at its head cannot show that one at its end."""
+        if later:
+            self._page(max(first, after - EARLIER * self.bar_ms), 1, EARLIER + 1, last=after)
+        else:
+            self._page(first, 1, (after - first) // self.bar_ms + 2, EARLIER)
 
     def wait_for_last(self, start: int, wait_until: int) -> None:
         """While the last bar is missing, and may still come, ask for it again."""
@@ -134,11 +142,11 @@ class Collector:
             for first, after in self.store.missing(start, self.end).tolist():
                 self.confirm(first, after)
 
-    def _page(self, first: int, overlap: int, wanted: int, earlier: int = 0) -> np.ndarray:
+    def _page(self, first: int, overlap: int, wanted: int, earlier: int = 0, last: int = 0) -> np.ndarray:
         """Bars from `first` on, and the stored ones, up to `overlap`, right before it.
 
         In all `wanted`, or as many as fit in a response; stored as far as they open before the end. Where
-        none is stored right before `first`, from so many bars `earlier` on.
+        none is stored right before `first`, from so many bars `earlier` on. last: a bar that must be there, if stored.
         """
         expected = self.store.rows(max(self.oldest, first - overlap * self.bar_ms), first)
         expected = expected[_contiguous_to(expected[:, 0], first, self.bar_ms)]
@@ -153,7 +161,7 @@ class Collector:
             size = max(min(wanted, self.limit) >> max(0, len(answers) - 1), min(wanted, SMALLEST_PAGE))
             rows = self.exchange.rows(self.symbol, self.store.interval, since, size)
             answers.append(rows)
-            self._check(since, answers)
+            self._check(since, last, answers)
             if len(answers) > 2:
                 self.limit = min(self.limit, max(size, SMALLEST_PAGE))
             return rows
@@ -162,7 +170,7 @@ class Collector:
         self.store.add(page[page[:, 0] < self.end], _now())
         return page
 
-    def _check(self, since: int, answers: list[np.ndarray]) -> None:
+    def _check(self, since: int, last: int, answers: list[np.ndarray]) -> None:
         """Raise BadReplyError unless the last answer may be the one to what was asked, given what is stored."""
         rows = answers[-1]
         if np.any(rows[:, 0] % self.bar_ms):
@@ -172,7 +180,7 @@ class Collector:
         _, dropped = valid_rows(rows, self.bar_ms)
         if dropped:
             raise BadReplyError(f"its candle of {dropped[0]['time']} is invalid ({dropped[0]['reason']})")
-        expected = self.store.rows(since, int(rows[-1, 0]) + 1 if len(rows) else since + 1)
+        expected = self.store.rows(since, max(last, int(rows[-1, 0]) if len(rows) else since) + 1)
         absent = expected[~np.isin(expected[:, 0], rows[:, 0])]
         if len(absent) and not _settled(answers, SETTLED):
             raise BadReplyError(f"its candle of {iso(int(absent[0, 0]))}, which it had before, is not there")

@@ -66,6 +66,7 @@ class Store:
                 fcntl.flock(file, fcntl.LOCK_EX)
             self._month.cache_clear()
             self._index = None
+            _ = self.index  # one of another version sets the months aside before they are read
             yield
         finally:
             os.close(file)

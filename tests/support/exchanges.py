@@ -36,7 +36,7 @@ def serve_walks(dialect: str = "binance", **given: Any) -> LoopbackExchange:
 
 def exchange_settings(**given: Any) -> dict[str, Any]:
     """The config's section `exchange`."""
-    default = {"id": "simulated", "folder": None, "options": {}, "patience": 10, "grace": 5, "seed": 7}
+    default: dict[str, Any] = {"id": "simulated", "folder": None, "options": {}, "patience": 10, "grace": 5, "seed": 7}
     return {**default, "data_end": DATA_END, **given}
 
 

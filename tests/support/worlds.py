@@ -37,7 +37,8 @@ class World:
     """What a run writes before the consensus; `drift` is each member's median log return at the last step.
 
     `width`: how many true deviations wide the models' forecasts were in the evaluation, 1 being right, where the best
-    baseline's are 1.4; None: they were skipped in a fold.
+    baseline's are 1.4; None: they were skipped in a fold. latest: is the cutoff the present, by
+    the clock of `exchange`?
     """
 
     folder: Path
@@ -50,13 +51,14 @@ class World:
     width: float | None = 1.0
     drift: dict[str, float] = field(default_factory=lambda: {"tft": 0.012, "ewma_drift": 0.004})
     volatility: float = 0.0015
+    latest: bool = False
+    exchange: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bar_ms = step_ms(self.interval)
         cutoff = {"as_of": AS_OF, "as_of_iso": iso(AS_OF), "exchange": "simulated" if self.simulated else "binance"}
-        write_json(
-            self.cutoff, cutoff | {"simulated": self.simulated, "symbols": {name: name for name in self.symbols}}
-        )
+        symbols = {name: name for name in self.symbols}
+        write_json(self.cutoff, cutoff | {"simulated": self.simulated, "symbols": symbols, "latest": self.latest})
         for seed, symbol in enumerate(self.symbols):
             rng = np.random.default_rng(seed)
             before, after = 5 * self.horizon, self.horizon
@@ -116,6 +118,7 @@ class World:
             "evaluation": str(self.evaluation),
             "candles": str(self.candles("BTCUSDT")),
             "cutoff": str(self.cutoff),
+            "exchange_settings": self.exchange,
             "symbol": "BTCUSDT",
             "task": Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS),
             "settings": SETTINGS | {"horizon_minutes": self.horizon * self.bar_ms // 60_000} | settings,

@@ -142,7 +142,7 @@ def test_a_history_that_is_too_short_is_refused_before_the_first_candle(tmp_path
     with serve_walks(dialect="kraken") as server:
         with pytest.raises(
             UserError,
-            match="kraken has the newest 720 bars of 1m alone, since .* and 1880 older ones of 2598",
+            match="kraken has the newest 720 bars of 1m alone, since .* and 1881 older ones of 2598",
         ):
             fetch_live(server, tmp_path, 0, 2598)
         assert not server.asked("candles")

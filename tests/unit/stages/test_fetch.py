@@ -43,22 +43,33 @@ def outcome(folder: Path, settings: dict[str, Any], cutoff: str) -> tuple[Any, d
 def test_cutoffs_of_a_live_exchange(tmp_path: Path, server: LoopbackExchange) -> None:
     train, cutoff = str(tmp_path / "train.json"), str(tmp_path / "live.json")
     as_of(train, live_settings(server), ["BTCUSDT", "ETH/USDT"], "1m", 60, "latest", None)
-    assert json.loads(Path(train).read_text()) == {
+    found = json.loads(Path(train).read_text())
+    markets = found.pop("markets")
+    assert found == {
         "as_of": START + (BARS - 1) * MINUTE,
         "as_of_iso": iso(START + (BARS - 1) * MINUTE),
         "exchange": "binance",
         "simulated": False,
+        "latest": True,
         "symbols": {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"},
     }
+    assert {name: market["symbol"] for name, market in markets.items()} == {
+        "BTC/USDT": "BTC/USDT",
+        "ETH/USDT": "ETH/USDT",
+    }
+    asked = len(server.asked("markets"))
     as_of(cutoff, live_settings(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", None)
     assert json.loads(Path(cutoff).read_text())["as_of"] == START + 60 * MINUTE
     as_of(cutoff, live_settings(server), ["BTCUSDT"], "1m", 60, "2024-01-01T01:00:30Z", train)
     assert json.loads(Path(cutoff).read_text())["as_of"] == START + (BARS - 1) * MINUTE
+    # the markets are those of the training's cutoff
+    assert len(server.asked("markets")) == asked + 1
 
 
 def test_a_cutoff_is_never_in_the_future(tmp_path: Path, server: LoopbackExchange) -> None:
     with pytest.raises(
-        UserError, match=r"as_of: 2024-01-02T19:20:00Z is in the future: the time on binance is 2024-01-02T19:19"
+        UserError,
+        match=r"2024-01-02T19:20:00Z is in the future: the last closed candle on binance ends at 2024-01-02T19:19",
     ):
         as_of(
             str(tmp_path / "cutoff.json"), live_settings(server), ["BTC/USDT"], "1m", 60, "2024-01-02T19:20:00Z", None

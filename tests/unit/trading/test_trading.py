@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
@@ -19,9 +20,10 @@ from consensus import consensus
 from forecasting.documents import Evaluation
 from summary import summary
 from support.evaluations import LEVELS, evaluation
+from support.exchanges import live_settings, serve_walks
 from support.worlds import AS_OF, SETTINGS, World, write_candles
 from trading.costs import Costs
-from trading.decision import Entry, MemberForecast, decide, seal, steps_ahead, verify
+from trading.decision import Entry, MemberForecast, decide, freshness_gate, seal, steps_ahead, verify
 from trading.documents import Action, Audit, Decided, Trade, TradeConfig, UnsealedTrade
 from trading.settlement import closes_from, describe_result, settle
 
@@ -226,6 +228,21 @@ def test_the_reason_of_a_buy_names_all_gates() -> None:
     assert "; the ensemble's expected return after costs is +10.000 %" in decided["decision"]["reason"]
 
 
+def test_a_decision_older_than_a_bar_is_no_buy() -> None:
+    members = {"tft": MemberForecast(path_to(110, 110, 110), 1, "sha")}
+
+    def decided(age: float) -> Decided:
+        fresh = freshness_gate(age, 5 * MINUTE)
+        return decide(members["tft"].path, members, LEVELS, scored(), ENTRY, FREE, fresh)
+
+    assert [decided(age)["decision"]["action"] for age in (0, 300, 300.1)] == ["BUY", "BUY", "HOLD"]
+    assert [gate["name"] for gate in decided(0)["gates"]] == ["freshness", "skill", "edge"]
+    late = (
+        "The decision is sealed 330 s after its last close, more than one bar (300 s); decide again .*: make refresh."
+    )
+    assert re.fullmatch(late.replace("(", r"\(").replace(")", r"\)"), decided(330)["decision"]["reason"])
+
+
 def test_a_seal_holds_and_breaks() -> None:
     document = {"b": [1.5, None, "ü"], "a": {"x": True}}
     sealed = document | {"seal": seal(document)}
@@ -256,6 +273,7 @@ def sealed_trade(action: Action) -> tuple[Trade, pd.DataFrame]:
         **equally({"tft": path_to(105, 121, 115)}, scored(), config),
         "config": config,
         "simulated": False,
+        "age_seconds": None,
         "evaluation_sha256": "e",
         "ensemble_sha256": "f",
         "forecast": {
@@ -362,6 +380,22 @@ def test_closes_are_found_by_their_time() -> None:
 
 
 # --- the rules ---
+
+
+@pytest.mark.parametrize(("late", "fresh"), [(40_000, True), (301_000, False)])
+def test_the_age_is_by_the_exchange_s_clock(tmp_path: Path, late: int, fresh: bool) -> None:
+    with serve_walks() as server:
+        world = World(tmp_path, latest=True, exchange=live_settings(server))
+        server.tape.now = AS_OF + late
+        trade, _ = run(world)
+    assert trade["age_seconds"] == late / 1000
+    assert trade["gates"][0]["passed"] is fresh
+    assert trade["decision"]["reason"].startswith("The decision is sealed 301 s") is not fresh
+
+
+def test_a_decision_on_the_past_has_no_age(tmp_path: Path) -> None:
+    trade, _ = run(World(tmp_path))
+    assert trade["age_seconds"] is None and "freshness" not in [gate["name"] for gate in trade["gates"]]
 
 
 def run(world: World, **settings: Any) -> tuple[Trade, Audit]:

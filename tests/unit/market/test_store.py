@@ -1,0 +1,136 @@
+"""The store: what it keeps, what it lacks, what happens to damaged files."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.files import write_json
+from market.collect import Collected
+from market.intervals import MINUTE, parse_time
+from market.store import Store
+from support.exchanges import START, fetch_live, live_settings, serve_walks, walk
+from support.workflow import ROOT
+
+NEW_YEAR = parse_time("2025-01-01T00:00:00Z")
+
+
+def bars(first: int, count: int) -> np.ndarray:
+    """Bars [n, 6] around New Year, so of two months."""
+    rows = walk(1)[:count].copy()
+    rows[:, 0] = NEW_YEAR + (first + np.arange(count)) * MINUTE
+    return rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path, "binance", "BTCUSDT", "1m")
+
+
+def test_bars_lie_in_parts_by_month(store: Store) -> None:
+    store.add(bars(-5, 10), NEW_YEAR)
+    assert sorted(path.name for path in store.folder.iterdir()) == ["2024-12.parquet", "2025-01.parquet"]
+    assert len(pd.read_parquet(store.folder / "2024-12.parquet")) == 5
+    np.testing.assert_array_equal(store.rows(NEW_YEAR - 3 * MINUTE, NEW_YEAR + 2 * MINUTE), bars(-5, 10)[2:7])
+
+
+def test_missing_is_what_is_neither_stored_nor_absent(store: Store) -> None:
+    store.add(np.delete(bars(-5, 12), [4, 6, 7], axis=0), NEW_YEAR)
+
+    def missing(first: int, after: int) -> list[list[int]]:
+        spans = store.missing(NEW_YEAR + first * MINUTE, NEW_YEAR + after * MINUTE)
+        return ((spans - NEW_YEAR) // MINUTE).tolist()
+
+    assert missing(-8, 10) == [[-8, -5], [-1, 0], [1, 3], [7, 10]]
+    store.mark_absent(NEW_YEAR + MINUTE * np.array([[-7, -5], [1, 2]]), NEW_YEAR, NEW_YEAR)
+    assert missing(-8, 10) == [[-8, -7], [-1, 0], [2, 3], [7, 10]]
+    assert missing(-6, -5) == [] and missing(3, 7) == []
+    # another process sees the same
+    assert Store(store.folder.parents[2], "binance", "BTCUSDT", "1m").index == store.index
+
+
+def test_a_damaged_part_is_set_aside_and_fetched_anew(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve_walks() as server:
+        fetch_live(server, tmp_path, 0, 2000)
+        part = tmp_path / "source/BTCUSDT/1m/2024-01.parquet"
+        part.write_bytes(part.read_bytes()[:1000])
+        np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 2000).rows, walk(1)[:2000])
+    assert part.with_suffix(".damaged").exists()
+    assert "2024-01.parquet: missing or damaged" in (said := capsys.readouterr().err) and "fetched anew" in said
+
+
+@pytest.mark.parametrize("index", [{"version": 99, "absent": [], "revisions": []}, {"version": 1}])
+def test_a_store_of_another_version_is_set_aside(
+    tmp_path: Path, index: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve_walks() as server:
+        fetch_live(server, tmp_path, 0, 500)
+        write_json(tmp_path / "source/BTCUSDT/1m/index.json", index)
+        server.requests.clear()
+        np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 500).rows, walk(1)[:500])
+        assert len(server.asked("candles")) == 1
+    assert (tmp_path / "source/BTCUSDT/1m/set-aside/2024-01.parquet").exists()
+    assert "set aside" in capsys.readouterr().err
+
+
+FETCH = """
+import json, sys
+sys.path[:0] = [{scripts!r}]
+from market.exchange import open_exchange
+from market.fetching import fetch
+from market.store import Store
+exchange = open_exchange(json.loads({settings!r}), ["BTC/USDT"], "1m")
+fetch(exchange, Store({folder!r}, "source", "BTCUSDT", "1m"), "BTC/USDT", {start}, {end})
+"""
+
+
+def test_a_fetch_killed_at_any_moment_goes_on(tmp_path: Path) -> None:
+    """Killed after each number of pages, and while the next comes: no page is lost, none asked for a third time."""
+    import json
+
+    end = 2500
+    for pages in range(4):
+        folder = tmp_path / str(pages)
+        with serve_walks() as server:
+            settings = json.dumps(live_settings(server))
+            program = FETCH.format(
+                scripts=str(ROOT / "scripts"), settings=settings, folder=str(folder), start=START,
+                end=START + end * MINUTE,
+            )  # fmt: skip
+            process = subprocess.Popen([sys.executable, "-c", program])
+            while len(server.asked("candles")) < pages and process.poll() is None:
+                pass
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            files = list(folder.rglob("*.parquet"))
+            assert all(len(pd.read_parquet(file)) for file in files)
+            fetched: Collected = fetch_live(server, folder, 0, end)
+            assert len(server.asked("candles")) <= 4
+        np.testing.assert_array_equal(fetched.rows, walk(1)[:end])
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """A file system of 64 KiB."""
+    from common.errors import UserError
+
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("NO MOUNT: a full disk is not tested here")
+    try:
+        with (
+            serve_walks() as server,
+            pytest.raises(UserError, match=r"parquet: cannot be written .*No space left.*free some disk space"),
+        ):
+            fetch_live(server, folder, 0, 2500)
+        assert not list(folder.rglob(".partial*"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
