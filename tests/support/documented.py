@@ -36,6 +36,10 @@ NOT_RUN = {
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
         "no network; tests/workflow/test_pipeline.py runs it against a local server"
     ),
+    "make demo-exchange": "runs until it is stopped; tests/workflow/test_demo.py starts what its recipe does",
+    "snakemake -j2 --configfile config/demo.yaml": (
+        "port 8765 may be taken; tests/workflow/test_demo.py runs it on a free one, by the command that the demo prints"
+    ),
     "docker compose -f docker-compose.yml -f docker-compose.gpu.yml run --rm train --device gpu": GPU,
     "snakemake --workflow-profile gpu -j4 --use-singularity": GPU,
     "snakemake --profile profiles/slurm": SLURM,
