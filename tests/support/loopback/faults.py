@@ -146,7 +146,7 @@ def short_head(bars: int) -> Fault:
 
 def newest_only(bars: int) -> Fault:
     """A page cut newest-first: of what was asked for, the newest bars alone."""
-    return rows_edited(lambda rows, before: rows[-bars:])
+    return rows_edited(lambda rows, before: rows[max(0, len(rows) - bars) :])
 
 
 # times of trouble

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from support.loopback.dialects import DIALECTS
+from support.loopback.dialects import speaking
 from support.loopback.dialects.base import Habits, RefusalError
 from support.loopback.faults import Script, applied
 from support.loopback.replies import Call, Reply, json_reply
@@ -55,6 +55,8 @@ class RateLimit:
 class LoopbackExchange:
     """Serves a tape as the exchange with ccxt's id `dialect` does, on 127.0.0.1; use it as a context manager.
 
+    The ids are those of DIALECTS, and of IMITATED, which ccxt's binance is to be pointed at.
+
     scripts: which requests meet which faults; they can be changed at any time, as the tape can. limit: the rate limit.
     habits: other than the dialect's own. port: 0 is a free one.
     """
@@ -63,7 +65,7 @@ class LoopbackExchange:
         self, dialect: str, tape: Tape, scripts: Sequence[Script] = (), limit: RateLimit | None = None,
         habits: Habits | None = None, port: int = 0, log: Callable[[Request], None] = lambda request: None,
     ) -> None:  # fmt: skip
-        self.tape, self.dialect = tape, DIALECTS[dialect](tape, habits)
+        self.tape, self.dialect = tape, speaking(dialect, tape, habits)
         self.scripts, self.limit, self.log = list(scripts), limit, log
         self.requests: list[Request] = []
         self._numbers: Counter[str] = Counter()

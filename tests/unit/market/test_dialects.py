@@ -11,8 +11,7 @@ import pytest
 
 from market.intervals import MINUTE
 from support.exchanges import BARS, NOW, START, walk
-from support.loopback.dialects import DIALECTS, bybit, kraken
-from support.loopback.dialects.base import Habits
+from support.loopback.dialects import DIALECTS, IMITATED, bybit, kraken
 from support.loopback.faults import Always, empty_list, too_many_requests
 from support.loopback.server import LoopbackExchange, RateLimit
 from support.loopback.tape import Tape
@@ -122,20 +121,40 @@ def test_faults_are_written_in_the_dialect(name: str) -> None:
             fetch(server, RECENT, 10)
 
 
-def test_habits_of_further_exchanges() -> None:
-    """MEXC: 500 a page; Hyperliquid: the newest 5,000; Gate: refuses beyond 10,000; Bitfinex: no clock."""
-    binance = DIALECTS["binance"].habits
-    with serve("binance", habits=replace(binance, page=500)) as server:
-        assert numbers(fetch(server, 0, 1000)) == list(range(500))
-        server.dialect.habits = replace(binance, history=2000)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("mexc", range(500)), ("bitget", range(200)), ("bitfinex", range(1000)), ("bitstamp", range(1000))],
+)
+def test_the_largest_page_of_further_exchanges(name: str, expected: range) -> None:
+    with serve(name) as server:
+        assert numbers(fetch(server, 0, 1000)) == list(expected)
+
+
+def test_a_short_history_is_given_from_its_start_or_refused() -> None:
+    """As Hyperliquid and Gate do, here with fewer bars."""
+    with serve("hyperliquid", habits=replace(IMITATED["hyperliquid"], history=2000)) as server:
         assert numbers(fetch(server, 0, 10)) == list(range(BARS - 2001, BARS - 1991))
-        server.dialect.habits = replace(binance, history=2000, refuses_older=True)
+    with serve("gate", habits=replace(IMITATED["gate"], history=2000)) as server:
         assert numbers(fetch(server, BARS - 2001, 1)) == [BARS - 2001]
         with pytest.raises(ccxt.BadRequest, match="too long ago"):
             fetch(server, BARS - 2002, 1)
-        server.dialect.habits = Habits(page=1000, default=500, clock=False)
-        with pytest.raises(ccxt.BaseError, match="Not found"):
-            client(server).fetch_time()
+
+
+def test_an_exchange_without_a_clock_has_no_endpoint_for_it() -> None:
+    with serve("bitfinex") as server, pytest.raises(ccxt.BaseError, match="Not found"):
+        client(server).fetch_time()
+
+
+def test_an_open_bar_is_marked_by_okx_and_closed_for_kraken() -> None:
+    """What each says of the newest bar, half a minute before its close and at it."""
+    ids = {"instId": "BTC-USDT", "bar": "1m", "pair": "XBTUSDT", "interval": "1"}
+    with serve("okx") as okx, serve("kraken") as other:
+        for now, done in ((NOW, False), (START + BARS * MINUTE, True)):
+            okx.tape.now = other.tape.now = now
+            newest = okx.dialect.respond("/api/v5/market/candles", ids)["data"][0]
+            last = other.dialect.respond("/0/public/OHLC", ids)["result"]["last"]
+            assert (int(newest[0]), newest[-1]) == (START + (BARS - 1) * MINUTE, str(int(done)))
+            assert 1000 * last == START + (BARS - 1 - (not done)) * MINUTE
 
 
 def shape(value: Any) -> Any:
