@@ -43,14 +43,17 @@ def fetch_candles(
     if isinstance(exchange, CcxtExchange):
         exchange.set_markets(until["markets"])
     wait_until = end + int(1000 * LATE * exchange_settings["grace"])
-    kept = Store(store, source_of(exchange_settings), slug(unified), interval)
+    kept = Store(store, source_of(exchange_settings), name, interval)
     fetched = fetch(exchange, kept, unified, start, end, wait_until)
     if len(fetched.unconfirmed):
         raise UserError(
             f"{name} {interval}: {exchange.id} has no candle of {iso(int(fetched.unconfirmed[-1, 0]))} yet, and no "
             "later one, so the cutoff's last candle may still come; run again, or take a new cutoff: make refresh"
         )
-    candles, quality = clean(fetched.rows, name, interval, start, end, fill, fetched.revisions)
+    # whatever a live exchange lacks at the end, a later candle closed
+    candles, quality = clean(
+        fetched.rows, name, interval, start, end, fill, revised=fetched.revisions, fill_end=not exchange.historical
+    )
     check_quality(candles, quality, **limits)
     write_candles(output, quality_output, candles, quality)
     say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; {_summary(quality)}")

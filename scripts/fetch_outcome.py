@@ -41,12 +41,14 @@ def fetch_outcome(
     if isinstance(exchange, CcxtExchange):
         exchange.set_markets(until["markets"])
     closed = last_close(exchange, bar_ms, exchange_settings["grace"])
-    kept = Store(store, source_of(exchange_settings), slug(unified), interval)
-    fetched = fetch(exchange, kept, unified, start, max(start, min(start + horizon * bar_ms, closed)))
+    kept = Store(store, source_of(exchange_settings), name, interval)
+    last = max(start, min(start + horizon * bar_ms, closed))
+    fetched = fetch(exchange, kept, unified, start, last)
+    settled = not exchange.historical and not len(fetched.unconfirmed)
     # bars that do not exist yet are no gap
-    end = int(fetched.rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
+    end = last if settled else int(fetched.rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
     revised = kept.revisions(start - RECHECKED * bar_ms, end)
-    candles, quality = clean(fetched.rows, name, interval, start, end, fill, revised)
+    candles, quality = clean(fetched.rows, name, interval, start, end, fill, revised=revised, fill_end=settled)
     for revision in revised:
         say(f"{name} {interval}: {exchange.id} changed the candle of {revision['time']} after it was fetched")
     write_candles(output, quality_output, candles, quality)

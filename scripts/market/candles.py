@@ -78,7 +78,9 @@ def clean(
     start: int,
     end: int,
     fill: int,
+    *,
     revised: Sequence[Revision] = (),
+    fill_end: bool = False,
 ) -> tuple[pd.DataFrame, Quality]:
     """Candles with a bar at most once, in order and on the grid, and the record of what was changed. Refuses nothing.
 
@@ -88,7 +90,8 @@ def clean(
     symbol: for the record.
     start, end: the window in ms, on the interval's grid; bars open in [start, end).
     fill: gaps of up to so many bars are filled with flat bars at the last close, without volume. What is missing before
-        the first bar or after the last is never filled: a bar that does not exist yet need not be flat.
+        the first bar is never filled, what is missing after the last only if `fill_end`: a bar that does not exist yet
+        need not be flat.
     revised: bars that the exchange changed, for the record.
 
     Returns the candles (columns `COLUMNS`) and the record.
@@ -98,7 +101,7 @@ def clean(
     out_of_order = int(np.count_nonzero(np.diff(rows[:, 0]) < 0))
     rows, dropped = valid_rows(rows, bar_ms)
     rows, duplicates, conflicting = deduplicate(rows)
-    rows, missing, filled = _fill_gaps(rows, bar_ms, start, end, fill)
+    rows, missing, filled = _fill_gaps(rows, bar_ms, start, end, fill, fill_end)
     candles = pd.DataFrame(rows, columns=COLUMNS).astype({"timestamp": "int64"})
     quality: Quality = {
         "symbol": symbol,
@@ -230,7 +233,7 @@ def _not_candles(path: str | Path, interval: str, reason: str) -> UserError:
 
 
 def _fill_gaps(
-    rows: np.ndarray, bar_ms: int, start: int, end: int, fill: int
+    rows: np.ndarray, bar_ms: int, start: int, end: int, fill: int, fill_end: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Rows with the short gaps between them filled, and the spans [k, 2] (first open time, bars) missing and filled."""
     time = rows[:, 0].astype(np.int64)
@@ -238,7 +241,8 @@ def _fill_gaps(
     after = np.diff(np.concatenate([[start - bar_ms], time, [end]])) // bar_ms - 1
     first = np.concatenate([[start - bar_ms], time]) + bar_ms
     short = after <= fill
-    short[[0, -1]] = False
+    short[0] = False
+    short[-1] &= fill_end and len(rows) > 0
     filling = after[1:] * short[1:]
     filled_rows = np.repeat(rows, 1 + filling, axis=0)
     position = np.arange(len(filled_rows)) - np.repeat(np.cumsum(1 + filling) - 1 - filling, 1 + filling)

@@ -105,23 +105,30 @@ class Collector:
             first = int(spans[0, 0])
             wanted = int(spans[0, 1] - first) // self.bar_ms
             page = self._page(first, 1, wanted + 2, EARLIER)
+            if not np.any(page[:, 0] < first) and self._lacks(spans):
+                self._ask_again(first, int(spans[0, 1]), bool(np.any(page[:, 0] >= first)))
+            if not self._lacks(spans):
+                continue  # an answer had some of them: so the one before was bad
             later = page[page[:, 0] >= first]
-            if not np.any(page[:, 0] < first):
-                self._ask_again(first, int(spans[0, 1]), bool(len(later)))
             if len(later):
                 reached = int(later[-1, 0])
             elif len(self.store.rows(first, self.end)):
                 reached = first + min(wanted, self.limit - 2 - EARLIER) * self.bar_ms
             else:
                 return
-            left_out = self.store.missing(first, min(reached, after))
-            if np.array_equal(left_out, _until(spans, reached)):
-                self.store.mark_absent(left_out, self.began, _now())
-                first = reached
+            self.store.mark_absent(self.store.missing(first, min(reached, after)), self.began, _now())
+            first = reached
+
+    def _lacks(self, spans: np.ndarray) -> bool:
+        """Is all of these spans [k, 2] still missing?"""
+        return np.array_equal(self.store.missing(int(spans[0, 0]), int(spans[-1, 1])), spans)
 
     def _ask_again(self, first: int, after: int, later: bool) -> None:
-        """Ask once more for absent bars that no bar precedes. Where there are later ones: for the last of the absent bars
-        and the one after them, since a page that was cut at its head cannot show that one at its end."""
+        """Ask once more for absent bars that no bar precedes.
+
+        Where there are later ones: for the last absent bars and the one after them, since a short page that was cut at
+        its head does not show that one.
+        """
         if later:
             self._page(max(first, after - EARLIER * self.bar_ms), 1, EARLIER + 1, last=after)
         else:
@@ -195,12 +202,6 @@ def _settled(answers: list[np.ndarray], times: int) -> bool:
     """Were the last so many answers the same?"""
     last = answers[-times:]
     return len(last) == times and all(np.array_equal(answer, last[0]) for answer in last)
-
-
-def _until(spans: np.ndarray, end: int) -> np.ndarray:
-    """Spans [k, 2] as far as they lie before `end`."""
-    spans = np.minimum(spans, end)
-    return spans[spans[:, 0] < spans[:, 1]]
 
 
 def _contiguous_to(times: np.ndarray, end: int, bar_ms: int) -> np.ndarray:

@@ -162,3 +162,48 @@ def test_real_candles_end_to_end(tmp_path: Path, shared_data: Path, capsys: pyte
     assert (len(read_candles(out, "1m")), json.loads(Path(quality).read_text())["missing"]) == (64_720, 80)
     assert "SOLUSDT 1m: 64720 bars to 2023-05-01T20:02:00Z; 80 missing, 1 frozen spans" in capsys.readouterr().err
     assert len(outcome(tmp_path, settings, cutoff)[0]) == 60
+
+
+def test_quiet_minutes_at_the_end_of_the_horizon_do_not_leave_it_open(tmp_path: Path, server: LoopbackExchange) -> None:
+    """No trades in the last two minutes; a later candle closes them."""
+    start = START + (BARS - 100) * MINUTE
+    server.tape.candles = {"BTC/USDT": np.delete(walk(1), [-42, -41], axis=0)}
+    candles, quality = outcome(tmp_path, live_settings(server), cutoff_file(tmp_path, server, start))
+    assert (len(candles), quality["filled"], quality["end"]) == (60, 2, iso(start + 60 * MINUTE))
+
+
+def test_a_missing_last_candle_fails_the_fetch_and_the_next_run_has_it(
+    tmp_path: Path, server: LoopbackExchange
+) -> None:
+    whole, end = server.tape.candles, START + (BARS - 1) * MINUTE
+    cutoff, out = cutoff_file(tmp_path, server, end), tmp_path / "BTCUSDT.parquet"
+    asked = str(out), str(tmp_path / "q.json"), cutoff, live_settings(server, grace=0), str(tmp_path)
+    server.tape.candles = {"BTC/USDT": walk(1)[:-2]}
+    with pytest.raises(UserError, match=r"BTCUSDT 1m: binance has no candle of .* yet, .*run again, .*make refresh"):
+        fetch_candles(*asked, "BTCUSDT", "1m", 100, LIMITS)
+    assert not out.exists()
+    server.tape.candles = whole
+    fetch_candles(*asked, "BTCUSDT", "1m", 100, LIMITS)
+    np.testing.assert_array_equal(read_candles(out, "1m").to_numpy(), walk(1)[-101:-1])
+    # a minute without trades, which a later candle closes, is filled
+    server.tape.candles = {"BTC/USDT": np.delete(walk(1), -2, axis=0)}
+    other = *asked[:4], str(tmp_path / "other")
+    fetch_candles(*other, "BTCUSDT", "1m", 100, LIMITS)
+    assert read_candles(out, "1m")["volume"].iloc[-1] == 0
+
+
+def test_a_candle_revised_after_the_decision_is_on_record(
+    tmp_path: Path, server: LoopbackExchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = START + (BARS - 70) * MINUTE
+    cutoff = cutoff_file(tmp_path, server, start)
+    fetch_candles(
+        str(tmp_path / "c.parquet"), str(tmp_path / "q.json"), cutoff, live_settings(server), str(tmp_path), "BTCUSDT",
+        "1m", 100, LIMITS,
+    )  # fmt: skip
+    revised = walk(1)
+    revised[BARS - 71, 5] = 9
+    server.tape.candles = {"BTC/USDT": revised}
+    _, quality = outcome(tmp_path, live_settings(server), cutoff)
+    assert [revision["time"] for revision in quality["revised"]] == [iso(start - MINUTE)]
+    assert f"binance changed the candle of {iso(start - MINUTE)} after it was fetched" in capsys.readouterr().err
