@@ -6,7 +6,7 @@ ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check config-files refresh audit plots demo-exchange clean image cluster
+.PHONY: help run test test-containers check config-files refresh audit plots import demo-exchange clean image cluster
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -47,6 +47,10 @@ plots: ## the figures of the last run, drawn on the host (ARGS='--timefmt "%Y-%m
 
 demo-exchange: $(VENV)/.runtime ## the simulated market as a live exchange on this machine, for config/demo.yaml (ARGS='--seed 8')
 	PYTHONPATH=scripts:tests $(VENV)/bin/python -m support.loopback.demo $(ARGS)
+
+import: $(VENV)/.runtime ## candle files into the store of a ccxt exchange (FOLDER=candles ARGS='--configfile config/live.yaml')
+	@test -n "$(FOLDER)" || { echo "FOLDER is not set: make import FOLDER=path/to/candles" >&2; exit 1; }
+	$(SNAKEMAKE) -j1 $(ARGS) -R import_candles --config exchange='{folder: "$(FOLDER)"}' -- import_candles
 
 image: ## build the SIF for --use-singularity with Docker and Apptainer (ARGS='--no-cache', flags of docker build)
 	docker/image.sh $(ARGS)

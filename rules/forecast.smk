@@ -44,6 +44,7 @@ wildcard_constraints:
 include: "common.smk"
 include: "targets.smk"
 include: "fetch.smk"
+include: "import.smk"
 include: "features.smk"
 include: "train.smk"
 include: "predict.smk"

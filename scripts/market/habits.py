@@ -18,6 +18,7 @@ HABITS = {
     "binanceus": Habits(page=1000),
     "bitfinex": Habits(page=10_000),
     "bitget": Habits(page=200),
+    "bitstamp": Habits(page=1000),
     "bybit": Habits(page=1000),
     "coinbase": Habits(page=300),
     "gate": Habits(page=1000, history=10_000),

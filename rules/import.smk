@@ -1,0 +1,31 @@
+# Needs a folder of candle files, `exchange.folder`; gives its candles to the store of the exchange. No part of `all`: ask for it.
+
+
+rule import_candles:
+    """Candles of files in the store, so that a live exchange is asked for the others alone."""
+    input:
+        files=candle_files(SETTINGS["exchange"]["folder"]),
+        code=code("import_candles"),
+    output:
+        report=update(f"{DATA}/imported.json"),
+    log:
+        f"{ARTIFACTS}/logs/import_candles/all.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/import_candles/all.tsv"
+    retries: 0
+    localrule: True
+    container:
+        IMAGE
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        exchange=MARKET,
+        connection=connection,
+        symbols=SYMBOLS,
+        interval=SETTINGS["interval"],
+        store=SETTINGS["store"],
+    message:
+        "Importing candle files"
+    script:
+        "../scripts/import_candles.py"
