@@ -43,11 +43,14 @@ def candles_of(cutoff):
 
 
 def replay_files():
-    """The candle files that the replay exchange reads: a changed or a new one reruns what reads them."""
-    folder = SETTINGS["exchange"]["folder"]
+    """The candle files that the replay exchange reads: a changed or a new one reruns what reads them.
+
+    Not those with braces in their path, though they are read: to Snakemake they are wildcards, and there is no escape.
+    """
     if SETTINGS["exchange"]["id"] != "replay":
         return []
-    return sorted(str(path) for path in Path(folder).rglob("*.*") if path.is_file())
+    found = candle_files(SETTINGS["exchange"]["folder"], SYMBOLS)
+    return sorted(str(path) for paths in found.values() for path in paths if not contains_wildcard(path))
 
 
 PLOTS = expand(

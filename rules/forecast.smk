@@ -1,10 +1,13 @@
 # Needs a resolved config (dag.settings); gives one whole forecast, from the cutoffs to the summary: the run, or one of its branches.
 from pathlib import Path
 
+from snakemake.io import contains_wildcard
+
 from dag.resources import LIGHT, scaled
 from dag.settings import as_config
 from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
+from market.candle_folder import candle_files
 from market.ccxt_exchange import source_of
 from market.exchange import EXCHANGES
 

@@ -12,6 +12,7 @@ from market.cutoffs import LATE
 from market.exchange import open_exchange
 from market.fetching import fetch
 from market.intervals import iso, step_ms
+from market.replay import Replay
 from market.store import Store
 from market.symbols import slug
 
@@ -54,6 +55,9 @@ def fetch_candles(
     candles, quality = clean(
         fetched.rows, name, interval, start, end, fill, revised=fetched.revisions, fill_end=not exchange.historical
     )
+    if isinstance(exchange, Replay):
+        quality["read"] = exchange.readings(symbol, interval)
+        quality["partial"] = exchange.partial(symbol, interval, start, end)
     check_quality(candles, quality, **limits)
     write_candles(output, quality_output, candles, quality)
     say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; {_summary(quality)}")
@@ -67,6 +71,8 @@ def _summary(quality: Quality) -> str:
         "duplicates": quality["duplicates"],
         "conflicting": len(quality["conflicting"]),
         "dropped": len(quality["dropped"]),
+        "impossible": quality["impossible"],
+        "partial": len(quality.get("partial", [])),
         "frozen spans": len(quality["frozen_spans"]),
         "revised": len(quality["revised"]),
     }

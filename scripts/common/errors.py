@@ -5,8 +5,8 @@ class UserError(Exception):
     """Something the user can fix. Its text is one line: what is wrong, where, and what to do."""
 
 
-def one_line(error: Exception) -> str:
-    """The error's message on one line of at most 200 characters, its type where it has none: some messages hold a
+def one_line(error: Exception, length: int = 200) -> str:
+    """The error's message on one line of at most so many characters, its type where it has none: some messages hold a
     whole page of HTML."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return text if len(text) <= length else f"{text[:length]}…"

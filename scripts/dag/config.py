@@ -57,6 +57,14 @@ def _required_levels(levels: list[float]) -> list[float]:
     return levels
 
 
+def _all_fields(columns: list[str] | None) -> list[str] | None:
+    """The columns, if each of a candle's fields is among them once."""
+    wrong = [field for field in ("time", "open", "high", "low", "close", "volume") if (columns or []).count(field) != 1]
+    if columns is not None and wrong:
+        raise refused(f"{columns} must contain {', '.join(wrong)} once; - is a column that is not used")
+    return columns
+
+
 def _member(name: str) -> str:
     if name not in SELECTABLE:
         near = difflib.get_close_matches(name, SELECTABLE, n=1)
@@ -105,6 +113,12 @@ Seeds = Annotated[
     MustBe("a list of whole numbers, such as [1, 2, 3]"),
     AfterValidator(distinct),
 ]
+Columns = Annotated[
+    list[Literal["time", "open", "high", "low", "close", "volume", "-"]] | None,
+    FromText,
+    MustBe("null, or a list of columns such as [time, low, high, open, close, volume]"),
+    AfterValidator(_all_fields),
+]
 Member = Annotated[
     str, Field(json_schema_extra={"enum": list(SELECTABLE)}), MustBe("a string"), AfterValidator(_member)
 ]
@@ -141,6 +155,12 @@ class Exchange(Section):
     binance"""
     folder: TextOrNull = None
     """replay: the folder of the candle files, searched with its subfolders"""
+    columns: Columns = None
+    """replay: fields of the files' columns from left to right, - for one that is not used, such as
+    [time, low, high, open, close, volume]; null: told by names and by the values themselves"""
+    min_share: Share = 0.5
+    """replay: a bar that is resampled from finer ones is made of those that are there if they are at least this share
+    of it, and recorded; else it is a gap"""
     options: Options = {}
     """ccxt: constructor options, passed on unchanged; never credentials, which come from the environment"""
     patience: Positive = 600

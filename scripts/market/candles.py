@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
+from typing_extensions import NotRequired, TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
 from common.errors import UserError
 from common.files import read_parquet, write_json, write_parquet
 from market.intervals import iso, step_ms
 
 COLUMNS = ["timestamp", "open", "high", "low", "close", "volume"]
+ROUNDING = 1e-6  # share of the price, by which an open or close may lie outside low to high
+IMPOSSIBLE = "open or close outside low to high"
 FROZEN_BARS = 10  # a run of at least as many bars without volume or movement is called frozen
 
 
@@ -42,6 +44,22 @@ class Revision(TypedDict):
     seen: str
 
 
+class PartialBar(TypedDict):
+    """A bar made of a part of its finer ones: its time (ISO), and the share of them that is there."""
+
+    time: str
+    share: float
+
+
+class Reading(TypedDict):
+    """What was taken for what in files that were read alike."""
+
+    first_file: str
+    files: int
+    columns: dict[str, str]
+    "the kind of table, and for each field the column it is from"
+
+
 class Quality(TypedDict):
     """What was found wrong with the rows of a window, and what was changed."""
 
@@ -65,10 +83,16 @@ class Quality(TypedDict):
     conflicting: list[str]
     "times of bars whose rows differ; the one of the largest volume, so the fullest, is kept"
     dropped: list[DroppedRow]
+    impossible: int
+    "of them, rows whose open or close is outside low to high by more than a millionth of the price"
     out_of_order: int
     "rows earlier than the one before"
     revised: list[Revision]
     "bars that the exchange changed after they were first fetched"
+    partial: NotRequired[list[PartialBar]]
+    "resampled bars of which finer ones are missing"
+    read: NotRequired[list[Reading]]
+    "what was taken for what in candle files"
 
 
 def clean(
@@ -118,6 +142,7 @@ def clean(
         "duplicates": duplicates,
         "conflicting": [iso(time) for time in conflicting.tolist()],
         "dropped": dropped,
+        "impossible": sum(row["reason"] == IMPOSSIBLE for row in dropped),
         "out_of_order": out_of_order,
         "revised": list(revised),
     }
@@ -167,6 +192,8 @@ def valid_rows(rows: np.ndarray, bar_ms: int) -> tuple[np.ndarray, list[DroppedR
         "price not positive": (prices <= 0).any(axis=1),
         "high below low": rows[:, 2] < rows[:, 3],
         "negative volume": rows[:, 5] < 0,
+        IMPOSSIBLE: (prices[:, [0, 3]].max(axis=1) > prices[:, 1] * (1 + ROUNDING))
+        | (prices[:, [0, 3]].min(axis=1) < prices[:, 2] * (1 - ROUNDING)),
     }
     invalid = np.logical_or.reduce(list(reasons.values()))
     dropped: list[DroppedRow] = [
