@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from market.intervals import DAY, interval_of
 from market.pairs import BITCOIN, canonical, split
 from market.times import parse_times, regularity
 
@@ -227,18 +226,6 @@ def _opens(times: np.ndarray, column: Column) -> np.ndarray:
     return times
 
 
-def check_grid(times: np.ndarray, bar_ms: int) -> None:
-    """Raise UserError when most bars of `bar_ms` open beside the grid of their length."""
-    offsets, counts = np.unique(times.astype(np.int64) % bar_ms, return_counts=True)
-    offset = int(offsets[np.argmax(counts)])
-    if offset and counts.max() > len(times) / 2:
-        clock = pd.Timestamp(offset % DAY, unit="ms").strftime("%H:%M:%S" if offset % 60_000 else "%H:%M")
-        raise UserError(
-            f"its {interval_of(bar_ms)} bars open at {clock} UTC, not at 00:00 and multiples of their length; "
-            "give files of finer bars, which are resampled"
-        )
-
-
 # --- the prices ---
 
 
@@ -347,14 +334,10 @@ def _volume(columns: list[Column], prices: dict[str, Column], symbol: str) -> Co
     """The volume in the base currency. Raises UserError when there is none."""
     numeric = [column for column in columns if column not in prices.values() and _is_numeric(column)]
     price = _numbers(prices["close"])
-    if all(column.name == SKIP for column in columns) or not any(_volume_like(column) for column in numeric):
-        after = max(columns.index(column) for column in prices.values())
-        found = [column for column in numeric if columns.index(column) > after and not _is_time(column)] or [
-            column for column in numeric if not _is_time(column)
-        ]
-        if not found or columns[0].name != SKIP:
+    if not any(_volume_like(column) for column in numeric):
+        if columns[0].name != SKIP:
             raise UserError(_not_candles(columns))
-        return _base_of_two(found[0], numeric, price)
+        return _volume_by_evidence(columns, numeric, prices)
     base = _plain(split(symbol)[0])
     volumes = [column for column in numeric if _volume_like(column)]
     in_base = [column for column in volumes if base and base in _currencies_in(column)]
@@ -369,6 +352,17 @@ def _volume(columns: list[Column], prices: dict[str, Column], symbol: str) -> Co
         labels = ", ".join(column.label for column in volumes)
         raise UserError(f"has no volume in {base or 'the base currency'}, only {labels}; add it, or another file")
     return _base_of_two(found[0], volumes, price)
+
+
+def _volume_by_evidence(columns: list[Column], numeric: list[Column], prices: dict[str, Column]) -> Column:
+    """Of columns without names, the first after the prices that is no time and no price, such as the average."""
+    close = _numbers(prices["close"])
+    others = [column for column in numeric if not _is_time(column) and len(_alike([prices["close"], column])) < 2]
+    if not others:
+        raise UserError(_not_candles(columns))
+    last = max(columns.index(column) for column in prices.values())
+    after = [column for column in others if columns.index(column) > last]
+    return _base_of_two((after or others)[0], others, close)
 
 
 def _volume_like(column: Column) -> bool:

@@ -17,7 +17,6 @@ from common.job import say
 from market.candle_files import CandleFile, read_file
 from market.candle_folder import candle_files
 from market.candles import PartialBar, Reading
-from market.columns import check_grid
 from market.intervals import MINUTE, interval_of, iso, step_ms
 from market.joining import join, resample
 from market.symbols import slug
@@ -119,6 +118,8 @@ class Replay:
                 f"choose {interval_of(min(by_length))} or a multiple of it"
             )
         length = max(divisors)
+        for file in by_length[length]:
+            _check_grid(file, length)
         rows = join(by_length[length], length, f"{name} {interval_of(length)}")
         readings = self._readings(by_length[length], name)
         if length == bar_ms:
@@ -157,10 +158,7 @@ def _folder(folder: str | Path | None) -> Path:
 
 
 def _bar_length(path: Path, file: CandleFile) -> int:
-    """Length of a file's bars in ms: the most common time between them.
-
-    Raises UserError when its name contradicts, or most bars are beside the grid of that length.
-    """
+    """Length of a file's bars in ms: the most common time between them. Raises UserError when its name contradicts."""
     pattern = r"(?:^|[^A-Za-z0-9])([1-9]\d*[mhd])(?=[^A-Za-z0-9]|$)"
     match = re.search(pattern, Path(file.name).name) or re.search(pattern, path.name)
     named = step_ms(match[1]) if match else None
@@ -180,8 +178,16 @@ def _bar_length(path: Path, file: CandleFile) -> int:
             f"{file.name}: its bars are {interval_of(length)} apart but its name says {match and match[1]}; "
             "rename or replace it"
         )
-    try:
-        check_grid(file.rows[:, 0], length)
-    except UserError as error:
-        raise UserError(f"{file.name}: {error}") from error
     return length
+
+
+def _check_grid(file: CandleFile, bar_ms: int) -> None:
+    """Raise UserError when most bars of `bar_ms` open beside the grid of their length."""
+    offsets, counts = np.unique(file.rows[:, 0].astype(np.int64) % bar_ms, return_counts=True)
+    offset = int(offsets[np.argmax(counts)])
+    if offset and counts.max() > len(file.rows) / 2:
+        clock = iso(offset)[11:19].removesuffix(":00")
+        raise UserError(
+            f"{file.name}: its {interval_of(bar_ms)} bars open at {clock} UTC, not at 00:00 and multiples of their "
+            "length; replace it, by one of finer bars, which are resampled"
+        )

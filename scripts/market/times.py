@@ -46,6 +46,16 @@ def regularity(times: np.ndarray) -> float:
     return float(counts[whole].max(initial=0) / (len(times) - 1))
 
 
+def _density(times: np.ndarray) -> float:
+    """Share of the bars from the first time to the last that are there, in the most common step."""
+    distinct = np.unique(times)
+    steps, counts = np.unique(np.diff(distinct), return_counts=True)
+    if not len(steps):
+        return 1.0
+    step = steps[np.argmax(counts)]
+    return float(len(distinct) * step / (distinct[-1] - distinct[0] + step))
+
+
 def _of_numbers(numbers: np.ndarray) -> tuple[np.ndarray, str]:
     """The unit of each number follows from its size, right from 1973 to 5138; one file may mix two."""
     for digits, form in ((8, "%Y%m%d"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")):
@@ -78,10 +88,10 @@ def _of_texts(texts: pd.Series) -> tuple[np.ndarray, str]:
                 continue
     if not found:
         raise ValueError(f"{texts.iloc[0]!r} is not a time in a known format")
-    best, *others = sorted(found, key=lambda form: -regularity(found[form]))
+    likely = {form: regularity(times) * _density(times) for form, times in found.items()}
+    best, *others = sorted(found, key=lambda form: -likely[form])
     for other in others:
-        unequal = (found[other] != found[best]).any()
-        if unequal and regularity(found[other]) > 0.9 * regularity(found[best]):
+        if likely[other] > 0.9 * likely[best] and (found[other] != found[best]).any():
             raise ValueError(f"{texts.iloc[0]!r} may be {best} or {other}")
     return found[best], best
 

@@ -189,3 +189,14 @@ def test_a_mistake_ends_in_one_line_and_no_traceback(setting: str, line: str, tm
     ours = [text for text in lines if not text.startswith(("Using workflow", "Config file"))]
     assert len(ours) == 1
     assert ours[0].startswith(line)
+
+
+def test_candle_files_are_inputs_but_not_what_the_run_makes(tmp_path: Path) -> None:
+    """Their folder may hold the run's own files, and names with braces, which to Snakemake are wildcards."""
+    files = ("{new} BTC-USDT.CSV", "ETHUSDT.csv", "data/candles/live/ETHUSDT.parquet", "data/as_of/train.json")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with loaded(tmp_path, exchange={"id": "replay", "folder": str(tmp_path)}) as run:
+        (fetch,) = (rule for rule in run.rules if rule.name == "fetch_candles")
+    assert [Path(file).name for file in fetch.input.files] == ["ETHUSDT.csv"]
