@@ -335,7 +335,7 @@ def _volume(columns: list[Column], prices: dict[str, Column], symbol: str) -> Co
     numeric = [column for column in columns if column not in prices.values() and _is_numeric(column)]
     price = _numbers(prices["close"])
     if not any(_volume_like(column) for column in numeric):
-        if columns[0].name != SKIP:
+        if prices["open"].name in PRICE_NAMES["open"]:
             raise UserError(_not_candles(columns))
         return _volume_by_evidence(columns, numeric, prices)
     base = _plain(split(symbol)[0])

@@ -71,23 +71,23 @@ def _read_delimited(text: str) -> tuple[pd.DataFrame, str]:
         head = next((row for row in rows if len(row) > 1), rows[0])
         return pd.DataFrame([row for row in rows if len(row) == len(head)][1:], columns=head), "text"
     body = text[sum(map(len, lines[:first])) :]
-    comma = _decimal_comma(rows[first:], delimiter)
+    decimal, thousands = _marks(rows[first:])
     table = pd.read_csv(
         io.StringIO(body),
         sep=delimiter,
         header=None,
         index_col=False,
-        decimal="," if comma else ".",
-        thousands=None if comma else _thousands(rows[first:]),
+        decimal=decimal,
+        thousands=thousands,
         skipinitialspace=True,
         float_precision="round_trip",
         low_memory=False,
-    )
+    ).dropna(how="all", ignore_index=True)
     heads = [row for row in rows[:first] if len(list(filter(None, row))) > 1 and len(row) >= table.shape[1] - 1]
     if heads:
         table = _without_repeated_heads(table, heads[0])
         table = table.set_axis(_labels(heads, table.shape[1]), axis=1)
-    said = [DELIMITERS[delimiter]] + ["decimal comma"] * comma + [f"{first} lines above"] * (first > 1)
+    said = [DELIMITERS[delimiter]] + ["decimal comma"] * (decimal == ",") + [f"{first} lines above"] * (first > 1)
     return table, ", ".join(said)
 
 
@@ -106,17 +106,15 @@ def _is_body(row: list[str]) -> bool:
     return sum(NUMBER.fullmatch(cell) is not None for cell in row) >= VALUES
 
 
-def _decimal_comma(rows: list[list[str]], delimiter: str) -> bool:
-    """Do numbers have a comma before their decimals? Where both marks occur, it is the last one."""
+def _marks(rows: list[list[str]]) -> tuple[str, str | None]:
+    """The marks of decimals and, if there is one, of thousands. Of a comma and a point in a number, the last one is
+    that of decimals; a comma alone is that of thousands where three digits follow it in all numbers."""
     numbers = [cell for row in rows for cell in row if "," in cell and NUMBER.fullmatch(cell)]
-    if any(cell.rfind(",") > cell.rfind(".") and "." in cell for cell in numbers):
-        return True
-    grouped = all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", cell) for cell in numbers)
-    return bool(numbers) and not grouped
-
-
-def _thousands(rows: list[list[str]]) -> str | None:
-    return "," if any("," in cell and NUMBER.fullmatch(cell) for row in rows for cell in row) else None
+    if any(cell.rfind(",") > cell.rfind(".") > 0 for cell in numbers):
+        return ",", "."
+    if all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", cell) for cell in numbers):
+        return ".", "," if numbers else None
+    return ",", None
 
 
 def _labels(heads: list[list[str]], width: int) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import lzma
 import zipfile
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from common.errors import UserError
 from market.candles import COLUMNS
+from market.columns import candle_rows
 from market.intervals import DAY
 from market.pairs import canonical, currencies
 from market.replay import Replay
@@ -29,6 +31,14 @@ def dated(form: str, frame: pd.DataFrame = FRAME) -> pd.DataFrame:
     """The candles with times as texts."""
     when = pd.to_datetime(frame["timestamp"], unit="ms")
     return frame.assign(timestamp=when.dt.strftime(form)).rename(columns={"timestamp": "Date"})
+
+
+def stamps(when: pd.Series) -> pd.Series:
+    return when.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def in_german(value: float) -> str:
+    return f"{value:,.3f}".translate(str.maketrans(",.", ".,"))
 
 
 def as_csv(frame: pd.DataFrame, path: Path, **how: object) -> None:
@@ -170,6 +180,35 @@ SHAPES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "BTCUSDT.csv",
         lambda path: path.write_text(FRAME.to_csv(index=False, sep=";").replace("\n", ";\n")),
     ),
+    "points between thousands": (
+        "BTCUSDT.csv",
+        lambda path: as_csv(FRAME.assign(**{name: FRAME[name].map(in_german) for name in COLUMNS[1:]}), path, sep=";"),
+    ),
+    "names in another language": (
+        "BTCUSDT.csv",
+        lambda path: as_csv(
+            FRAME.set_axis(["Zeit", "Eröffnung", "Hoch", "Tief", "Schluss", "Umsatz"], axis=1), path, encoding="latin-1"
+        ),
+    ),
+    "an empty row at the end": ("BTCUSDT.csv", lambda path: path.write_text(FRAME.to_csv(index=False) + ",,,,,\n")),
+    "several times, of which one is of the open": (
+        "BTCUSDT.csv",
+        lambda path: as_csv(
+            FRAME.assign(
+                timeHigh=stamps(WHEN + pd.Timedelta("13min")),
+                timeClose=stamps(WHEN + pd.Timedelta("59min59s999ms")),
+                timeOpen=stamps(WHEN),
+            ).drop(columns="timestamp"),
+            path,
+            sep=";",
+        ),
+    ),
+    "closing times, so called": (
+        "BTCUSDT.csv",
+        lambda path: as_csv(
+            FRAME.assign(timestamp=FRAME["timestamp"] + HOUR).rename(columns={"timestamp": "close_time"}), path
+        ),
+    ),
     "xz": ("BTCUSDT.CSV.xz", lambda path: path.write_bytes(lzma.compress(FRAME.to_csv(index=False).encode()))),
     "bz2": ("BTCUSDT.csv.bz2", lambda path: path.write_bytes(bz2.compress(FRAME.to_csv(index=False).encode()))),
     "a zip of Parquet and a README": (
@@ -221,6 +260,15 @@ def test_columns_that_cannot_be_told_are_refused_with_a_row(tmp_path: Path) -> N
     served = Replay(tmp_path, ["BTCUSDT"], "1h", order).fetch_ohlcv("BTCUSDT", "1h", 0)
     np.testing.assert_array_equal(np.array(served), shuffled.to_numpy())
     assert "has 6 columns, but exchange.columns names 7" in refusal(tmp_path, columns=[*order, "-"])
+
+
+@pytest.mark.parametrize("folder", ["binance-spot-1m-2023", "binance-spot-1h-2020-2025", "binance-perp-1m-2023-tick"])
+def test_any_order_of_real_columns_is_told(shared_data: Path, folder: str) -> None:
+    for path in sorted((shared_data / "candles" / folder).glob("*.parquet")):
+        frame = pd.read_parquet(path, columns=COLUMNS)[:5000]
+        for prices in permutations(COLUMNS[1:5]):
+            unnamed = frame[["timestamp", *prices, "volume"]].set_axis(range(6), axis=1)
+            np.testing.assert_array_equal(candle_rows(unnamed, "")[0], frame.to_numpy())
 
 
 def test_a_flat_market_without_names_is_refused(tmp_path: Path) -> None:
