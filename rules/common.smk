@@ -3,7 +3,7 @@
 
 
 # the exchange as far as another one would have other candles
-MARKET = {key: SETTINGS["exchange"][key] for key in ("id", "folder", "seed", "data_end")}
+MARKET = {key: value for key, value in SETTINGS["exchange"].items() if key not in ("options", "patience", "grace")}
 MARKET["source"] = source_of(SETTINGS["exchange"])
 
 
@@ -42,15 +42,24 @@ def candles_of(cutoff):
     return [f"{DATA}/candles/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
-def replay_files():
-    """The candle files that the replay exchange reads: a changed or a new one reruns what reads them.
+def watched(folder):
+    """The candle files of the symbols under a folder.
 
     Not those with braces in their path, though they are read: to Snakemake they are wildcards, and there is no escape.
     """
-    if SETTINGS["exchange"]["id"] != "replay":
-        return []
-    found = candle_files(SETTINGS["exchange"]["folder"], SYMBOLS)
+    found = candle_files(folder, SYMBOLS)
     return sorted(str(path) for paths in found.values() for path in paths if not contains_wildcard(path))
+
+
+def import_files():
+    """The candle files that `import_candles` reads."""
+    folder = SETTINGS["exchange"]["folder"]
+    return watched(folder) if folder else []
+
+
+def replay_files():
+    """The candle files that the replay exchange reads: a changed or a new one reruns what reads them."""
+    return watched(SETTINGS["exchange"]["folder"]) if SETTINGS["exchange"]["id"] == "replay" else []
 
 
 PLOTS = expand(

@@ -4,7 +4,7 @@
 rule import_candles:
     """Candles of files in the store, so that a live exchange is asked for the others alone."""
     input:
-        files=candle_files(SETTINGS["exchange"]["folder"]),
+        files=import_files(),
         code=code("import_candles"),
     output:
         report=update(f"{DATA}/imported.json"),

@@ -5,10 +5,11 @@ Rows are float64 [n, 6]: open time (ms, exact in a float64), open, high, low, cl
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NotRequired  # typing's own is not enough for pydantic before Python 3.12
 
 import numpy as np
 import pandas as pd
-from typing_extensions import NotRequired, TypedDict  # typing's own is not enough for pydantic before Python 3.12
+from typing_extensions import TypedDict
 
 from common.errors import UserError
 from common.files import read_parquet, write_json, write_parquet

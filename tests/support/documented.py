@@ -36,6 +36,9 @@ NOT_RUN = {
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
         "no network; tests/workflow/test_pipeline.py runs it against a local server"
     ),
+    "make import FOLDER=path/to/candles ARGS='--configfile mine.yaml'": (
+        "tests/workflow/test_live.py runs what its recipe does"
+    ),
     "make demo-exchange": "runs until it is stopped; tests/workflow/test_demo.py starts what its recipe does",
     "snakemake -j2 --configfile config/demo.yaml": (
         "port 8765 may be taken; tests/workflow/test_demo.py runs it on a free one, by the command that the demo prints"
