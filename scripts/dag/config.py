@@ -61,7 +61,7 @@ def _all_fields(columns: list[str] | None) -> list[str] | None:
     """The columns, if each of a candle's fields is among them once."""
     wrong = [field for field in ("time", "open", "high", "low", "close", "volume") if (columns or []).count(field) != 1]
     if columns is not None and wrong:
-        raise refused(f"{columns} must contain {', '.join(wrong)} once; - is a column that is not used")
+        raise refused(f"[{', '.join(columns)}] must contain {', '.join(wrong)} once; - is a column that is not used")
     return columns
 
 
@@ -113,8 +113,12 @@ Seeds = Annotated[
     MustBe("a list of whole numbers, such as [1, 2, 3]"),
     AfterValidator(distinct),
 ]
+CandleColumn = Annotated[
+    Literal["time", "open", "high", "low", "close", "volume", "-"],
+    MustBe("time, open, high, low, close, volume or -"),
+]
 Columns = Annotated[
-    list[Literal["time", "open", "high", "low", "close", "volume", "-"]] | None,
+    list[CandleColumn] | None,
     FromText,
     MustBe("null, or a list of columns such as [time, low, high, open, close, volume]"),
     AfterValidator(_all_fields),

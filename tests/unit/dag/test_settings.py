@@ -84,6 +84,12 @@ def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
         ),
         ({"exchange__id": "replay"}, "exchange.folder: is not set"),
         (
+            {"exchange__columns": ["time", "open", "-"]},
+            "exchange.columns: .time, open, -. must contain high, low",
+        ),
+        ({"exchange__columns": ["price"]}, "exchange.columns.0: invalid value 'price'; it must be time, open, high"),
+        ({"exchange__min_share": 1.5}, "exchange.min_share: .* from 0 to 1"),
+        (
             {"tft__stride": 5000},
             "tft.forks: a chunk of 8 windows, 5000 bars apart, takes 35108 bars, and the first",
         ),

@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from as_of import as_of
 from common.errors import UserError
+from fetch_candles import fetch_candles
 from market.candles import COLUMNS
 from market.columns import candle_rows
 from market.intervals import DAY
 from market.pairs import canonical, currencies
 from market.replay import Replay
+from support.exchanges import exchange_settings
 from support.shapes import HOUR, START, bars, table
 
 ROWS = bars(600)
@@ -388,3 +391,20 @@ def test_the_two_currencies_of_a_name(name: str, pair: tuple[str, str]) -> None:
 def test_one_pair_has_one_name_however_it_is_spelt() -> None:
     assert {canonical(name) for name in ("XBT/USD", "BTCUSD", "XXBTZUSD", "btc/usd")} == {"BTCUSD"}
     assert canonical("XBTUSD-USD") != canonical("XBTUSD")
+
+
+def test_the_quality_record_says_what_was_read_and_what_is_partial(tmp_path: Path) -> None:
+    as_csv(FRAME.drop(index=range(410, 414)), tmp_path / "BTCUSDT.csv", sep="|")
+    settings = exchange_settings(id="replay", folder=str(tmp_path))
+    cutoff, out, quality = (str(tmp_path / "out" / name) for name in ("cutoff.json", "c.parquet", "c.json"))
+    as_of(cutoff, settings, ["BTCUSDT"], "4h", 6, "latest", None)
+    limits = {"fill": 0, "max_missing": 0, "max_conflicting": 0}
+    fetch_candles(out, quality, cutoff, settings, "BTCUSDT", "4h", 60, limits)
+    record = json.loads(Path(quality).read_text())
+    assert [part["columns"]["table"] for part in record["read"]] == ["pipe"]
+    assert record["partial"] == [
+        {"time": "2024-01-18T00:00:00Z", "share": 0.5},
+        {"time": "2024-01-18T04:00:00Z", "share": 0.5},
+    ]
+    fetch_candles(out, quality, cutoff, settings, "BTCUSDT", "4h", 20, limits)
+    assert json.loads(Path(quality).read_text())["partial"] == []  # of the window alone
