@@ -10,7 +10,7 @@ import pyarrow as pa
 from common.errors import UserError, one_line
 from common.job import say
 from market.archives import members
-from market.columns import candle_rows
+from market.candle_table import candle_rows
 from market.tables import read_table
 
 

@@ -16,8 +16,8 @@ import pytest
 from as_of import as_of
 from common.errors import UserError
 from fetch_candles import fetch_candles
+from market.candle_table import candle_rows
 from market.candles import COLUMNS
-from market.columns import candle_rows
 from market.intervals import DAY
 from market.pairs import canonical, currencies
 from market.replay import Replay
