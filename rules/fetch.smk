@@ -83,7 +83,7 @@ rule fetch_candles:
         interval=SETTINGS["interval"],
         bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
         candles=SETTINGS["candles"],
-        store=SETTINGS["store"],
+        store=SETTINGS["paths"]["store"],
     message:
         "Fetching {wildcards.symbol} ({wildcards.cutoff})"
     script:

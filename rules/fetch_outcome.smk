@@ -24,7 +24,7 @@ rule fetch_outcome:
     params:
         exchange=MARKET,
         connection=connection,
-        store=SETTINGS["store"],
+        store=SETTINGS["paths"]["store"],
         symbol=lambda wildcards: wildcards.symbol,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],

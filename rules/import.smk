@@ -24,7 +24,7 @@ rule import_candles:
         connection=connection,
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
-        store=SETTINGS["store"],
+        store=SETTINGS["paths"]["store"],
     message:
         "Importing candle files"
     script:

@@ -139,6 +139,7 @@ Branches = Annotated[
     list[Annotated[dict[str, Any], MustBe("a mapping of settings such as {interval: 5m, horizon: 48}")]],
     MustBe("a list of mappings such as [{interval: 1m, horizon: 60}, {interval: 5m, horizon: 48}]"),
 ]
+FolderOrNull = Annotated[Folder | None, NullFromText, MustBe("a folder, or null")]
 TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
 SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
@@ -393,6 +394,8 @@ class Paths(Section):
     """models, forecasts, evaluation, decision, plots"""
     logs: Folder = "lightning_logs"
     """training curves (CSV)"""
+    store: FolderOrNull = None
+    """candles of live exchanges, for all runs that name it; null: store in the folder of data"""
 
 
 class Config(Section):

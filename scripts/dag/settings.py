@@ -20,8 +20,7 @@ from forecasting.members import REGISTRY, TFT, check_registry
 from market.intervals import DAY, MINUTE, season_bars
 from market.warmup import warm_up
 
-# plain values, as Snakemake's params take them: the config with no null that stands for a default, `history_bars` and
-# `store`, the store's folder
+# plain values, as Snakemake's params take them: the config with no null that stands for a default, and `history_bars`
 Settings = dict[str, Any]
 # the same for all branches: one market, one image, and the folders that hold a subfolder for each branch
 SHARED = ("exchange", "paths", "image", "branches")
@@ -51,7 +50,8 @@ def resolve_all(config: Mapping[Any, Any]) -> Resolved:
                 f"branches.{place}: is {name}, as branches.{twin} is; change its interval or horizon, "
                 "or run it separately, with other paths"
             )
-        folders = {key: f"{folder}/{name}" for key, folder in settings["paths"].items()}
+        # one store for all branches
+        folders = {key: folder if key == "store" else f"{folder}/{name}" for key, folder in settings["paths"].items()}
         runs[name] = settings | {"paths": folders}
         canonical.append(one)
     return Resolved(whole | {"branches": canonical}, runs)
@@ -73,7 +73,7 @@ def as_config(settings: Settings) -> dict[str, Any]:
     """
     default = Path(settings["image"]).name == sif_name()
     config = settings | {"image": None if default else settings["image"]}
-    del config["history_bars"], config["store"]
+    del config["history_bars"]
     return config
 
 
@@ -125,8 +125,7 @@ def _resolved(config: Config) -> Settings:
     # a short name where the workflow runs in its checkout
     settings["image"] = config.image or (sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name()))
     settings["history_bars"] = history_bars(config)
-    # one for all branches
-    settings["store"] = f"{config.paths.data}/store"
+    settings["paths"]["store"] = config.paths.store or f"{config.paths.data}/store"
     return settings
 
 

@@ -53,7 +53,7 @@ def test_a_branch_is_merged_into_what_stands_around_it() -> None:
     assert (hours["tft"]["epochs"], hours["tft"]["dropout"], minutes["tft"]["epochs"]) == (3, 0.5, 12)
     assert (hours["consensus"]["horizon_minutes"], minutes["folds"]["embargo"]) == (24 * 60, 30)
     assert hours["paths"] == {
-        "data": "data/1h-24", "artifacts": "artifacts/1h-24", "logs": "lightning_logs/1h-24"
+        "data": "data/1h-24", "artifacts": "artifacts/1h-24", "logs": "lightning_logs/1h-24", "store": "data/store"
     }  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def test_every_setting_arrives_in_the_config(tmp_path: Path) -> None:
 
 def test_folders_of_a_run_hold_its_training_logs_too(tmp_path: Path) -> None:
     succeed(tmp_path, "--fetch", "--data-dir", "./x/data/", "--artifacts-dir", "x/art")
-    paths = {"data": "x/data", "artifacts": "x/art", "logs": "x/art/lightning_logs"}
+    paths = {"data": "x/data", "artifacts": "x/art", "logs": "x/art/lightning_logs", "store": "x/data/store"}
     assert settings(tmp_path, "x/art")["paths"] == paths
 
 
@@ -155,7 +155,12 @@ def test_odd_values_arrive_as_they_are(text: str) -> None:
     merged = DEFAULTS | {key: DEFAULTS[key] | value for key, value in given.items()}
     config = as_config(resolve(merged))
     assert config["plots"]["timefmt"] == text
-    assert config["paths"] == {"data": folder, "artifacts": "art", "logs": "art/lightning_logs"}
+    assert config["paths"] == {
+        "data": folder,
+        "artifacts": "art",
+        "logs": "art/lightning_logs",
+        "store": f"{folder}/store",
+    }
     interval = parse_config(config_words(parse(["--fetch", f"--interval={text}: 'x'"])))
     assert interval == {"interval": f"{text}: 'x'"}
 

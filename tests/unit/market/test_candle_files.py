@@ -399,12 +399,12 @@ def test_the_quality_record_says_what_was_read_and_what_is_partial(tmp_path: Pat
     cutoff, out, quality = (str(tmp_path / "out" / name) for name in ("cutoff.json", "c.parquet", "c.json"))
     as_of(cutoff, settings, ["BTCUSDT"], "4h", 6, "latest", None)
     limits = {"fill": 0, "max_missing": 0, "max_conflicting": 0}
-    fetch_candles(out, quality, cutoff, settings, "BTCUSDT", "4h", 60, limits)
+    fetch_candles(out, quality, cutoff, settings, str(tmp_path), "BTCUSDT", "4h", 60, limits)
     record = json.loads(Path(quality).read_text())
     assert [part["columns"]["table"] for part in record["read"]] == ["pipe"]
     assert record["partial"] == [
         {"time": "2024-01-18T00:00:00Z", "share": 0.5},
         {"time": "2024-01-18T04:00:00Z", "share": 0.5},
     ]
-    fetch_candles(out, quality, cutoff, settings, "BTCUSDT", "4h", 20, limits)
+    fetch_candles(out, quality, cutoff, settings, str(tmp_path), "BTCUSDT", "4h", 20, limits)
     assert json.loads(Path(quality).read_text())["partial"] == []  # of the window alone
