@@ -12,7 +12,6 @@ rule import_candles:
         f"{ARTIFACTS}/logs/import_candles/all.log",
     benchmark:
         f"{ARTIFACTS}/logs/import_candles/all.tsv"
-    retries: 0
     localrule: True
     container:
         IMAGE
