@@ -8,7 +8,7 @@ from dag.settings import as_config
 from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
 from market.candle_folder import candle_files
-from market.ccxt_exchange import source_of
+from market.sources import source_of
 from market.exchange import EXCHANGES
 
 SETTINGS = config

@@ -6,9 +6,8 @@ from typing import Any
 from common.errors import UserError
 from common.files import read_json, write_json
 from common.job import job, say
-from market.ccxt_exchange import CcxtExchange
 from market.cutoffs import last_close, next_close
-from market.exchange import Exchange, open_exchange
+from market.exchange import Exchange, LiveExchange, open_exchange
 from market.fetching import check_interval, resolve_symbols
 from market.intervals import iso, parse_time, step_ms
 
@@ -33,12 +32,13 @@ def as_of(
     exchange = open_exchange(exchange_settings, symbols, interval)
     check_interval(exchange, interval)
     before = read_json(train) if train else None
-    if before and isinstance(exchange, CcxtExchange):
+    if before and isinstance(exchange, LiveExchange):
         exchange.set_markets(before["markets"])
     unified = resolve_symbols(exchange, symbols)
-    markets = exchange.load_markets() if isinstance(exchange, CcxtExchange) else {}
+    markets = exchange.load_markets() if isinstance(exchange, LiveExchange) else {}
     grace = exchange_settings["grace"]
-    if requested == "latest" and not exchange.historical:
+    latest = requested == "latest" and not exchange.historical
+    if latest:
         time = next_close(exchange, bar_ms, grace) if train else last_close(exchange, bar_ms, grace)
     else:
         time = _resolve_time(exchange, bar_ms, horizon, requested, grace)
@@ -49,7 +49,7 @@ def as_of(
         "as_of_iso": iso(time),
         "exchange": exchange.id,
         "simulated": exchange.id == "simulated",
-        "latest": requested == "latest" and not exchange.historical,
+        "latest": latest,
         "symbols": unified,
         # what an exchange says of a market beside what ccxt makes of it is of no use
         "markets": {symbol: {**markets[symbol], "info": {}} for symbol in unified.values() if symbol in markets},

@@ -7,12 +7,11 @@ from common.errors import UserError
 from common.files import read_json
 from common.job import job, say
 from market.candles import Quality, check_quality, clean, write_candles
-from market.ccxt_exchange import CcxtExchange, source_of
 from market.cutoffs import LATE
-from market.exchange import open_exchange
-from market.fetching import fetch
+from market.fetching import fetch, open_at
 from market.intervals import iso, step_ms
 from market.replay import Replay
+from market.sources import source_of
 from market.store import Store
 from market.symbols import slug
 
@@ -39,10 +38,8 @@ def fetch_candles(
     until = read_json(cutoff)
     name, end = slug(symbol), until["as_of"]
     start = end - bars * step_ms(interval)
-    exchange = open_exchange(exchange_settings, [symbol], interval)
+    exchange = open_at(until, exchange_settings, symbol, interval)
     unified = until["symbols"][name]
-    if isinstance(exchange, CcxtExchange):
-        exchange.set_markets(until["markets"])
     wait_until = end + int(1000 * LATE * exchange_settings["grace"])
     kept = Store(store, source_of(exchange_settings), name, interval)
     fetched = fetch(exchange, kept, unified, start, end, wait_until)

@@ -6,13 +6,11 @@ from typing import Any
 from common.files import read_json
 from common.job import job, say
 from market.candles import clean, write_candles
-from market.ccxt_exchange import CcxtExchange, source_of
-from market.collect import RECHECKED
 from market.cutoffs import last_close
-from market.exchange import open_exchange
-from market.fetching import fetch
+from market.fetching import fetch, open_at
 from market.intervals import step_ms
-from market.store import Store
+from market.sources import source_of
+from market.store import RECHECKED, Store
 from market.symbols import slug
 
 
@@ -36,10 +34,8 @@ def fetch_outcome(
     """
     until = read_json(cutoff)
     name, bar_ms, start = slug(symbol), step_ms(interval), until["as_of"]
-    exchange = open_exchange(exchange_settings, [symbol], interval)
+    exchange = open_at(until, exchange_settings, symbol, interval)
     unified = until["symbols"][name]
-    if isinstance(exchange, CcxtExchange):
-        exchange.set_markets(until["markets"])
     closed = last_close(exchange, bar_ms, exchange_settings["grace"])
     kept = Store(store, source_of(exchange_settings), name, interval)
     last = max(start, min(start + horizon * bar_ms, closed))

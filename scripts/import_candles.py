@@ -9,11 +9,11 @@ from common.errors import UserError
 from common.files import write_json
 from common.job import job, say
 from market.candles import clean
-from market.ccxt_exchange import source_of
 from market.exchange import EXCHANGES
 from market.fetching import fetch_rows
 from market.intervals import iso, step_ms
 from market.replay import open_replay
+from market.sources import source_of
 from market.store import Store
 from market.symbols import slug
 

@@ -1,8 +1,6 @@
 """Exchanges of ccxt by their id. Credentials come from EXCHANGE_API_KEY and EXCHANGE_SECRET alone."""
 
 import difflib
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,47 +10,20 @@ import numpy as np
 
 from common.errors import UserError, one_line
 from common.secrets import secret_in
+from market.exchange import as_rows
 from market.governor import Governor
 from market.habits import habits_of
 from market.retries import MALFORMED, BadReplyError, with_patience
+from market.sources import source_of
 from market.transport import Transport
 
-# constructor options that say how an exchange is asked; any other may change what it answers
-CONNECTION = {
-    *("timeout", "rateLimit", "enableRateLimit", "verbose", "userAgent", "headers", "proxies", "proxyUrl", "verify"),
-    *("httpProxy", "httpsProxy", "socksProxy", "trustEnv", "requests_trust_env", "validateServerSsl"),
-}
 T = TypeVar("T")
 
 
-def exchange_ids() -> list[str]:
-    """Every exchange id that ccxt supports."""
-    import ccxt  # takes most of a second
-
-    return list(ccxt.exchanges)
-
-
-def source_of(settings: Mapping[str, Any]) -> str:
-    """A name, fit for a folder, of where the config's section `exchange` takes candles from.
-
-    The id, and eight hex digits of the options that may change candles, if there are any: another timeout or proxy is
-    no other source.
-    """
-    options = {key: value for key, value in settings["options"].items() if key not in CONNECTION}
-    if isinstance(options.get("options"), Mapping):
-        inner = {
-            key: value for key, value in options["options"].items() if key not in ("fetchMarkets", "fetchCurrencies")
-        }
-        options["options"] = inner
-    options = {key: value for key, value in options.items() if value}
-    if not options:
-        return str(settings["id"])
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{settings['id']}-{digest[:8]}"
-
-
-def open_ccxt(settings: Mapping[str, Any]) -> "CcxtExchange":
+def open_ccxt(settings: Mapping[str, Any], interval: str) -> "CcxtExchange":
     """ccxt's exchange of the id that the config's section `exchange` names, with `options` for its constructor.
+
+    interval: one that candles will be asked for.
 
     Raises UserError when the options hold credentials or are invalid, or the exchange has no candles.
     """
@@ -75,7 +46,7 @@ def open_ccxt(settings: Mapping[str, Any]) -> "CcxtExchange":
         raise UserError(f"exchange.options: invalid options for ccxt's {name} ({one_line(error)})") from error
     if not exchange.has.get("fetchOHLCV"):
         raise UserError(f"exchange.id: ccxt's {name} does not support fetchOHLCV (candles); choose another exchange")
-    return CcxtExchange(exchange, Governor(source_of(settings)), settings["patience"])
+    return CcxtExchange(exchange, Governor(source_of(settings)), settings["patience"], interval)
 
 
 class CcxtExchange:
@@ -84,22 +55,26 @@ class CcxtExchange:
 
     historical = False
 
-    def __init__(self, exchange: Any, governor: Governor, patience: float) -> None:
+    def __init__(self, exchange: Any, governor: Governor, patience: float, interval: str) -> None:
         self.id: str = exchange.id
         self.timeframes: Mapping[str, Any] = exchange.timeframes or {}
         stated = (((exchange.features or {}).get("spot") or {}).get("fetchOHLCV") or {}).get("limit")
         self.habits = habits_of(exchange.id, stated)
-        self._exchange, self._governor, self._patience = exchange, governor, patience
+        self._exchange, self._governor, self._patience, self._interval = exchange, governor, patience, interval
         exchange.session = Transport()
         exchange.enableLastJsonResponse = True
         exchange.throttle = lambda cost=None: governor.wait(exchange.rateLimit * (1 if cost is None else cost) / 1000)
 
     def milliseconds(self) -> int:
-        """The exchange's clock, ms; else this machine's, less what it is ahead of the `Date` of the last reply."""
+        """The exchange's clock, ms; of one without, this machine's, less what it is ahead of the `Date` of replies."""
         if self._exchange.has.get("fetchTime"):
             return self.ask(self._fetch_time)
-        last = self._exchange.session.last
-        return int(1000 * time.time() - (last.clock_ahead or 0 if last else 0))
+        session = self._exchange.session
+        if session.clock_ahead is None:
+            symbol = next(iter(self.load_markets()))
+        if session.clock_ahead is None:  # the markets were given
+            self.fetch_ohlcv(symbol, self._interval, limit=1)
+        return int(1000 * time.time() - (session.clock_ahead or 0))
 
     def load_markets(self) -> Mapping[str, Any]:
         """ccxt's markets by unified symbol."""
@@ -127,10 +102,10 @@ class CcxtExchange:
         return rows[np.append(rows[1:, 0] != rows[:-1, 0], True)] if len(rows) else rows
 
     def _fetch_time(self) -> int:
-        time = self._exchange.fetch_time()
-        if not isinstance(time, (int, float)):
-            raise BadReplyError(f"its clock says {one_line(ValueError(str(time)))}")
-        return int(time)
+        now = self._exchange.fetch_time()
+        if not isinstance(now, (int, float)):
+            raise BadReplyError("its reply holds no time")
+        return int(now)
 
     def _load_markets(self) -> Mapping[str, Any]:
         markets = self._exchange.load_markets()
@@ -144,17 +119,6 @@ class CcxtExchange:
         if not isinstance(rows, list) or (not rows and not _holds_empty_list(self._exchange.last_json_response)):
             raise BadReplyError("its reply holds no list of candles")
         return rows
-
-
-def as_rows(response: list[list[float]]) -> np.ndarray:
-    """A response as an array [n, 6]; what the exchange leaves out (None) is NaN, but for a time. Raises ValueError or
-    TypeError when it is malformed."""
-    rows = np.array(response, dtype=np.float64)
-    if rows.shape == (0,):
-        return np.empty((0, 6))
-    if rows.ndim != 2 or rows.shape[1] != 6 or np.isnan(rows[:, 0]).any():
-        raise ValueError("OHLCV rows must be a timestamp and five numbers")
-    return rows
 
 
 def _holds_empty_list(reply: Any, depth: int = 3) -> bool:

@@ -1,19 +1,17 @@
 """Candles of a live exchange by way of the store: what it lacks is asked for, checked, stored page by page."""
 
 import time
-from typing import NamedTuple
 
 import numpy as np
 
 from common.errors import UserError
 from common.job import say
-from market.candles import Revision, valid_rows
-from market.ccxt_exchange import CcxtExchange
+from market.candles import valid_rows
+from market.exchange import LiveExchange
 from market.intervals import iso
 from market.retries import BadReplyError
-from market.store import Store
+from market.store import RECHECKED, Store
 
-RECHECKED = 3  # last stored bars that are asked for again with the ones after them
 # what an answer left out, and no stored bar precedes, is asked for from so many bars earlier: one that comes shows that
 # the answer is whole at its head
 EARLIER = 7
@@ -22,41 +20,28 @@ SETTLED = 5  # answers that must agree before a bar that the exchange had counts
 PROGRESS_EVERY = 5.0  # seconds between two lines of progress
 
 
-class Collected(NamedTuple):
-    """rows: bars [n, 6] of the window. unconfirmed: spans [k, 2] at its end that no later bar closes. revisions: of the
-    bars in it."""
-
-    rows: np.ndarray
-    unconfirmed: np.ndarray
-    revisions: list[Revision]
-
-
-def collect(
-    exchange: CcxtExchange, store: Store, symbol: str, start: int, end: int, wait_until: int = 0
-) -> Collected:  # fmt: skip
-    """Bars that open in [start, end) ms, which the caller knows to be closed and final.
+def collect(exchange: LiveExchange, store: Store, symbol: str, start: int, end: int, wait_until: int = 0) -> None:
+    """Bring the bars that open in [start, end) ms, which the caller knows to be closed and final, into the store.
 
     What neither an earlier fetch stored nor two answers of the exchange deny is asked for. While the last bar is not
-    there yet, it is asked for again until `wait_until`, ms of the exchange's clock. Raises UserError when the exchange
-    does not answer, or does not reach back so far.
+    there yet, it is asked for again until `wait_until`, ms of the exchange's clock. To be called while the store is
+    `locked`. Raises UserError when the exchange does not answer, or does not reach back so far.
     """
-    with store.locked():
-        collector = Collector(exchange, store, symbol, end)
-        missing = store.missing(start, end)
-        if len(missing):
-            collector.check_history(missing, start)
-        for first, after in missing.tolist():
-            collector.sweep(first, after)
-        for first, after in store.missing(start, end).tolist():
-            collector.confirm(first, after)
-        collector.wait_for_last(start, wait_until)
-        return Collected(store.rows(start, end), store.missing(start, end), store.revisions(start, end))
+    missing = store.missing(start, end)
+    if not len(missing):
+        return
+    collector = Collector(exchange, store, symbol, end)
+    collector.check_history(missing, start)
+    for first, after in _grouped(missing, collector.limit * store.bar_ms).tolist():
+        collector.sweep(first, after)
+    collector.confirm(start, end)
+    collector.wait_for_last(start, wait_until)
 
 
 class Collector:
     """Asks one exchange for bars of one symbol that open before `end`, and stores them."""
 
-    def __init__(self, exchange: CcxtExchange, store: Store, symbol: str, end: int) -> None:
+    def __init__(self, exchange: LiveExchange, store: Store, symbol: str, end: int) -> None:
         self.exchange, self.store, self.symbol, self.end = exchange, store, symbol, end
         self.bar_ms, self.limit = store.bar_ms, exchange.habits.page
         self.oldest = 0  # ms; the exchange has no bars before it any more
@@ -96,28 +81,29 @@ class Collector:
                 say(f"{self.symbol} {self.store.interval}: {done:.0%}, up to {iso(min(first, after))}")
 
     def confirm(self, first: int, after: int) -> None:
-        """Ask again for bars that a sweep left out.
+        """Ask again for bars of [first, after) that a sweep left out, for all at once that fit in a response.
 
         They are marked absent as far as this answer, too, leaves them out and has all stored bars around them; where it
         has none before them, a third one must agree. What nothing later closes stays missing.
         """
-        while first < after and len(spans := self.store.missing(first, after)):
-            first = int(spans[0, 0])
-            wanted = int(spans[0, 1] - first) // self.bar_ms
-            page = self._page(first, 1, wanted + 2, EARLIER)
+        fit = (self.limit - 2 - EARLIER) * self.bar_ms
+        while first < after and len(missing := self.store.missing(first, after)):
+            first = int(missing[0, 0])
+            spans = missing[: max(1, np.searchsorted(missing[:, 1], first + fit, side="right"))]
+            last = int(spans[-1, 1])
+            page = self._page(first, 1, (last - first) // self.bar_ms + 2, EARLIER)
             if not np.any(page[:, 0] < first) and self._lacks(spans):
                 self._ask_again(first, int(spans[0, 1]), bool(np.any(page[:, 0] >= first)))
             if not self._lacks(spans):
                 continue  # an answer had some of them: so the one before was bad
-            later = page[page[:, 0] >= first]
-            if len(later):
-                reached = int(later[-1, 0])
+            if np.any(page[:, 0] >= first):
+                reached = int(page[-1, 0])
             elif len(self.store.rows(first, self.end)):
-                reached = first + min(wanted, self.limit - 2 - EARLIER) * self.bar_ms
+                reached = min(last, first + fit)
             else:
                 return
-            self.store.mark_absent(self.store.missing(first, min(reached, after)), self.began, _now())
-            first = reached
+            self.store.mark_absent(self.store.missing(first, min(reached, last)), self.began, _now())
+            first = min(reached, last)
 
     def _lacks(self, spans: np.ndarray) -> bool:
         """Is all of these spans [k, 2] still missing?"""
@@ -146,8 +132,7 @@ class Collector:
             )
             time.sleep(1)
             self.sweep(int(missing[-1, 0]), self.end)
-            for first, after in self.store.missing(start, self.end).tolist():
-                self.confirm(first, after)
+            self.confirm(start, self.end)
 
     def _page(self, first: int, overlap: int, wanted: int, earlier: int = 0, last: int = 0) -> np.ndarray:
         """Bars from `first` on, and the stored ones, up to `overlap`, right before it.
@@ -174,18 +159,20 @@ class Collector:
             return rows
 
         page = self.exchange.ask(request)
+        # an invalid bar is dropped, and counted, where candles are cut from the store; it holds numbers alone
+        page = page[np.isfinite(page).all(axis=1)]
         self.store.add(page[page[:, 0] < self.end], _now())
         return page
 
     def _check(self, since: int, last: int, answers: list[np.ndarray]) -> None:
         """Raise BadReplyError unless the last answer may be the one to what was asked, given what is stored."""
         rows = answers[-1]
-        if np.any(rows[:, 0] % self.bar_ms):
+        if np.any(rows[:, 0] % self.bar_ms):  # the store could not hold them
             raise BadReplyError("its candles are off the interval's grid")
         if len(rows) and rows[0, 0] < since:
             raise BadReplyError(f"its candles begin at {iso(int(rows[0, 0]))}, not at {iso(since)} as asked")
         _, dropped = valid_rows(rows, self.bar_ms)
-        if dropped:
+        if dropped and not _settled(answers, 2):
             raise BadReplyError(f"its candle of {dropped[0]['time']} is invalid ({dropped[0]['reason']})")
         expected = self.store.rows(since, max(last, int(rows[-1, 0]) if len(rows) else since) + 1)
         absent = expected[~np.isin(expected[:, 0], rows[:, 0])]
@@ -201,7 +188,13 @@ class Collector:
 def _settled(answers: list[np.ndarray], times: int) -> bool:
     """Were the last so many answers the same?"""
     last = answers[-times:]
-    return len(last) == times and all(np.array_equal(answer, last[0]) for answer in last)
+    return len(last) == times and all(np.array_equal(answer, last[0], equal_nan=True) for answer in last)
+
+
+def _grouped(spans: np.ndarray, distance: int) -> np.ndarray:
+    """Spans [k, 2] in order, those as one that are less than `distance` apart."""
+    apart = np.flatnonzero(spans[1:, 0] - spans[:-1, 1] >= distance)
+    return np.stack([spans[np.append(0, apart + 1), 0], spans[np.append(apart, -1), 1]], axis=1)
 
 
 def _contiguous_to(times: np.ndarray, end: int, bar_ms: int) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import UserError
-from market.ccxt_exchange import CcxtExchange, as_rows
-from market.collect import Collected, collect
-from market.exchange import Exchange
+from market.candles import Revision
+from market.exchange import Exchange, LiveExchange, as_rows, open_exchange
 from market.intervals import DAY, step_ms
 from market.store import Store
 from market.symbols import slug
@@ -46,16 +46,36 @@ def check_interval(exchange: Exchange, interval: str) -> None:
         raise UserError(f"interval: {interval} is not supported on {exchange.id}; supported intervals: {supported}")
 
 
-def fetch(
-    exchange: Exchange, store: Store, symbol: str, start: int, end: int, wait_until: int = 0
-) -> Collected:  # fmt: skip
+class Fetched(NamedTuple):
+    """rows: bars [n, 6] of the window. unconfirmed: spans [k, 2] at its end that no later bar closes. revisions: of the
+    bars in it."""
+
+    rows: np.ndarray
+    unconfirmed: np.ndarray
+    revisions: list[Revision]
+
+
+def open_at(cutoff: Mapping[str, Any], settings: Mapping[str, Any], symbol: str, interval: str) -> Exchange:
+    """`open_exchange`, with the markets that the cutoff's file holds."""
+    exchange = open_exchange(settings, [symbol], interval)
+    if isinstance(exchange, LiveExchange):
+        exchange.set_markets(cutoff["markets"])
+    return exchange
+
+
+def fetch(exchange: Exchange, store: Store, symbol: str, start: int, end: int, wait_until: int = 0) -> Fetched:
     """Bars that open in [start, end) ms: of a live exchange by way of the store (`collect`), else directly.
 
     As the exchange gives them: with gaps, and on `replay` with duplicates. Raises UserError when a request fails.
     """
-    if isinstance(exchange, CcxtExchange):
-        return collect(exchange, store, symbol, start, end, wait_until)
-    return Collected(fetch_rows(exchange, symbol, store.interval, start, end), np.empty((0, 2), dtype=np.int64), [])
+    if not isinstance(exchange, LiveExchange):
+        rows = fetch_rows(exchange, symbol, store.interval, start, end)
+        return Fetched(rows, np.empty((0, 2), dtype=np.int64), [])
+    from market.collect import collect  # what asks a live exchange takes 0.2 s to import
+
+    with store.locked():
+        collect(exchange, store, symbol, start, end, wait_until)
+        return Fetched(store.rows(start, end), store.missing(start, end), store.revisions(start, end))
 
 
 def fetch_rows(exchange: Exchange, symbol: str, interval: str, start: int, end: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from common.job import say
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds before the second attempt; doubled before each further one, up to
 PROGRESS_EVERY = 30.0  # seconds between two lines of a long wait
-# what ccxt's parsers raise on a reply of another shape
+# what ccxt raises on a reply of another shape, and before any request on options that it cannot use
 MALFORMED = (TypeError, ValueError, AttributeError, LookupError)
 # answers that no repetition changes, by HTTP status
 FINAL = {
@@ -52,8 +52,14 @@ def with_patience(
 
     def wait(state: RetryCallState) -> float:
         asked = _asked_to_wait(exchange)
-        backoff = wait_exponential_jitter(multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)(state)
-        return backoff if asked is None else max(backoff, asked + FIRST_WAIT)
+        if asked is not None:
+            return asked + FIRST_WAIT
+        left = patience - (state.seconds_since_start or 0)
+        return min(wait_exponential_jitter(multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)(state), left)
+
+    def attempt() -> T:
+        exchange.session.last = None
+        return request()
 
     attempts = Retrying(
         stop=lambda state: _outlasts(exchange, state, patience),
@@ -64,19 +70,27 @@ def with_patience(
         reraise=True,
     )
     try:
-        return attempts(request)
-    except UserError:
-        raise
-    except Exception as error:
+        return attempts(attempt)
+    except _errors() as error:
         raise _final(exchange, error, patience) from error
 
 
 def _may_pass(exchange: Any, error: BaseException) -> bool:
-    from ccxt.base import errors  # takes most of a second, and an embedded exchange never asks
+    from ccxt.base.errors import OperationFailed  # ccxt takes most of a second: this module does not import it
 
-    if exchange.session.last is not None and exchange.session.last.status in {400, *FINAL}:
+    reply = exchange.session.last
+    if isinstance(error, MALFORMED):
+        return reply is not None
+    if reply is not None and reply.status in {400, *FINAL}:
         return False
-    return isinstance(error, (errors.OperationFailed, BadReplyError, *MALFORMED)) and not isinstance(error, UserError)
+    return isinstance(error, (OperationFailed, BadReplyError))
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What a request to ccxt may raise that is none of this workflow's doing."""
+    from ccxt.base.errors import BaseError
+
+    return BaseError, BadReplyError, *MALFORMED
 
 
 def _asked_to_wait(exchange: Any) -> float | None:
@@ -92,8 +106,6 @@ def _outlasts(exchange: Any, state: RetryCallState, patience: float) -> bool:
 
 def _final(exchange: Any, error: Exception, patience: float) -> UserError:
     """The one line for the user."""
-    from ccxt.base import errors
-
     reply, reason = exchange.session.last, _reason(exchange, error)
     if reply is not None and reply.status in FINAL:
         return UserError(f"exchange: {exchange.id} {FINAL[reply.status]} (HTTP {reply.status})")
@@ -108,9 +120,9 @@ def _final(exchange: Any, error: Exception, patience: float) -> UserError:
             f"exchange: request to {exchange.id} failed for {patience:g} s ({reason}); check the network connection, "
             "proxy and exchange.options, or try again later"
         )
-    if isinstance(error, errors.BaseError):
-        return UserError(f"exchange: {exchange.id} rejected the request ({reason}); check the exchange section")
-    raise error
+    if isinstance(error, MALFORMED):
+        return UserError(f"exchange: ccxt's {exchange.id} cannot make the request ({reason}); check exchange.options")
+    return UserError(f"exchange: {exchange.id} rejected the request ({reason}); check the exchange section")
 
 
 def _reason(exchange: Any, error: Any) -> str:

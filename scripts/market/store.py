@@ -3,12 +3,10 @@
     <store>/<source>/<symbol>/<interval>/2024-05.parquet    bars by month (UTC), columns as in candle files
     <store>/<source>/<symbol>/<interval>/index.json         what is confirmed absent, and bars that were revised
 
-It is a cache that the candle files are cut from, and no artifact. Each file is written whole or not at all, bars before
-the index, so that a process killed at any moment loses at most the page that it was receiving.
+It is a cache that the candle files are cut from, and no artifact. Each file is written whole or not at
+all, and the index before the bars that it is about: a process that is killed loses the page that it was receiving.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,10 +19,12 @@ from typing_extensions import TypedDict
 from common.errors import UserError
 from common.files import read_document, write_json, write_parquet
 from common.job import say
+from common.locks import locked
 from market.candles import COLUMNS, Revision, read_candles
 from market.intervals import iso, step_ms
 
 VERSION = 1
+RECHECKED = 3  # last stored bars that a fetch asks for again with the ones after them
 
 
 class Absence(TypedDict):
@@ -57,19 +57,12 @@ class Store:
     def locked(self) -> Iterator[None]:
         """Hold the store alone: another process waits, and a killed one holds nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"{self.folder}: waiting for another job that fetches the same candles")
-                fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = f"{self.folder}: waiting for another job that fetches the same candles"
+        with locked(self.folder / ".lock", waiting):
             self._month.cache_clear()
             self._index = None
             _ = self.index  # one of another version sets the months aside before they are read
             yield
-        finally:
-            os.close(file)
 
     @property
     def index(self) -> Index:
@@ -95,18 +88,18 @@ class Store:
     def missing(self, start: int, end: int) -> np.ndarray:
         """Spans [k, 2] (open time of the first bar, and of the one after the last) of [start, end) neither stored nor
         confirmed absent. start, end: on the grid."""
-        times = [self._month(month)[:, 0] for month in _months(start, end)]
+        # one more at either end, so that every span of what is missing has two edges
         settled = np.zeros((end - start) // self.bar_ms + 2, dtype=bool)
         settled[[0, -1]] = True
-        for part in times:
-            part = part[(part >= start) & (part < end)]
-            settled[((part - start) // self.bar_ms).astype(np.int64) + 1] = True
-        for absence in self.index["absent"]:
-            first, after = max(absence["first"], start), min(absence["end"], end)
-            if first < after:
-                settled[(first - start) // self.bar_ms + 1 : (after - start) // self.bar_ms + 1] = True
+        for month in _months(start, end):
+            times = _between(self._month(month), start, end)[:, 0].astype(np.int64)
+            settled[(times - start) // self.bar_ms + 1] = True
+        absent = np.array([[absence["first"], absence["end"]] for absence in self.index["absent"]], dtype=np.int64)
+        absent = (np.clip(absent.reshape(-1, 2), start, end) - start) // self.bar_ms + 1
+        begun = np.bincount(absent[:, 0], minlength=len(settled)) - np.bincount(absent[:, 1], minlength=len(settled))
+        settled |= np.cumsum(begun) > 0
         edges = np.flatnonzero(np.diff(settled)).reshape(-1, 2)
-        return start + edges.astype(np.int64) * self.bar_ms
+        return start + edges * self.bar_ms
 
     def add(self, rows: np.ndarray, seen: int) -> None:
         """Store bars [n, 6], sorted by time and no time twice.

@@ -14,29 +14,32 @@ READS = 3  # a whole reply may take as many times ccxt's `timeout`, which holds 
 
 
 class Reply(NamedTuple):
-    """What the last reply said beside its body: HTTP status, seconds that it asks to wait (None: does not say), and how
-    far this machine's clock is ahead of the exchange's `Date`, ms (None: has none)."""
+    """What a reply said beside its body: HTTP status, and seconds that it asks to wait (None: does not say)."""
 
     status: int
     retry_after: float | None
-    clock_ahead: float | None
 
 
 class Transport(requests.Session):
-    """A session whose replies are read to their end before a deadline. The environment's proxies are used."""
+    """A session whose replies are read to their end before a deadline. The environment's proxies are used.
+
+    last: of the last request; None where it had no reply, or there was none since this was set to None. clock_ahead:
+    how far this machine's clock is ahead of the last `Date`, ms; None while no reply had one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.last: Reply | None = None
-        self.requested = 0
+        self.clock_ahead: float | None = None
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         """requests' own. Raises requests' Timeout, and its ConnectionError where a reply of success is not JSON."""
         self.last = None
-        self.requested += 1
         deadline = READS * options.get("timeout", 10)
         response = _within(deadline, lambda: super(Transport, self).request(*args, **options))
-        self.last = Reply(response.status_code, _retry_after(response), _clock_ahead(response))
+        self.last = Reply(response.status_code, _retry_after(response))
+        ahead = _clock_ahead(response)
+        self.clock_ahead = self.clock_ahead if ahead is None else ahead
         if response.ok:
             try:
                 response.json()

@@ -11,7 +11,17 @@ import pytest
 from common.errors import UserError
 from market.intervals import MINUTE, iso
 from support.exchanges import BARS, NOW, START, fetch_live, serve_walks, walk
-from support.loopback.faults import Always, At, Fault, content, empty_list, newest_only, previous_page, short_head
+from support.loopback.faults import (
+    Always,
+    At,
+    Fault,
+    content,
+    empty_list,
+    newest_only,
+    previous_page,
+    refused,
+    short_head,
+)
 from support.loopback.replies import Call
 from support.loopback.server import LoopbackExchange
 
@@ -106,6 +116,33 @@ def test_a_page_size_smaller_than_stated_is_found(server: LoopbackExchange, tmp_
     server.scripts = [Always(newest_only(500))]
     fetch_live(server, tmp_path, 0, 400)
     np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 2500, patience=60).rows, walk(1)[:2500])
+
+
+def test_a_quiet_market_costs_pages_and_not_gaps(server: LoopbackExchange, tmp_path: Path) -> None:
+    """Every second minute is without trades; the fetch is killed after its first page, and goes on."""
+    quiet = range(1, BARS - 1, 2)
+    server.tape.candles = {"BTC/USDT": without(*quiet)}
+    server.scripts = [At({1: refused(403)})]
+    with pytest.raises(UserError, match="403"):
+        fetch_live(server, tmp_path, 0, 2500)
+    assert len(server.asked("candles")) == 2
+    fetched = fetch_live(server, tmp_path, 0, 2500)
+    np.testing.assert_array_equal(fetched.rows, without(*quiet, rows=2500))
+    # 1250 bars and their gaps: two pages, and as many again
+    assert not len(fetched.unconfirmed) and len(server.asked("candles")) <= 2 + 2 * 3
+
+
+@pytest.mark.parametrize("values", [[5.0, 4.0, 5.0, 4.5, 1.0], [5.0, 6.0, 4.0, 5.0, float("nan")]])
+def test_a_bar_that_is_invalid_whenever_it_is_asked_for_does_not_stop_the_fetch(
+    server: LoopbackExchange, tmp_path: Path, values: list[float]
+) -> None:
+    """High below low is kept for the record of quality; a value that is none cannot be stored."""
+    rows = walk(1)
+    rows[50, 1:] = values
+    server.tape.candles = {"BTC/USDT": rows}
+    fetched = fetch_live(server, tmp_path, 0, 2500)
+    np.testing.assert_array_equal(fetched.rows, rows[:2500][np.isfinite(rows[:2500]).all(axis=1)])
+    assert not len(fetched.unconfirmed)
 
 
 def test_a_revised_bar_replaces_the_stored_one_and_both_are_on_record(server: LoopbackExchange, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The cutoff: by it every bar is closed and final, whatever the clocks."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from market.ccxt_exchange import CcxtExchange
 from market.cutoffs import last_close, next_close
 from market.exchange import open_exchange
 from market.intervals import MINUTE
@@ -28,13 +28,22 @@ def test_a_clock_of_historical_data_needs_no_grace() -> None:
     assert last_close(exchange, MINUTE, 5) == next_close(exchange, MINUTE, 5) == exchange.milliseconds()
 
 
-def test_without_a_clock_the_date_header_is_the_clock() -> None:
-    with serve_walks() as server:
-        server.dialect.habits = replace(server.dialect.habits, clock=False)
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("skew", [-30_000, 30_000])
+def test_without_a_clock_it_is_this_machine_s_less_what_it_is_ahead(skew: int, given: bool) -> None:
+    """By the `Date` of replies, also where the markets are those of an earlier cutoff and nothing was asked yet."""
+    with serve_walks("bitstamp") as server:
+        server.tape.now = lambda: 1000 * time.time()
+        server.tape.skew_ms = skew
         exchange = open_exchange(live_settings(server), ["BTC/USDT"], "1m")
-        exchange._exchange.has["fetchTime"] = False  # type: ignore[attr-defined]
-        exchange.load_markets()
-        assert abs(exchange.milliseconds() - NOW) < 1500
+        assert isinstance(exchange, CcxtExchange)
+        exchange._exchange.has["fetchTime"] = False
+        if given:
+            before = open_exchange(live_settings(server), ["BTC/USDT"], "1m")
+            exchange.set_markets(before.load_markets())
+            server.requests.clear()
+        assert abs(exchange.milliseconds() - 1000 * time.time() - skew) < 3000
+        assert len(server.asked("markets")) == (not given)
 
 
 def test_a_decision_waits_for_a_close_that_is_near(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from common.errors import UserError
-from market.ccxt_exchange import source_of
 from market.exchange import EXCHANGES, open_exchange
 from market.fetching import fetch_rows, resolve_symbols
 from market.intervals import MINUTE
+from market.sources import source_of
 from support.exchanges import exchange_settings
 
 

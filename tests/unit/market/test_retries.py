@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.errors import UserError
-from market.exchange import open_exchange
+from market.exchange import LiveExchange, open_exchange
 from market.fetching import resolve_symbols
 from support.exchanges import NOW, START, fetch_live, live_settings, serve_walks
 from support.loopback.faults import (
@@ -139,10 +138,19 @@ def test_malformed_candles_are_asked_for_again(server: LoopbackExchange, tmp_pat
     assert "\n" not in str(caught.value)
 
 
+def test_what_fails_before_any_request_is_not_repeated(server: LoopbackExchange) -> None:
+    """As ccxt's TypeError on an option of a shape that it cannot use."""
+    exchange = open_exchange(live_settings(server, patience=600), [], "1m")
+    assert isinstance(exchange, LiveExchange)
+    exchange.load_markets()
+    with pytest.raises(UserError, match="exchange: ccxt's binance cannot make the request .*; check exchange.options"):
+        exchange.ask(lambda: exchange.load_markets()[5])  # type: ignore[index]
+
+
 ASK = """
 import json, sys
 sys.path[:0] = [{scripts!r}]
-from market.exchange import open_exchange
+from market.exchange import LiveExchange, open_exchange
 exchange = open_exchange(json.loads({settings!r}), ["BTC/USDT"], "1m")
 exchange.load_markets()
 for _ in range(10):
@@ -172,6 +180,4 @@ def test_the_environment_s_proxy_is_used(
     with pytest.raises(UserError, match="failed for 1 s"):
         fetch_live(server, tmp_path, 0, 100, patience=1)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    began = time.monotonic()
     assert len(fetch_live(server, tmp_path, 0, 100, patience=1).rows) == 100
-    assert time.monotonic() > began

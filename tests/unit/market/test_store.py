@@ -1,21 +1,18 @@
 """The store: what it keeps, what it lacks, what happens to damaged files."""
 
-import os
-import signal
 import subprocess
-import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from common.errors import UserError
 from common.files import write_json
-from market.collect import Collected
 from market.intervals import MINUTE, parse_time
 from market.store import Store
-from support.exchanges import START, fetch_live, live_settings, serve_walks, walk
-from support.workflow import ROOT
+from support.exchanges import fetch_live, fetching_process, live_settings, serve_walks, walk
 
 NEW_YEAR = parse_time("2025-01-01T00:00:00Z")
 
@@ -80,46 +77,23 @@ def test_a_store_of_another_version_is_set_aside(
     assert "set aside" in capsys.readouterr().err
 
 
-FETCH = """
-import json, sys
-sys.path[:0] = [{scripts!r}]
-from market.exchange import open_exchange
-from market.fetching import fetch
-from market.store import Store
-exchange = open_exchange(json.loads({settings!r}), ["BTC/USDT"], "1m")
-fetch(exchange, Store({folder!r}, "source", "BTCUSDT", "1m"), "BTC/USDT", {start}, {end})
-"""
-
-
-def test_a_fetch_killed_at_any_moment_goes_on(tmp_path: Path) -> None:
-    """Killed after each number of pages, and while the next comes: no page is lost, none asked for a third time."""
-    import json
-
-    end = 2500
-    for pages in range(4):
-        folder = tmp_path / str(pages)
-        with serve_walks() as server:
-            settings = json.dumps(live_settings(server))
-            program = FETCH.format(
-                scripts=str(ROOT / "scripts"), settings=settings, folder=str(folder), start=START,
-                end=START + end * MINUTE,
-            )  # fmt: skip
-            process = subprocess.Popen([sys.executable, "-c", program])
-            while len(server.asked("candles")) < pages and process.poll() is None:
-                pass
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            files = list(folder.rglob("*.parquet"))
-            assert all(len(pd.read_parquet(file)) for file in files)
-            fetched: Collected = fetch_live(server, folder, 0, end)
-            assert len(server.asked("candles")) <= 4
-        np.testing.assert_array_equal(fetched.rows, walk(1)[:end])
+@pytest.mark.parametrize("pages", range(4))
+def test_a_fetch_that_is_killed_goes_on(tmp_path: Path, pages: int) -> None:
+    """Killed after so many of three pages: none is lost, and none asked for again but the one that was coming."""
+    with serve_walks() as server:
+        process = fetching_process(live_settings(server), tmp_path, 2500)
+        while len(server.asked("candles")) < pages and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        for file in tmp_path.rglob("[0-9]*.parquet"):
+            assert len(pd.read_parquet(file))
+        np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 2500).rows, walk(1)[:2500])
+        assert len(server.asked("candles")) <= 4
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """A file system of 64 KiB."""
-    from common.errors import UserError
-
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
