@@ -28,13 +28,13 @@ from market.exchange import open_exchange  # noqa: E402
 from market.fetching import fetch  # noqa: E402
 from market.intervals import MINUTE  # noqa: E402
 from market.store import Store  # noqa: E402
-from support.exchanges import exchange_settings  # noqa: E402
+from support.exchanges import START, live_settings, walk  # noqa: E402
 from support.loopback import faults  # noqa: E402
 from support.loopback.dialects import DIALECTS  # noqa: E402
 from support.loopback.server import LoopbackExchange  # noqa: E402
 from support.loopback.tape import Tape  # noqa: E402
 
-START, BARS, PATIENCE, RATE = 1_704_067_200_000, 2880, 12, 0.25
+BARS, PATIENCE, RATE = 2880, 12, 0.25
 KINDS: dict[str, Callable[[np.random.Generator], faults.Fault]] = {
     "page of HTML": lambda random: faults.page_of_html(),
     "notice": lambda random: faults.notice(),
@@ -68,14 +68,8 @@ class Outcome(NamedTuple):
 
 def tape(seed: int) -> np.ndarray:
     """`BARS` minutes of a random walk [n, 6], some single ones and one long span absent."""
-    random = np.random.default_rng(seed)
-    begin = START + (int(random.integers(0, 300)) if seed % 2 else -30) * MINUTE
-    close = np.round(100 + np.cumsum(random.normal(0, 0.05, BARS)), 2)
-    opened = np.append(100, close[:-1])
-    rows = np.stack(
-        [begin + np.arange(BARS) * MINUTE, opened, np.maximum(opened, close), np.minimum(opened, close), close,
-         np.round(random.uniform(1, 2, BARS), 3)], axis=1,
-    )  # fmt: skip
+    random, rows = np.random.default_rng(seed), walk(seed, BARS)
+    rows[:, 0] += (int(random.integers(0, 300)) if seed % 2 else -30) * MINUTE
     absent = set(random.choice(np.arange(1, BARS - 1), 12, replace=False).tolist())
     first, length = int(random.integers(200, 800)), int(random.integers(2, 1500))
     return np.delete(rows, sorted(absent | set(range(first, first + length))), axis=0)
@@ -94,9 +88,8 @@ def run(seed: int, dialect: str = "binance") -> Outcome:
         tempfile.TemporaryDirectory() as folder,
         LoopbackExchange(dialect, Tape({"BTC/USDT": truth}, "1m", end + 30_000), [script]) as server,
     ):
-        settings = exchange_settings(
-            id=dialect, options={**server.options, "timeout": 700, "rateLimit": 1}, patience=PATIENCE, grace=5
-        )
+        settings = live_settings(server, patience=PATIENCE)
+        settings["options"]["timeout"] = 700
 
         def once() -> Any:
             exchange = open_exchange(settings, ["BTC/USDT"], "1m")

@@ -20,23 +20,12 @@ from market.fetching import fetch  # noqa: E402
 from market.habits import habits_of  # noqa: E402
 from market.intervals import MINUTE  # noqa: E402
 from market.store import Store  # noqa: E402
-from support.exchanges import START, live_settings  # noqa: E402
+from support.exchanges import START, live_settings, walk  # noqa: E402
 from support.loopback.dialects import DIALECTS, IMITATED  # noqa: E402
 from support.loopback.server import LoopbackExchange  # noqa: E402
 from support.loopback.tape import Tape  # noqa: E402
 
 BARS, ABSENT, NEWEST = 12_000, range(11_700, 11_800), 600
-
-
-def walk() -> np.ndarray:
-    """A random walk of `BARS` minutes [n, 6], those in `ABSENT` left out."""
-    random = np.random.default_rng(1)
-    close = np.round(100 + np.cumsum(random.normal(0, 0.01, BARS)), 2)
-    opened = np.append(100, close[:-1])
-    high, low = np.maximum(opened, close), np.minimum(opened, close)
-    times = START + np.arange(BARS) * MINUTE
-    rows = np.stack([times, opened, high, low, close, np.round(random.uniform(1, 2, BARS), 3)], axis=1)
-    return np.delete(rows, ABSENT, axis=0)
 
 
 def asked(name: str, rows: np.ndarray, first: int) -> str:
@@ -58,7 +47,7 @@ def asked(name: str, rows: np.ndarray, first: int) -> str:
 def main() -> None:
     """Run and report."""
     LOGGER.disabled = True
-    rows = walk()
+    rows = np.delete(walk(1, BARS), ABSENT, axis=0)
     print(f"{'exchange':<13}{f'newest {NEWEST} minutes':<36}all {BARS}")
     for name in (*DIALECTS, *IMITATED):
         print(f"{name:<13}{asked(name, rows, BARS - 1 - NEWEST):<36}{asked(name, rows, 0)}", flush=True)

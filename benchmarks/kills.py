@@ -6,8 +6,6 @@ whether the candles at the end are the tape's, and requests beside the least num
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,30 +19,11 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from market.intervals import MINUTE  # noqa: E402
 from market.store import Store  # noqa: E402
-from support.exchanges import START, live_settings  # noqa: E402
+from support.exchanges import START, fetching_process, live_settings, walk  # noqa: E402
 from support.loopback.server import LoopbackExchange  # noqa: E402
 from support.loopback.tape import Tape  # noqa: E402
 
 BARS, PAGE = 12_000, 1000
-FETCH = """
-import json, sys
-sys.path[:0] = [{scripts!r}]
-from market.exchange import open_exchange
-from market.fetching import fetch
-from market.store import Store
-exchange = open_exchange(json.loads({settings!r}), ["BTC/USDT"], "1m")
-fetch(exchange, Store({folder!r}, "source", "BTCUSDT", "1m"), "BTC/USDT", {start}, {end})
-"""
-
-
-def walk() -> np.ndarray:
-    """A random walk of `BARS` minutes [n, 6]."""
-    random = np.random.default_rng(1)
-    close = np.round(100 + np.cumsum(random.normal(0, 0.01, BARS)), 2)
-    opened = np.append(100, close[:-1])
-    high, low = np.maximum(opened, close), np.minimum(opened, close)
-    times = START + np.arange(BARS) * MINUTE
-    return np.stack([times, opened, high, low, close, np.round(random.uniform(1, 2, BARS), 3)], axis=1)
 
 
 def main() -> None:
@@ -53,19 +32,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    random, rows, end = np.random.default_rng(asked.seed), walk(), START + (BARS - 1) * MINUTE
+    random, rows, end = np.random.default_rng(asked.seed), walk(1, BARS), START + (BARS - 1) * MINUTE
     kills = damaged = different = requests = runs = 0
     while kills < asked.kills:
         tape = Tape({"BTC/USDT": rows}, "1m", end + 40_000)
         with tempfile.TemporaryDirectory() as folder, LoopbackExchange("binance", tape) as server:
             settings = live_settings(server)
             settings["options"]["rateLimit"] = 250  # by ccxt, a request of candles counts 0.4
-            program = FETCH.format(
-                scripts=str(ROOT / "scripts"), settings=json.dumps(settings), folder=folder, start=START, end=end
-            )
             runs += 1
             while True:
-                process = subprocess.Popen([sys.executable, "-c", program])
+                process = fetching_process(settings, Path(folder), BARS - 1)
                 moment = time.monotonic() + random.uniform(0.5, 2.5)
                 while process.poll() is None and time.monotonic() < moment:
                     time.sleep(0.005)

@@ -1,17 +1,20 @@
 """Settings of exchanges for tests, and a random walk for the loopback server to serve."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from market.collect import Collected
 from market.exchange import open_exchange
-from market.fetching import fetch
+from market.fetching import Fetched, fetch
 from market.intervals import MINUTE
 from market.store import Store
 from support.loopback.server import LoopbackExchange
 from support.loopback.tape import Tape
+from support.workflow import ROOT
 
 START = 1_704_067_200_000  # 2024-01-01
 BARS = 2600  # more than two of Binance's pages
@@ -19,13 +22,13 @@ NOW = START + BARS * MINUTE - 20_000  # the last bar is open
 DATA_END = "2021-03-01T00:00:00Z"  # of the simulated market
 
 
-def walk(seed: int) -> np.ndarray:
-    """`BARS` one-minute bars [n, 6] from START, of prices and volumes that text holds exactly."""
+def walk(seed: int, bars: int = BARS) -> np.ndarray:
+    """One-minute bars [n, 6] from START, of prices and volumes that text holds exactly."""
     random = np.random.default_rng(seed)
-    close = np.round(100 + np.cumsum(random.normal(0, 0.05, BARS)), 2)
+    close = np.round(100 + np.cumsum(random.normal(0, 0.05, bars)), 2)
     opened = np.append(100, close[:-1])
-    opens = START + np.arange(BARS) * MINUTE
-    volume = np.round(random.uniform(1, 2, BARS), 3)
+    opens = START + np.arange(bars) * MINUTE
+    volume = np.round(random.uniform(1, 2, bars), 3)
     return np.stack([opens, opened, np.maximum(opened, close), np.minimum(opened, close), close, volume], axis=1)
 
 
@@ -46,9 +49,23 @@ def live_settings(server: LoopbackExchange, **given: Any) -> dict[str, Any]:
     return exchange_settings(**{"id": server.dialect.id, "options": options, **given})
 
 
+def fetching_process(settings: dict[str, Any], folder: Path, after: int) -> subprocess.Popen[bytes]:
+    """A process that fetches the bars 0 to `after` - 1 as `fetch_live` does, with the section `settings`."""
+    program = f"""
+import json, sys
+sys.path[:0] = [{str(ROOT / "scripts")!r}]
+from market.exchange import open_exchange
+from market.fetching import fetch
+from market.store import Store
+exchange = open_exchange(json.loads({json.dumps(settings)!r}), ["BTC/USDT"], "1m")
+fetch(exchange, Store({str(folder)!r}, "source", "BTCUSDT", "1m"), "BTC/USDT", {START}, {START + after * MINUTE})
+"""
+    return subprocess.Popen([sys.executable, "-c", program])
+
+
 def fetch_live(
     server: LoopbackExchange, folder: Path, first: int, after: int, wait_until: int = 0, **given: Any
-) -> Collected:  # fmt: skip
+) -> Fetched:  # fmt: skip
     """The bars `first` to `after` - 1 from START, by a new process's exchange and the store in `folder`."""
     exchange = open_exchange(live_settings(server, **given), ["BTC/USDT"], "1m")
     store = Store(folder, "source", "BTCUSDT", "1m")

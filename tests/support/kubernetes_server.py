@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from support.local_server import LocalServer
 
 Manifest = dict[str, Any]
 
@@ -34,7 +35,7 @@ class KubernetesError(Exception):
     """The API's error reply: HTTP status, reason, message."""
 
 
-class KubernetesServer:
+class KubernetesServer(LocalServer):
     """One namespace of a cluster whose node runs one container after the other; use it as a context manager.
 
     node: runs a job's container, given as its manifest, to its end. `jobs` and `secrets` are manifests as posted, by
@@ -49,19 +50,12 @@ class KubernetesServer:
         self.requests: list[str] = []
         self._ends: dict[str, Future[Ended]] = {}
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self._pool.shutdown()
 
     @property
@@ -76,7 +70,7 @@ class KubernetesServer:
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "here",
-            "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{self._http.server_port}"}}],
+            "clusters": [{"name": "here", "cluster": {"server": self.url}}],
             "users": [{"name": "me", "user": {"token": "a-token"}}],
             "contexts": [{"name": "here", "context": context}],
         }

@@ -8,14 +8,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from threading import Lock
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from support.local_server import LocalServer
 from support.loopback.dialects import speaking
 from support.loopback.dialects.base import Habits, RefusalError
 from support.loopback.faults import Script, applied
@@ -52,7 +52,7 @@ class RateLimit:
         return 0
 
 
-class LoopbackExchange:
+class LoopbackExchange(LocalServer):
     """Serves a tape as the exchange with ccxt's id `dialect` does, on 127.0.0.1; use it as a context manager.
 
     The ids are those of DIALECTS, and of IMITATED, which ccxt's binance is to be pointed at.
@@ -72,23 +72,7 @@ class LoopbackExchange:
         self._before: dict[str, np.ndarray] = {}
         self._closed: tuple[float, Callable[[float], Reply]] | None = None
         self._lock = Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(port)
 
     @property
     def options(self) -> dict[str, Any]:
