@@ -16,7 +16,6 @@ from market.store import RECHECKED, Store
 # the answer is whole at its head
 EARLIER = 7
 SMALLEST_PAGE = 10  # bars; a response that leaves out the beginning of a page of so few does so for another reason
-SETTLED = 5  # answers that must agree before a bar that the exchange had counts as gone
 PROGRESS_EVERY = 5.0  # seconds between two lines of progress
 
 
@@ -172,23 +171,26 @@ class Collector:
         if len(rows) and rows[0, 0] < since:
             raise BadReplyError(f"its candles begin at {iso(int(rows[0, 0]))}, not at {iso(since)} as asked")
         _, dropped = valid_rows(rows, self.bar_ms)
-        if dropped and not _settled(answers, 2):
+        if dropped and not _said_twice(answers):
             raise BadReplyError(f"its candle of {dropped[0]['time']} is invalid ({dropped[0]['reason']})")
         expected = self.store.rows(since, max(last, int(rows[-1, 0]) if len(rows) else since) + 1)
-        absent = expected[~np.isin(expected[:, 0], rows[:, 0])]
-        if len(absent) and not _settled(answers, SETTLED):
-            raise BadReplyError(f"its candle of {iso(int(absent[0, 0]))}, which it had before, is not there")
+        # a minute without trades may be a flat bar in a file that was imported, and none on the exchange
+        absent = expected[~np.isin(expected[:, 0], rows[:, 0]) & (expected[:, 5] > 0)]
+        if len(absent):
+            gone = iso(int(absent[0, 0]))
+            raise BadReplyError(
+                f"its candle of {gone}, which is stored, is not there; if that is for good, delete {self.store.folder}"
+            )
         both = expected[np.isin(expected[:, 0], rows[:, 0])]
         other = (rows[np.isin(rows[:, 0], both[:, 0])] != both).any(axis=1)
         # an exchange revises a bar, or answers another question: it must say so twice
-        if other.any() and not _settled(answers, 2):
+        if other.any() and not _said_twice(answers):
             raise BadReplyError(f"its candle of {iso(int(both[other][0, 0]))} is another than before")
 
 
-def _settled(answers: list[np.ndarray], times: int) -> bool:
-    """Were the last so many answers the same?"""
-    last = answers[-times:]
-    return len(last) == times and all(np.array_equal(answer, last[0], equal_nan=True) for answer in last)
+def _said_twice(answers: list[np.ndarray]) -> bool:
+    """Were the last two answers the same?"""
+    return len(answers) > 1 and np.array_equal(answers[-1], answers[-2], equal_nan=True)
 
 
 def _grouped(spans: np.ndarray, distance: int) -> np.ndarray:

@@ -183,8 +183,10 @@ def running(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_two_runs_in_one_folder_do_not_get_in_each_other_s_way(tmp_path: Path) -> None:
     with running(tmp_path) as first:
+        os.killpg(first.pid, signal.SIGSTOP)  # it must not end before the second one asks
         line = refusal(snakemake(tmp_path, "-j1", "fetch", "--configfile", str(TINY), check=False))
         assert line.startswith(f"{tmp_path}: locked by another run; wait until it ends")
+        os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(120) == 0
     assert NOTHING in snakemake(tmp_path, "-n", "fetch", "--configfile", str(TINY)).stdout
 

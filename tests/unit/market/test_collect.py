@@ -10,6 +10,7 @@ import pytest
 
 from common.errors import UserError
 from market.intervals import MINUTE, iso
+from market.store import Store
 from support.exchanges import BARS, NOW, START, fetch_live, serve_walks, walk
 from support.loopback.faults import (
     Always,
@@ -90,6 +91,31 @@ def test_spans_longer_than_a_window_of_the_exchange(server: LoopbackExchange, tm
 def test_a_bad_page_loses_nothing(server: LoopbackExchange, tmp_path: Path, fault: Fault, number: int) -> None:
     server.scripts = [At({number: fault})]
     np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 2500).rows, walk(1)[:2500])
+
+
+@pytest.mark.parametrize("fault", [content([]), empty_list(), short_head(400), newest_only(3)])
+def test_a_bad_page_that_comes_again_and_again_fails_and_loses_nothing(
+    server: LoopbackExchange, tmp_path: Path, fault: Fault
+) -> None:
+    fetch_live(server, tmp_path, 0, 1000)
+    server.scripts = [Always(fault)]
+    with pytest.raises(UserError, match="failed for 4 s .*, which is stored, is not there; .* delete .*BTCUSDT/1m"):
+        fetch_live(server, tmp_path, 0, 2500, patience=4)
+    server.scripts = []
+    np.testing.assert_array_equal(fetch_live(server, tmp_path, 0, 2500).rows, walk(1)[:2500])
+
+
+def test_imported_flat_bars_need_not_be_on_the_exchange(server: LoopbackExchange, tmp_path: Path) -> None:
+    filled = walk(1)[:1000]
+    filled[998:, 1:5] = filled[997, 4]
+    filled[998:, 5] = 0
+    store = Store(tmp_path, "source", "BTCUSDT", "1m")
+    with store.locked():
+        store.add(filled, START)
+    server.tape.candles = {"BTC/USDT": without(998, 999)}
+    np.testing.assert_array_equal(
+        fetch_live(server, tmp_path, 0, 2500).rows, np.concatenate([filled, walk(1)[1000:2500]])
+    )
 
 
 class Until:
