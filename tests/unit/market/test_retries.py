@@ -63,9 +63,10 @@ def test_an_outage_is_waited_out(server: LoopbackExchange, tmp_path: Path) -> No
 
 
 def test_a_reply_that_drips_is_cut(server: LoopbackExchange, tmp_path: Path) -> None:
-    server.scripts = [At({0: dripping(0.2)})]
+    server.scripts = [At({0: dripping(0.02)})]  # each read is in time, a kilobyte is not
     options = {**live_settings(server)["options"], "timeout": 500}
-    assert len(fetch_live(server, tmp_path, 0, 1000, options=options).rows) == 1000
+    assert len(fetch_live(server, tmp_path, 0, 5, options=options).rows) == 5
+    assert len(server.asked("candles")) == 2
 
 
 def test_patience_ends_in_one_line(server: LoopbackExchange, tmp_path: Path) -> None:
