@@ -1,0 +1,91 @@
+"""What a first fetch and a later one cost: pace.py [--days 90] [symbols …] (default 1 10).
+
+The loopback exchange allows ten calls a second, in bars of a minute. For each number of symbols, eight processes at a
+time fetch one symbol each, as `snakemake -j8` does; then again an hour later. Prints requests beside the least number
+possible, seconds beside the floor that the rate limit sets, calls that were refused, and the memory of one process.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+
+from market.coins import COINS  # noqa: E402
+from market.intervals import DAY, MINUTE  # noqa: E402
+from support.exchanges import START, live_settings, walk  # noqa: E402
+from support.loopback.server import LoopbackExchange, RateLimit  # noqa: E402
+from support.loopback.tape import Tape  # noqa: E402
+
+CALLS, PAGE, JOBS = 10, 1000, 8
+FETCH = """
+import json, resource, sys
+sys.path[:0] = [sys.argv[1]]
+from market.fetching import fetch, open_at
+from market.store import Store
+markets, settings, folder, symbol = json.loads(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4], sys.argv[5]
+exchange = open_at({"markets": markets}, settings, symbol, "1m")
+rows = fetch(exchange, Store(folder, "source", symbol.replace("/", ""), "1m"), symbol, *map(int, sys.argv[6:])).rows
+print(len(rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def fetched(server: LoopbackExchange, folder: str, symbols: list[str], end: int) -> str:
+    """Fetch all symbols up to `end`, and say what it took."""
+    settings = live_settings(server)
+    settings["options"]["rateLimit"] = 250  # by ccxt, a request of candles counts 0.4
+    markets = json.dumps({symbol: market(symbol) for symbol in symbols})
+
+    def one(symbol: str) -> list[int]:
+        asked = [str(ROOT / "scripts"), markets, json.dumps(settings), folder, symbol, str(START), str(end)]
+        done = subprocess.run([sys.executable, "-c", FETCH, *asked], capture_output=True, text=True, check=True)
+        return [int(word) for word in done.stdout.split()]
+
+    calls, began = len(server.asked("candles")), time.monotonic()
+    with ThreadPoolExecutor(JOBS) as pool:
+        results = list(pool.map(one, symbols))
+    took, calls = time.monotonic() - began, len(server.asked("candles")) - calls
+    assert {bars for bars, _ in results} == {(end - START) // MINUTE}
+    memory = max(memory for _, memory in results)
+    return f"{calls:>6} requests {took:>7.1f} s, floor {calls / CALLS:>6.1f} s, {memory} MiB"
+
+
+def market(symbol: str) -> dict[str, object]:
+    """As ccxt has it, as far as candles need it."""
+    base, quote = symbol.split("/")
+    kinds = {"spot": True, "swap": False, "future": False, "option": False, "contract": False, "active": True}
+    return {"id": base + quote, "symbol": symbol, "base": base, "quote": quote, "type": "spot", **kinds}
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=float, default=90)
+    parser.add_argument("symbols", type=int, nargs="*", default=[1, 10])
+    asked = parser.parse_args()
+    bars = int(asked.days * DAY // MINUTE)
+    rows = walk(1, bars + 62)
+    for count in asked.symbols:
+        symbols = [f"{coin.base}/USDT" for coin in COINS[:count]]
+        tape = Tape(dict.fromkeys(symbols, rows), "1m", START + bars * MINUTE + 30_000)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            LoopbackExchange("binance", tape, limit=RateLimit(CALLS)) as server,
+        ):
+            least = count * -(-bars // PAGE)
+            print(
+                f"{count:>3} symbols, first: {fetched(server, folder, symbols, START + bars * MINUTE)}, least {least}"
+            )
+            tape.now = START + (bars + 60) * MINUTE + 30_000
+            print(f"{'an hour later:':>19} {fetched(server, folder, symbols, START + (bars + 60) * MINUTE)}")
+            print(f"{'refused:':>19} {server.rejected:>6} of {server.calls}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
