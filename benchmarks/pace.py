@@ -17,8 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
+from common.files import write_json  # noqa: E402
 from market.coins import COINS  # noqa: E402
 from market.intervals import DAY, MINUTE  # noqa: E402
+from market.symbols import slug  # noqa: E402
 from support.exchanges import START, live_settings, walk  # noqa: E402
 from support.loopback.server import LoopbackExchange, RateLimit  # noqa: E402
 from support.loopback.tape import Tape  # noqa: E402
@@ -27,12 +29,12 @@ CALLS, PAGE, JOBS = 10, 1000, 8
 FETCH = """
 import json, resource, sys
 sys.path[:0] = [sys.argv[1]]
-from market.fetching import fetch, open_at
-from market.store import Store
-markets, settings, folder, symbol = json.loads(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4], sys.argv[5]
-exchange = open_at({"markets": markets}, settings, symbol, "1m")
-rows = fetch(exchange, Store(folder, "source", symbol.replace("/", ""), "1m"), symbol, *map(int, sys.argv[6:])).rows
-print(len(rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+from fetch_candles import fetch_candles
+settings, folder, name, bars = json.loads(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5])
+outputs = [f"{folder}/{name}.{ending}" for ending in ("parquet", "quality.json")]
+limits = {"fill": 0, "max_missing": 0, "max_conflicting": 0}
+fetch_candles(*outputs, f"{folder}/cutoff.json", settings, folder, name, "1m", bars, limits)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
@@ -40,20 +42,20 @@ def fetched(server: LoopbackExchange, folder: str, symbols: list[str], end: int)
     """Fetch all symbols up to `end`, and say what it took."""
     settings = live_settings(server)
     settings["options"]["rateLimit"] = 250  # by ccxt, a request of candles counts 0.4
-    markets = json.dumps({symbol: market(symbol) for symbol in symbols})
+    names = {slug(symbol): symbol for symbol in symbols}
+    cutoff = {"as_of": end, "symbols": names, "markets": {symbol: market(symbol) for symbol in symbols}}
+    write_json(Path(folder, "cutoff.json"), cutoff)
 
-    def one(symbol: str) -> list[int]:
-        asked = [str(ROOT / "scripts"), markets, json.dumps(settings), folder, symbol, str(START), str(end)]
-        done = subprocess.run([sys.executable, "-c", FETCH, *asked], capture_output=True, text=True, check=True)
-        return [int(word) for word in done.stdout.split()]
+    def memory(name: str) -> int:
+        asked = [str(ROOT / "scripts"), json.dumps(settings), folder, name, str((end - START) // MINUTE)]
+        done = subprocess.run([sys.executable, "-c", FETCH, *asked], stdout=subprocess.PIPE, text=True, check=True)
+        return int(done.stdout)
 
     calls, began = len(server.asked("candles")), time.monotonic()
     with ThreadPoolExecutor(JOBS) as pool:
-        results = list(pool.map(one, symbols))
+        largest = max(pool.map(memory, names))
     took, calls = time.monotonic() - began, len(server.asked("candles")) - calls
-    assert {bars for bars, _ in results} == {(end - START) // MINUTE}
-    memory = max(memory for _, memory in results)
-    return f"{calls:>6} requests {took:>7.1f} s, floor {calls / CALLS:>6.1f} s, {memory} MiB"
+    return f"{calls:>6} requests {took:>7.1f} s, floor {calls / CALLS:>6.1f} s, {largest} MiB"
 
 
 def market(symbol: str) -> dict[str, object]:

@@ -26,7 +26,8 @@ def as_of(
 
     exchange_settings: the config's section `exchange`. symbols: as the user writes them. requested: `latest` or an ISO
     time. train: for the decision's cutoff, the file of the training's, which this one is never earlier than.
-    Raises UserError when the exchange lacks a symbol or the interval, or `requested` lies in its future.
+    Raises UserError when the exchange lacks a symbol or the interval, or does not trade a symbol any more, or
+    `requested` lies in its future.
     """
     bar_ms = step_ms(interval)
     exchange = open_exchange(exchange_settings, symbols, interval)
@@ -39,6 +40,7 @@ def as_of(
     grace = exchange_settings["grace"]
     latest = requested == "latest" and not exchange.historical
     if latest:
+        _check_traded(exchange, [markets[symbol] for symbol in unified.values()])
         time = next_close(exchange, bar_ms, grace) if train else last_close(exchange, bar_ms, grace)
     else:
         time = _resolve_time(exchange, bar_ms, horizon, requested, grace)
@@ -56,6 +58,16 @@ def as_of(
     }
     write_json(output, cutoff)
     say(f"as_of: {cutoff['as_of_iso']} on {exchange.id}, {', '.join(unified.values())}")
+
+
+def _check_traded(exchange: Exchange, markets: list[Any]) -> None:
+    """Raise UserError when one of ccxt's markets is not traded now. Many exchanges do not say (None)."""
+    halted = [market["symbol"] for market in markets if market.get("active") is False]
+    if halted:
+        raise UserError(
+            f"symbols: {halted[0]} is not traded on {exchange.id} (halted, delisted or renamed), so it has no latest "
+            "candle; choose another symbol, or an as_of before its last candle"
+        )
 
 
 def _resolve_time(exchange: Exchange, bar_ms: int, horizon: int, requested: str, grace: float) -> int:

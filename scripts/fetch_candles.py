@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import UserError
-from common.files import read_json
+from common.files import parquet_writer, read_json, write_json
 from common.job import job, say
-from market.candles import Quality, check_quality, clean, write_candles
+from market.candles import Quality, check_quality, clean, merged
 from market.cutoffs import LATE
 from market.fetching import fetch, open_at
 from market.intervals import iso, step_ms
@@ -46,17 +46,23 @@ def fetch_candles(
     if len(fetched.unconfirmed):
         raise UserError(
             f"{name} {interval}: {exchange.id} has no candle of {iso(int(fetched.unconfirmed[-1, 0]))} yet, and no "
-            "later one, so the cutoff's last candle may still come; run again, or take a new cutoff: make refresh"
+            "later one, so the cutoff's last candle may still come; run again, take a new cutoff (make refresh), or "
+            "choose another symbol if this one is not traded any more"
         )
-    # whatever a live exchange lacks at the end, a later candle closed
-    candles, quality = clean(
-        fetched.rows, name, interval, start, end, fill, revised=fetched.revisions, fill_end=not exchange.historical
-    )
-    if isinstance(exchange, Replay):
-        quality["read"] = exchange.readings(symbol, interval)
-        quality["partial"] = exchange.partial(symbol, interval, start, end)
-    check_quality(candles, quality, **limits)
-    write_candles(output, quality_output, candles, quality)
+    records = []
+    with parquet_writer(output) as write:
+        for rows, first, after in fetched.parts():
+            # whatever a live exchange lacks at the end, a later candle closed
+            candles, record = clean(rows, name, interval, first, after, fill, fill_end=not exchange.historical)
+            write(candles)
+            records.append(record)
+        quality = merged(records)
+        quality["revised"] = fetched.revisions
+        if isinstance(exchange, Replay):
+            quality["read"] = exchange.readings(symbol, interval)
+            quality["partial"] = exchange.partial(symbol, interval, start, end)
+        check_quality(quality, **limits)
+    write_json(quality_output, quality)
     say(f"{name} {interval}: {quality['bars']} bars to {quality['end']}; {_summary(quality)}")
 
 

@@ -40,11 +40,12 @@ def fetch_outcome(
     kept = Store(store, source_of(exchange_settings), name, interval)
     last = max(start, min(start + horizon * bar_ms, closed))
     fetched = fetch(exchange, kept, unified, start, last)
+    rows = fetched.rows
     settled = not exchange.historical and not len(fetched.unconfirmed)
     # bars that do not exist yet are no gap
-    end = last if settled else int(fetched.rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
+    end = last if settled else int(rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
     revised = kept.revisions(start - RECHECKED * bar_ms, end)
-    candles, quality = clean(fetched.rows, name, interval, start, end, fill, revised=revised, fill_end=settled)
+    candles, quality = clean(rows, name, interval, start, end, fill, revised=revised, fill_end=settled)
     for revision in revised:
         say(f"{name} {interval}: {exchange.id} changed the candle of {revision['time']} after it was fetched")
     write_candles(output, quality_output, candles, quality)

@@ -7,29 +7,33 @@ A JSON artifact that another rule reads is a TypedDict: its writer is checked ag
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from common.errors import UserError, one_line
 
 Document = TypeVar("Document")
 
 
-def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it to `path`.
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A file beside `path` to be written, which is then renamed to `path`.
 
-    Raises UserError when the folder cannot be written; whatever stood at `path` stays as it was.
+    Raises UserError when the folder cannot be written; whatever stood at `path` stays as it was, as it does when the
+    block raises.
     """
     path = Path(path)
     # the suffix stays last: some writers choose the format by it
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
+        yield partial
         partial.replace(path)
     except OSError as error:
         # Arrow's errors have no errno
@@ -37,6 +41,12 @@ def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror or error}); {hint}, or change paths") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file that becomes `path`, as `atomic` does."""
+    with atomic(path) as partial:
+        write(partial)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -82,6 +92,22 @@ def read_document(path: str | Path, kind: type[Document]) -> Document:
 def write_parquet(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a frame without its index; `frame.attrs` is kept."""
     write_atomic(path, lambda partial: frame.to_parquet(partial, index=False))
+
+
+@contextmanager
+def parquet_writer(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """A function that appends a frame, each with the same columns, to a Parquet file; as `atomic`. Call it at least
+    once."""
+    with atomic(path) as partial, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+
+        def write(frame: pd.DataFrame) -> None:
+            nonlocal writer
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            writer = writer or stack.enter_context(pq.ParquetWriter(partial, table.schema))
+            writer.write_table(table)
+
+        yield write
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -5,7 +5,7 @@ Rows are float64 [n, 6]: open time (ms, exact in a float64), open, high, low, cl
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired  # typing's own is not enough for pydantic before Python 3.12
+from typing import Any, NamedTuple, NotRequired  # typing's own is not enough for pydantic before Python 3.12
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,14 @@ COLUMNS = ["timestamp", "open", "high", "low", "close", "volume"]
 ROUNDING = 1e-6  # share of the price, by which an open or close may lie outside low to high
 IMPOSSIBLE = "open or close outside low to high"
 FROZEN_BARS = 10  # a run of at least as many bars without volume or movement is called frozen
+
+
+class Part(NamedTuple):
+    """Rows [n, 6] of a window: bars that open in [start, end) ms."""
+
+    rows: np.ndarray
+    start: int
+    end: int
 
 
 class Span(TypedDict):
@@ -88,6 +96,9 @@ class Quality(TypedDict):
     "of them, rows whose open or close is outside low to high by more than a millionth of the price"
     out_of_order: int
     "rows earlier than the one before"
+    lowest: float | None
+    highest: float | None
+    "of all prices; None where there are no bars"
     revised: list[Revision]
     "bars that the exchange changed after they were first fetched"
     partial: NotRequired[list[PartialBar]]
@@ -145,20 +156,35 @@ def clean(
         "dropped": dropped,
         "impossible": sum(row["reason"] == IMPOSSIBLE for row in dropped),
         "out_of_order": out_of_order,
+        "lowest": float(rows[:, 1:5].min()) if len(rows) else None,
+        "highest": float(rows[:, 1:5].max()) if len(rows) else None,
         "revised": list(revised),
     }
     return candles, quality
 
 
-def check_quality(candles: pd.DataFrame, quality: Quality, max_missing: float, max_conflicting: float) -> None:
-    """Raise UserError when the candles are not fit to learn from: none are left, or the price never moves.
+def merged(records: Sequence[Quality]) -> Quality:
+    """The record of a window, given those of its parts in order."""
+    whole: dict[str, Any] = dict(records[0])
+    for record in records[1:]:
+        for key, value in record.items():
+            if isinstance(value, (list, int)):
+                whole[key] += value
+        whole["end"] = record["end"]
+    whole["lowest"] = min((low for record in records if (low := record["lowest"]) is not None), default=None)
+    whole["highest"] = max((high for record in records if (high := record["highest"]) is not None), default=None)
+    return whole  # type: ignore[return-value]
+
+
+def check_quality(quality: Quality, max_missing: float, max_conflicting: float) -> None:
+    """Raise UserError when candles of this record are not fit to learn from: none are left, or the price never moves.
 
     max_missing, max_conflicting: the largest shares of the window's bars that may be missing (after filling), or have
     rows that differ.
     """
     name, expected, missing = f"{quality['symbol']} {quality['interval']}", quality["expected"], quality["missing"]
     window = f"from {quality['start']} to {quality['end']}"
-    if candles.empty:
+    if not quality["bars"]:
         invalid = f" ({len(quality['dropped'])} invalid rows)" if quality["dropped"] else ""
         raise UserError(f"{name}: no candles {window}{invalid}; choose another as_of, days or symbol")
     if missing > max_missing * expected:
@@ -175,11 +201,10 @@ def check_quality(candles: pd.DataFrame, quality: Quality, max_missing: float, m
             f"({conflicting / expected:.1%}, the first at {quality['conflicting'][0]}), more than "
             f"candles.max_conflicting {max_conflicting:.1%}; correct the data, or raise candles.max_conflicting"
         )
-    prices = candles[["open", "high", "low", "close"]].to_numpy()
-    if np.all(prices == prices[0, 0]):
+    if quality["lowest"] == quality["highest"]:
         raise UserError(
-            f"{name}: the price is constant ({prices[0, 0]:g} in all {len(candles)} bars), so there is nothing to "
-            "forecast; choose another symbol or another as_of"
+            f"{name}: the price is constant ({quality['lowest']:g} in all {quality['bars']} bars), so there is nothing "
+            "to forecast; choose another symbol or another as_of"
         )
 
 

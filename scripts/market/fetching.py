@@ -1,13 +1,14 @@
 """What is asked of an exchange: its symbols, its intervals, and bars."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import UserError
-from market.candles import Revision
+from market.candles import Part, Revision
 from market.exchange import Exchange, LiveExchange, as_rows, open_exchange
 from market.intervals import DAY, step_ms
 from market.store import Store
@@ -47,12 +48,17 @@ def check_interval(exchange: Exchange, interval: str) -> None:
 
 
 class Fetched(NamedTuple):
-    """rows: bars [n, 6] of the window. unconfirmed: spans [k, 2] at its end that no later bar closes. revisions: of the
-    bars in it."""
+    """parts: reads the bars of the window, in parts that `clean` may be given one after the other. unconfirmed: spans
+    [k, 2] at its end that no later bar closes. revisions: of the bars in it."""
 
-    rows: np.ndarray
+    parts: Callable[[], Iterable[Part]]
     unconfirmed: np.ndarray
     revisions: list[Revision]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Those of all parts, [n, 6]."""
+        return np.concatenate([part.rows for part in self.parts()])
 
 
 def open_at(cutoff: Mapping[str, Any], settings: Mapping[str, Any], symbol: str, interval: str) -> Exchange:
@@ -70,12 +76,12 @@ def fetch(exchange: Exchange, store: Store, symbol: str, start: int, end: int, w
     """
     if not isinstance(exchange, LiveExchange):
         rows = fetch_rows(exchange, symbol, store.interval, start, end)
-        return Fetched(rows, np.empty((0, 2), dtype=np.int64), [])
+        return Fetched(lambda: [Part(rows, start, end)], np.empty((0, 2), dtype=np.int64), [])
     from market.collect import collect  # what asks a live exchange takes 0.2 s to import
 
     with store.locked():
         collect(exchange, store, symbol, start, end, wait_until)
-        return Fetched(store.rows(start, end), store.missing(start, end), store.revisions(start, end))
+        return Fetched(partial(store.parts, start, end), store.missing(start, end), store.revisions(start, end))
 
 
 def fetch_rows(exchange: Exchange, symbol: str, interval: str, start: int, end: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from common.errors import UserError
 from common.files import read_document, write_json, write_parquet
 from common.job import say
 from common.locks import locked
-from market.candles import COLUMNS, Revision, read_candles
+from market.candles import COLUMNS, Part, Revision, read_candles, valid_rows
 from market.intervals import iso, step_ms
 
 VERSION = 1
@@ -85,6 +85,20 @@ class Store:
         parts = [_between(self._month(month), start, end) for month in _months(start, end)]
         return np.concatenate([np.empty((0, 6)), *parts])
 
+    def parts(self, start: int, end: int) -> Iterator[Part]:
+        """Stored bars that open in [start, end) ms, a month or so at a time: years of minutes need much memory.
+
+        Parts meet where a bar with trades follows the one before, so no gap and no frozen span is in two of them.
+        """
+        first, rows = start, np.empty((0, 6))
+        for month in _months(start, end):
+            rows = np.concatenate([rows, _between(self._month(month), start, end)])
+            if cut := _last_seam(rows, self.bar_ms):
+                after = int(rows[cut, 0])
+                yield Part(rows[:cut], first, after)
+                first, rows = after, rows[cut:]
+        yield Part(rows, first, end)
+
     def missing(self, start: int, end: int) -> np.ndarray:
         """Spans [k, 2] (open time of the first bar, and of the one after the last) of [start, end) neither stored nor
         confirmed absent. start, end: on the grid."""
@@ -95,9 +109,8 @@ class Store:
             times = _between(self._month(month), start, end)[:, 0].astype(np.int64)
             settled[(times - start) // self.bar_ms + 1] = True
         absent = np.array([[absence["first"], absence["end"]] for absence in self.index["absent"]], dtype=np.int64)
-        absent = (np.clip(absent.reshape(-1, 2), start, end) - start) // self.bar_ms + 1
-        begun = np.bincount(absent[:, 0], minlength=len(settled)) - np.bincount(absent[:, 1], minlength=len(settled))
-        settled |= np.cumsum(begun) > 0
+        for first, after in ((np.clip(absent.reshape(-1, 2), start, end) - start) // self.bar_ms + 1).tolist():
+            settled[first:after] = True
         edges = np.flatnonzero(np.diff(settled)).reshape(-1, 2)
         return start + edges * self.bar_ms
 
@@ -185,6 +198,13 @@ def _bounds(month: str) -> tuple[int, int]:
     """Its first millisecond, and the first after it."""
     first = np.datetime64(month, "M")
     return tuple(int(edge.astype("datetime64[ms]").astype(np.int64)) for edge in (first, first + 1))  # type: ignore[return-value]
+
+
+def _last_seam(rows: np.ndarray, bar_ms: int) -> int:
+    """Index of the last valid bar that has trades and follows a valid one; 0: there is none."""
+    valid, _ = valid_rows(rows, bar_ms)
+    seams = valid[1:, 0][(np.diff(valid[:, 0]) == bar_ms) & (valid[1:, 5] > 0)]
+    return int(np.searchsorted(rows[:, 0], seams[-1])) if len(seams) else 0
 
 
 def _between(rows: np.ndarray, start: int, end: int) -> np.ndarray:

@@ -14,7 +14,8 @@ class Tape:
 
     A minute without trades has no row. The exchange's clock stands at `now` (ms, or a function that gives them), off by
     `skew_ms`. By that clock a bar is published from its open on, with the values so far, and has its final ones
-    `final_after_ms` after its close; a symbol in `late_ms` publishes a bar only so long after its close.
+    `final_after_ms` after its close; a symbol in `late_ms` publishes a bar only so long after its close. One in
+    `halted` is listed as not traded (by the dialect of Binance).
     """
 
     candles: Mapping[str, np.ndarray]
@@ -23,6 +24,7 @@ class Tape:
     skew_ms: int = 0
     final_after_ms: int = 0
     late_ms: dict[str, int] = field(default_factory=dict)
+    halted: set[str] = field(default_factory=set)
 
     @property
     def bar_ms(self) -> int:

@@ -34,7 +34,7 @@ def checked(
     rows: np.ndarray, count: int, max_missing: float = 0.1, max_conflicting: float = 0.01
 ) -> tuple[pd.DataFrame, Quality]:
     candles, quality = cleaned(rows, count)
-    check_quality(candles, quality, max_missing, max_conflicting)
+    check_quality(quality, max_missing, max_conflicting)
     return candles, quality
 
 
@@ -49,6 +49,7 @@ def test_regular_bars_stay_as_they_are() -> None:
     assert str(candles["timestamp"].dtype) == "int64"
     counts = {name: value for name, value in quality.items() if name not in ("symbol", "interval", "start", "end")}
     assert counts.pop("bars") == counts.pop("expected") == 50
+    assert (counts.pop("lowest"), counts.pop("highest")) == (rows[:, 3].min(), rows[:, 2].max())
     assert not any(counts.values())
 
 
@@ -192,7 +193,7 @@ def test_real_minutes(
 ) -> None:  # fmt: skip
     rows = read_rows(shared_data / name, "BTCUSDT")
     candles, quality = clean(rows, "X", "1m", int(rows[0, 0]), int(rows[-1, 0]) + MINUTE, 3)
-    check_quality(candles, quality, max_missing=0.01, max_conflicting=0.001)
+    check_quality(quality, max_missing=0.01, max_conflicting=0.001)
     found = [quality[key] for key in ("expected", "missing", "filled", "duplicates")]
     assert [*found, len(quality["conflicting"])] == [expected, missing, filled, duplicates, conflicting]
     assert max((span["bars"] for span in quality["frozen_spans"]), default=0) == longest_frozen
@@ -204,8 +205,8 @@ def test_real_hours(shared_data: Path) -> None:
     for path in sorted((shared_data / "candles/binance-spot-1h-2020-2025").glob("*.parquet")):
         rows = read_rows(path)
         hour = 60 * MINUTE
-        candles, quality = clean(rows, path.stem, "1h", int(rows[0, 0]), int(rows[-1, 0]) + hour, 0)
-        check_quality(candles, quality, max_missing=0.01, max_conflicting=0)
+        _, quality = clean(rows, path.stem, "1h", int(rows[0, 0]), int(rows[-1, 0]) + hour, 0)
+        check_quality(quality, max_missing=0.01, max_conflicting=0)
         assert (quality["missing"], len(quality["missing_spans"])) == (20, 10)
 
 

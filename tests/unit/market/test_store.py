@@ -10,6 +10,7 @@ import pytest
 
 from common.errors import UserError
 from common.files import write_json
+from market.candles import clean, merged
 from market.intervals import MINUTE, parse_time
 from market.store import Store
 from support.exchanges import fetch_live, fetching_process, live_settings, serve_walks, walk
@@ -34,6 +35,31 @@ def test_bars_lie_in_parts_by_month(store: Store) -> None:
     assert sorted(path.name for path in store.folder.iterdir()) == ["2024-12.parquet", "2025-01.parquet"]
     assert len(pd.read_parquet(store.folder / "2024-12.parquet")) == 5
     np.testing.assert_array_equal(store.rows(NEW_YEAR - 3 * MINUTE, NEW_YEAR + 2 * MINUTE), bars(-5, 10)[2:7])
+
+
+def test_parts_give_the_candles_and_the_record_of_the_whole(store: Store) -> None:
+    """Over New Year lie, in turn: nothing remarkable, a gap, a frozen span, an invalid bar."""
+    whole = bars(-300, 600)
+    gap, frozen, invalid = np.delete(whole, np.arange(298, 302), axis=0), whole.copy(), whole.copy()
+    frozen[290:310, 1:6] = [*[frozen[289, 4]] * 4, 0]
+    invalid[300, 2] = invalid[300, 3] / 2
+    for number, rows in enumerate([whole, gap, frozen, invalid]):
+        store = Store(store.folder / str(number), "binance", "BTCUSDT", "1m")
+        store.add(rows, NEW_YEAR)
+        window = NEW_YEAR - 310 * MINUTE, NEW_YEAR + 310 * MINUTE
+        candles, record = clean(store.rows(*window), "BTCUSDT", "1m", *window, 5)
+        parts = [clean(*part[:1], "BTCUSDT", "1m", *part[1:], 5) for part in store.parts(*window)]
+        assert len(parts) > 1
+        pd.testing.assert_frame_equal(pd.concat([part for part, _ in parts], ignore_index=True), candles)
+        assert merged([record for _, record in parts]) == record
+
+
+def test_a_market_without_trades_is_one_part(store: Store) -> None:
+    still = bars(-300, 600)
+    still[:, 5] = 0
+    store.add(still, NEW_YEAR)
+    (part,) = store.parts(NEW_YEAR - 300 * MINUTE, NEW_YEAR + 300 * MINUTE)
+    np.testing.assert_array_equal(part.rows, still)
 
 
 def test_missing_is_what_is_neither_stored_nor_absent(store: Store) -> None:

@@ -77,6 +77,15 @@ def test_a_cutoff_is_never_in_the_future(tmp_path: Path, server: LoopbackExchang
     assert not list(tmp_path.iterdir())
 
 
+def test_a_symbol_that_is_not_traded_has_no_latest_cutoff(tmp_path: Path, server: LoopbackExchange) -> None:
+    server.tape.halted = {"BTC/USDT"}
+    out = tmp_path / "latest.json"
+    with pytest.raises(UserError, match=r"symbols: BTC/USDT is not traded on binance \(halted, delisted or renamed\)"):
+        as_of(str(out), live_settings(server), ["BTCUSDT"], "1m", 60, "latest", None)
+    as_of(str(out), live_settings(server), ["BTCUSDT"], "1m", 60, iso(START + 90 * MINUTE), None)
+    assert json.loads(out.read_text())["as_of_iso"] == iso(START + 90 * MINUTE)
+
+
 def test_latest_on_historical_data_leaves_a_horizon(tmp_path: Path) -> None:
     as_of(str(tmp_path / "cutoff.json"), exchange_settings(), ["BTCUSDT"], "15m", 8, "latest", None)
     cutoff = json.loads((tmp_path / "cutoff.json").read_text())

@@ -55,7 +55,7 @@ class Binance(Dialect):
             "serverTime": self.tape.time(),
             "rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}],
             "exchangeFilters": [],
-            "symbols": [symbol_info(symbol) for symbol in symbols],
+            "symbols": [symbol_info(symbol, symbol not in self.tape.halted) for symbol in symbols],
         }
 
     def select(self, symbol: str, query: Query) -> np.ndarray:
@@ -74,7 +74,7 @@ def kline(row: np.ndarray, bar_ms: int) -> list[Any]:
     return [int(opened), *texts, int(opened) + bar_ms - 1, quote, 100, texts[4], quote, "0"]
 
 
-def symbol_info(symbol: str) -> dict[str, Any]:
+def symbol_info(symbol: str, traded: bool) -> dict[str, Any]:
     """One symbol of exchangeInfo: the fields of Binance's reply, the filters that ccxt reads."""
     base, quote = symbol.split("/")
     flags = dict.fromkeys(
@@ -88,7 +88,7 @@ def symbol_info(symbol: str) -> dict[str, Any]:
     commissions = ("baseCommissionPrecision", "quoteCommissionPrecision")
     return {
         "symbol": base + quote,
-        "status": "TRADING",
+        "status": "TRADING" if traded else "BREAK",
         "baseAsset": base,
         "quoteAsset": quote,
         **dict.fromkeys([*precisions, *commissions], 8),
