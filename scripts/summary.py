@@ -1,5 +1,7 @@
 """Rule summary: evaluation, decision and audit in a dozen lines."""
 
+from collections.abc import Mapping
+
 from common.files import read_document, write_text
 from common.job import job
 from common.text import percent, signed_percent
@@ -7,6 +9,9 @@ from forecasting.documents import Evaluation
 from forecasting.members import ORACLE, RANDOM_WALK
 from trading.documents import Audit, Trade
 from trading.settlement import describe_result
+
+# the latest folds whose ensemble is told, and the smallest weight that is
+MOST_FOLDS, NOTABLE = 3, 0.05
 
 
 def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
@@ -34,6 +39,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
         *([("tuning", f"settings of the TFT chosen from {trials} configurations on early folds")] if trials else []),
         ("skill", f"{evaluated}: {', '.join(skills)}"),
         ("coverage", coverage),
+        *(("" if place else "ensemble", line) for place, line in enumerate(ensembles(evaluation, trade))),
         ("verdict", evaluation["verdict"]),
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
@@ -45,6 +51,27 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)
+
+
+def ensembles(evaluation: Evaluation, trade: Trade) -> list[str]:
+    """The members' weights in each fold and in the forecast that the decision was taken on, and whether these differ: a
+    member of weight there has had none in any fold."""
+    folds = {f"fold {fold['fold']}": fold["weights"] for fold in evaluation["folds"]}
+    live = {name: vote["weight"] for name, vote in trade["votes"].items() if vote["weight"]}
+    lines = [f"{name}: {_shares(weights)}" for name, weights in [*list(folds.items())[-MOST_FOLDS:], ("live", live)]]
+    known = {name for weights in folds.values() for name, weight in weights.items() if weight >= NOTABLE}
+    new = sorted(name for name, weight in live.items() if weight >= NOTABLE and name not in known)
+    if new:
+        named = ", ".join(new)
+        lines.append(
+            f"the live ensemble differs from those evaluated: {named} had less than {NOTABLE:.0%} in every fold"
+        )
+    return lines
+
+
+def _shares(weights: Mapping[str, float]) -> str:
+    ordered = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {percent(weight)}" for name, weight in ordered if weight >= NOTABLE)
 
 
 def plan(trade: Trade) -> str:
