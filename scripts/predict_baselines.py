@@ -1,9 +1,10 @@
 """Rule predict_baselines: the baselines' forecasts of a fold's validation origins, and of its test or live origins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from common.files import write_parquet
@@ -12,7 +13,7 @@ from forecasting.bars import InsufficientHistoryError
 from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSeries, load_baseline
 from forecasting.folds import FoldScheme
 from forecasting.members import RANDOM_WALK
-from forecasting.quantiles import forecast_table, no_forecasts
+from forecasting.quantiles import forecast_table, no_forecasts, single_precision
 from forecasting.split import FoldFiles, Split, read_splits
 from forecasting.task import Task
 from market.intervals import iso
@@ -36,18 +37,24 @@ def predict_baselines(
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
     splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
-    write_forecasts(validation, splits.validation, task, replace(settings, refit_bars=None))
+    write_forecasts(validation, splits.validation, task, replace(settings, refit_bars=None), single_precision)
     write_forecasts(output, splits.test, task, settings)
 
 
-def write_forecasts(paths: Mapping[str, str], split: Split, task: Task, settings: BaselineSettings) -> None:
-    """Write every member's forecasts of a split, to `paths[member]`."""
+def write_forecasts(
+    paths: Mapping[str, str],
+    split: Split,
+    task: Task,
+    settings: BaselineSettings,
+    form: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
+) -> None:
+    """Write every member's forecasts of a split, to `paths[member]`, in that form."""
     series = [SymbolSeries(*one) for one in zip(split.history, split.bars, split.bar_rows(), strict=True)]
     skipped = {}
     for name, path in paths.items():
         try:
             quantiles = forecast(load_baseline(name), series, split.fit_end, task, settings)
-            write_parquet(path, forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels))
+            write_parquet(path, form(forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels)))
         except InsufficientHistoryError as short:
             if name == RANDOM_WALK:
                 raise UserError(

@@ -12,7 +12,7 @@ from common.files import write_parquet
 from common.job import job, say
 from forecasting.bars import InsufficientHistoryError
 from forecasting.folds import FoldScheme
-from forecasting.quantiles import forecast_table, no_forecasts, read_forecasts
+from forecasting.quantiles import forecast_table, no_forecasts, read_forecasts, single_precision
 from forecasting.split import FoldFiles, Split, read_splits
 from forecasting.task import Task
 from forecasting.tft import checkpoint
@@ -52,7 +52,7 @@ def predict_tft(
         if corrected:
             split = replace(split, features=with_har_inputs(split.features, split.bars, hars))
         table = forecast(models, split, task, corrected)
-        write_parquet(path, table)
+        write_parquet(path, single_precision(table) if path == validation else table)
         count, crossings = sum(map(len, split.rows)), table.attrs["crossings"]
         say(f"predict_tft: fold {split.name}: {count} origins, {crossings} crossings sorted")
 

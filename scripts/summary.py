@@ -64,7 +64,7 @@ def ensembles(evaluation: Evaluation, trade: Trade) -> list[str]:
     if new:
         named = ", ".join(new)
         lines.append(
-            f"the live ensemble differs from those evaluated: {named} had less than {NOTABLE:.0%} in every fold"
+            f"the live ensemble differs from those evaluated: {named} had less than {percent(NOTABLE)} in every fold"
         )
     return lines
 

@@ -209,6 +209,8 @@ class Folds(Section):
     """bars between a fold's training set and its test set; null: one horizon"""
     validation_fraction: UpToHalf = 0.2
     """share of each training set, at its end, that is held out for validation"""
+    validation_origins: CountOrNull = 10000
+    """validation origins of all symbols together, at most; more are thinned evenly in time; null: no limit"""
 
 
 class Tft(Section):

@@ -34,13 +34,15 @@ class FoldScheme:
     """How a history is cut into folds: the config's section `folds`, without its stride.
 
     The test spans tile the last `count · test_bars` bars. embargo: bars between a fold's training and its test span.
-    validation_fraction: share of a training span, at its end, that validates.
+    validation_fraction: share of a training span, at its end, that validates. validation_origins: of all symbols, at
+    which members are compared there, at most; None: no limit.
     """
 
     count: int
     test_bars: int
     embargo: int
     validation_fraction: float
+    validation_origins: int | None = None
 
     def fold(self, name: str, as_of: int, bar_ms: int) -> Fold:
         """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all bars before

@@ -76,6 +76,12 @@ def forecast_table(
     return table
 
 
+def single_precision(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of forecasts with its quantiles as float32: those of validation are many, and compared alone."""
+    columns = table.columns[3:]
+    return table.astype(dict.fromkeys(columns, np.float32))
+
+
 def no_forecasts(symbols: Sequence[str], horizon: int, quantile_levels: Sequence[float]) -> pd.DataFrame:
     """The file of a skipped member: no rows."""
     empty = [np.empty((0, horizon, len(quantile_levels)))] * len(symbols)

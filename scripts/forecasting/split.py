@@ -11,7 +11,7 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_json, read_parquet
 from forecasting.bars import Bars, first_bar, read_bars
-from forecasting.folds import Fold, FoldScheme, fold_origins
+from forecasting.folds import FoldScheme, fold_origins
 from forecasting.task import Task
 
 
@@ -95,9 +95,14 @@ def read_splits(
     same = list(files.features) == list(files.train_features)
     now = past if same else [read_parquet(path, columns) for path in files.features]
 
-    def split(fold: Fold, fit_end: int, bars: list[Bars], features: list[pd.DataFrame]) -> Split:
-        rows = fold_origins(features, symbols, fold, task, stride)
-        return Split(fold.name, fit_end, symbols, history, bars, features, rows)
-
+    compared = fold_origins(past, symbols, validation, task, stride)
+    # spread evenly over the span, and the same moments for all symbols
+    every = -(-sum(map(len, compared)) // (scheme.validation_origins or 1 << 62))
+    if every > 1:
+        compared = fold_origins(past, symbols, validation, task, stride * every)
     test = scheme.fold(files.fold, read_json(files.cutoff)["as_of"], task.bar_ms)
-    return Splits(split(validation, validation.train_end, history, past), split(test, trained.train_end, bars, now))
+    tested = fold_origins(now, symbols, test, task, stride)
+    return Splits(
+        Split(validation.name, validation.train_end, symbols, history, history, past, compared),
+        Split(test.name, trained.train_end, symbols, history, bars, now, tested),
+    )

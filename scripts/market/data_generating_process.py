@@ -155,11 +155,18 @@ def predictable_share(minutes: int) -> float:
 
 
 def ar1(noise: Array, decay: float, before: float | Array) -> Array:
-    """AR(1) of unit variance along the first axis, from its value `before` the first noise."""
-    shocks = sqrt(1 - decay**2) * noise
-    # scipy's filter takes half a second to import, as long as this takes for a year of minutes
-    last = before
-    return np.array([last := decay * last + shock for shock in (shocks.tolist() if shocks.ndim == 1 else shocks)])
+    """AR(1) of unit variance along the first axis, from its value `before` the first noise.
+
+    By doubling: once each value holds the sum of its last n shocks, with their decay, the one n before it gives it the
+    n before these. So a path is a few sums of arrays.
+    """
+    path = sqrt(1 - decay**2) * noise
+    path[0] += decay * before
+    reach = 1
+    while reach < len(path):
+        path[reach:] += decay**reach * path[:-reach]
+        reach *= 2
+    return path
 
 
 def student(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -613,5 +613,5 @@ def test_an_ensemble_that_differs_from_those_evaluated_is_told(tmp_path: Path) -
         fold["weights"] = {SELECTED[0]: 0.97, SELECTED[1]: 0.03}
     told = ", ".join(sorted(SELECTED[1:]))
     assert ensembles(evaluation, trade)[-1] == (
-        f"the live ensemble differs from those evaluated: {told} had less than 5% in every fold"
+        f"the live ensemble differs from those evaluated: {told} had less than 5.0 % in every fold"
     )

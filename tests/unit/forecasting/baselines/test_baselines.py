@@ -328,6 +328,26 @@ def test_the_rule_refits_in_the_test_span_alone(frames: list[pd.DataFrame], tmp_
             assert same == (name in NEARLY_UNFITTED), name
 
 
+def test_validation_origins_are_thinned_evenly_at_the_same_moments(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    market = {"A": frames[0], "B": frames[1]}
+    all_of_them = run(tmp_path / "all", market)
+    few = run(tmp_path / "few", market, scheme=replace(RULE["scheme"], validation_origins=20))
+    for name in ("lhar_fhs", "lightgbm"):
+        assert Path(all_of_them["output"][name]).read_bytes() == Path(few["output"][name]).read_bytes()
+        every, thinned = (
+            read_forecasts(written["validation"][name], HORIZON, LEVELS) for written in (all_of_them, few)
+        )
+        assert len(every.origin) > 40
+        assert 10 <= len(thinned.origin) <= 20
+        (spacing,) = set(np.diff(np.unique(thinned.origin)))
+        assert spacing % (RULE["stride"] * MINUTE) == 0
+        rows = thinned.rows()
+        np.testing.assert_array_equal(thinned.origin[rows["A"]], thinned.origin[rows["B"]])
+        same = np.isin(every.origin, thinned.origin)
+        np.testing.assert_array_equal(every.quantiles[same], thinned.quantiles)
+        assert every.quantiles.dtype == np.float32
+
+
 def test_live_candles_continue_those_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:
     """Training candles continued by the live ones give the forecasts of one long history."""
     fitted = {name: frame[frame["timestamp"] < fitted_end(frames)] for name, frame in zip("AB", frames, strict=True)}
