@@ -151,7 +151,7 @@ def _prices(candles: Sequence[str], train_end: int, bar_ms: int) -> RealisedPric
 
 
 def _members(pooled: pd.DataFrame, crossings: Mapping[str, int]) -> dict[str, MemberScores]:
-    rivals = baselines([name.removeprefix("skill_") for name in pooled.columns])
+    rivals = baselines([name.removeprefix("skill_") for name in pooled.columns if name.startswith("skill_")])
     members: dict[str, MemberScores] = {}
     for member, row in pooled.iterrows():
         members[str(member)] = {

@@ -1,5 +1,6 @@
 """Rule make_features: causal features of one symbol, from its candles and the other symbols' mean relative return."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +9,35 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_parquet
 from common.job import job, say
+from common.plug_ins import PlugIn
+from forecasting.leaks import check_passed
 from market.candles import read_candles
 from market.features import compute_features
 from market.indicators import relative_returns
 from market.intervals import step_ms
+from market.plug_in_features import load_features
 from market.warmup import warm_up
 
 
-def make_features(output: str, candles: str, others: list[str], spans: list[int], interval: str) -> None:
+def make_features(
+    output: str,
+    candles: str,
+    others: list[str],
+    spans: list[int],
+    interval: str,
+    extra: Sequence[PlugIn] = (),
+    trials: Sequence[str] = (),
+) -> None:
     """Write the features of the symbol of `candles`; `others` are the candle files of the run's other symbols.
 
-    Raises UserError when no contiguous segment is longer than the warm-up.
+    extra: features of the user's own. trials: results of leak trials, where the config insists that they pass. Raises
+    UserError when no contiguous segment is longer than the warm-up, a trial was not passed, or a function of the user's
+    fails.
     """
+    check_passed(trials, [feature.name for feature in extra])
     symbol_candles = read_candles(candles, interval)
     mean = mean_relative_return(others, max(spans), interval) if others else None
-    frame = compute_features(symbol_candles, mean, spans, step_ms(interval))
+    frame = compute_features(symbol_candles, mean, spans, step_ms(interval), load_features(extra))
     if frame.empty:
         raise UserError(
             f"{candles}: insufficient history: none of its {len(symbol_candles)} bars follow {warm_up(spans)} bars "
@@ -60,4 +75,6 @@ if __name__ == "__main__":
             others=list(snakemake.input.others),
             spans=snakemake.params.spans,
             interval=snakemake.params.interval,
+            extra=[PlugIn(*one) for one in snakemake.params.extra],
+            trials=list(snakemake.input.trials),
         )

@@ -36,17 +36,19 @@ def predict_baselines(
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
     splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
-    write_forecasts(validation, splits.validation, task, replace(settings, refit_bars=None))
-    write_forecasts(output, splits.test, task, settings)
+    members = {name: load_baseline(name) for name in output}
+    write_forecasts(validation, members, splits.validation, task, replace(settings, refit_bars=None))
+    write_forecasts(output, members, splits.test, task, settings)
 
 
-def write_forecasts(paths: Mapping[str, str], split: Split, task: Task, settings: BaselineSettings) -> None:
+def write_forecasts(
+    paths: Mapping[str, str], members: Mapping[str, Baseline], split: Split, task: Task, settings: BaselineSettings
+) -> None:
     """Write every member's forecasts of a split, to `paths[member]`."""
-    series = [SymbolSeries(*one) for one in zip(split.history, split.bars, split.bar_rows(), strict=True)]
-    skipped = {}
+    series, skipped = series_of(split), {}
     for name, path in paths.items():
         try:
-            quantiles = forecast(load_baseline(name), series, split.fit_end, task, settings)
+            quantiles = forecast(members[name], series, split.fit_end, task, settings)
             write_parquet(path, forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels))
         except InsufficientHistoryError as short:
             if name == RANDOM_WALK:
@@ -57,7 +59,13 @@ def write_forecasts(paths: Mapping[str, str], split: Split, task: Task, settings
             skipped[name] = str(short)
             write_parquet(path, no_forecasts(split.symbols, task.horizon, task.quantile_levels))
     notes = "".join(f"; {name} skipped (insufficient history: {why})" for name, why in skipped.items())
-    say(f"predict_baselines: fold {split.name}: {sum(map(len, split.rows))} origins, {len(paths)} members{notes}")
+    named = next(iter(paths)) if len(paths) == 1 else f"{len(paths)} members"
+    say(f"predict: fold {split.name}: {sum(map(len, split.rows))} origins, {named}{notes}")
+
+
+def series_of(split: Split) -> list[SymbolSeries]:
+    """What baselines are given of a split's symbols."""
+    return [SymbolSeries(*one) for one in zip(split.history, split.bars, split.bar_rows(), split.symbols, strict=True)]
 
 
 def forecast(
@@ -80,7 +88,8 @@ def forecast(
         # a symbol without an origin may have no history either
         places = [place for place, mask in enumerate(masks) if mask.any()]
         parts = [
-            SymbolSeries(series[k].history.before(end), series[k].bars, series[k].origins[masks[k]]) for k in places
+            replace(series[k], history=series[k].history.before(end), origins=series[k].origins[masks[k]])
+            for k in places
         ]
         for place, part in zip(places, baseline(parts, task, settings), strict=True):
             quantiles[place][masks[place]] = part

@@ -29,6 +29,11 @@ def say(message: str) -> None:
     LOGGER.info(message)
 
 
+def log_traceback() -> None:
+    """Write the traceback of the error that is being handled to the job's log, and not to the terminal."""
+    LOGGER.error("of the error below:", exc_info=True)
+
+
 @contextmanager
 def job() -> Iterator[Any]:
     """Give the running script its `snakemake` object, and see to its log and its errors.
