@@ -29,6 +29,16 @@ def say(message: str) -> None:
     LOGGER.info(message)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let `say` be silent: what a job does over and over is not news."""
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(logging.INFO)
+
+
 def log_traceback() -> None:
     """Write the traceback of the error that is being handled to the job's log, and not to the terminal."""
     LOGGER.error("of the error below:", exc_info=True)

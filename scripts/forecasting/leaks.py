@@ -1,15 +1,25 @@
-"""The leak trial: candles after a cut are changed, and what was made of earlier ones must be the same bytes."""
+"""The leak trial: candles after a cut are changed, and what was made of earlier ones must be the same bytes.
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+What is compared are tables of forecasts (forecasting.quantiles.forecast_table) or of a feature: `symbol, origin`, with
+forecasts `step`, and values.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from typing_extensions import TypedDict
 
 from common.errors import UserError
-from common.files import read_document
+from common.files import read_document, write_parquet
+from forecasting.folds import FoldScheme
+from forecasting.task import Task
+from market.candles import read_candles
 from market.intervals import iso
 
+KEYS = ["symbol", "origin", "step"]
 PRICES = ["open", "high", "low", "close"]
 
 
@@ -39,18 +49,22 @@ class Trials(TypedDict):
     trials: list[Trial]
 
 
-def spread_cuts(times: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most `count` of the origin times (ms) of all folds, evenly spread; those of each fold.
+def spread_cuts(scheme: FoldScheme, as_of: int, task: Task, stride: int, count: int) -> dict[str, list[int]]:
+    """At most `count` of the times (ms) at which test origins may be, evenly spread over all folds; those of each fold.
 
-    times: of each fold, increasing.
+    as_of: of the training cutoff. stride: bars between origins.
     """
-    total = sum(map(len, times))
-    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
-    starts = np.cumsum([0, *map(len, times)])
-    return [
-        fold[chosen[(chosen >= start) & (chosen < start + len(fold))] - start]
-        for fold, start in zip(times, starts, strict=False)
-    ]
+    grid: list[tuple[str, int]] = []
+    for number in range(scheme.count):
+        fold = scheme.fold(str(number), as_of, task.bar_ms)
+        end = fold.test_end - task.horizon * task.bar_ms
+        grid += [(fold.name, time) for time in range(fold.test_start, end, stride * task.bar_ms)]
+    chosen = np.unique(np.linspace(0, len(grid) - 1, min(count, len(grid))).round().astype(int))
+    cuts: dict[str, list[int]] = {str(number): [] for number in range(scheme.count)}
+    for place in chosen:
+        name, time = grid[place]
+        cuts[name].append(time)
+    return cuts
 
 
 def changed(candles: pd.DataFrame, cut: int) -> pd.DataFrame:
@@ -66,29 +80,34 @@ def changed(candles: pd.DataFrame, cut: int) -> pd.DataFrame:
     return other
 
 
-def find_leak(
-    forecasts: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
-    symbols: Sequence[str],
-    origins: Sequence[np.ndarray],
-    until: int,
-    cause: str,
-) -> Leak | None:
-    """The earliest difference between two forecasts of origins up to `until` (ms); None where they are the same bytes.
+def write_changed(folder: Path, candles: Iterable[str], interval: str, cut: int) -> list[str]:
+    """Write the candles of these files into the folder, as `changed` has them; their paths, in the same order."""
+    paths = []
+    for path in candles:
+        paths.append(str(folder / Path(path).name))
+        write_parquet(paths[-1], changed(read_candles(path, interval), cut))
+    return paths
 
-    forecasts: before and after a change, each with an array [origins, horizon, levels] a symbol; origins: of each
-    symbol, in ms.
+
+def find_leak(before: pd.DataFrame, after: pd.DataFrame, until: int, cause: str) -> Leak | None:
+    """The earliest difference of two tables in rows of origins up to `until` (ms); None where they are the same bytes.
+
+    before, after: made of the candles as they are, and as they were changed.
     """
-    found: list[tuple[int, str, int]] = []
-    for symbol, times, before, after in zip(symbols, origins, *forecasts, strict=True):
-        early = times <= until
-        differs = (_bits(before[early]) != _bits(after[early])).any(axis=2)
-        rows = np.flatnonzero(differs.any(axis=1))
-        if len(rows):
-            found.append((int(times[early][rows[0]]), symbol, int(np.flatnonzero(differs[rows[0]])[0]) + 1))
-    if not found:
+    keys = [name for name in KEYS if name in before]
+    one, other = (table[table["origin"] <= until].set_index(keys) for table in (before, after))
+    other = other.reindex(one.index.union(other.index))
+    one = one.reindex(other.index)
+    differing = (_bits(one) != _bits(other)).any(axis=1)
+    if not differing.any():
         return None
-    origin, symbol, step = min(found)
-    return {"symbol": symbol, "origin_iso": iso(origin), "step": step, "cause": cause}
+    first = one.index[differing].to_frame(index=False).sort_values([*keys[1:2], *keys[2:], "symbol"]).iloc[0]
+    return {
+        "symbol": str(first["symbol"]),
+        "origin_iso": iso(int(first["origin"])),
+        "step": int(first["step"]) if "step" in keys else None,
+        "cause": cause,
+    }
 
 
 def describe(trial: Trial) -> str:
@@ -96,8 +115,13 @@ def describe(trial: Trial) -> str:
     leak, name = trial["leak"], f"{trial['kind']} {trial['name']}"
     if leak is None:
         return f"{name}: passed, {trial['cuts']} cuts"
-    step = "" if leak["step"] is None else f" from step {leak['step']} on"
-    return f"{name}: leak: what it makes of {leak['symbol']} at {leak['origin_iso']} differs{step} {leak['cause']}"
+    what = "value" if leak["step"] is None else f"forecast from step {leak['step']} on"
+    return f"{name}: leak: its {what} of {leak['symbol']} at {leak['origin_iso']} changes {leak['cause']}"
+
+
+def after_cut(cut: int) -> str:
+    """The cause of a leak: what was changed."""
+    return f"where the candles after {iso(cut)} do"
 
 
 def check_passed(files: Sequence[str], names: Sequence[str]) -> None:
@@ -107,6 +131,6 @@ def check_passed(files: Sequence[str], names: Sequence[str]) -> None:
             raise UserError(f"{describe(trial)}; it is refused, since leak_trial.required is true")
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
+def _bits(table: pd.DataFrame) -> np.ndarray:
     """Floats as whole numbers, which are equal where the bytes are."""
-    return np.ascontiguousarray(values, dtype=np.float64).view(np.int64)
+    return np.ascontiguousarray(table.to_numpy(dtype=np.float64)).view(np.int64)

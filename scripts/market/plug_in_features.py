@@ -101,6 +101,6 @@ def _check_memory(
         row = wrong[0]
         time = iso(int(segment.timestamp[start + warm + row]))
         raise UserError(
-            f"{plug_in}: is {whole[row]:.6g} at {time}, and {late[row]:.6g} where the history starts {start} bars later; "
+            f"{plug_in}: is {whole[row]:.6g} at {time}, and {late[row]:.6g} where history starts {start} bars later; "
             f"it may use the last {warm} bars at most, the warm-up of features.spans"
         )
