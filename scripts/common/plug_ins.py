@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from common.errors import UserError, one_line
 from common.job import log_traceback
 
@@ -65,6 +67,22 @@ class PlugIn:
             # the user's code has caught the error that told it so
             raise watch.refusal
         return returned
+
+    def array(self, returned: Any, shape: tuple[int, ...], axes: str, dtype: type[np.floating]) -> np.ndarray:
+        """What the function returned, as an array of that shape, whose axes are named, and type.
+
+        Raises UserError when it is none.
+        """
+        given = "None" if returned is None else f"no array of numbers but {type(returned).__name__}"
+        try:
+            array = np.asarray(returned, dtype=dtype)
+        except (TypeError, ValueError):
+            array = None
+        if array is not None and returned is not None:
+            if array.shape == shape:
+                return array
+            given = f"an array of shape {array.shape}"
+        raise UserError(f"{self}: returned {given}; it must return one of shape {shape}: {axes}")
 
     def _place(self, error: BaseException) -> str:
         """The file and line of the user's code at which an error arose, the innermost of them."""

@@ -66,15 +66,7 @@ def _feature(plug_in: PlugIn, function: Callable[..., Any]) -> Feature:
 def _column(plug_in: PlugIn, function: Callable[..., Any], segment: Segment, span: int, count: int) -> np.ndarray:
     """What the function returns, as a column [rows] float32. Raises UserError when it is none."""
     returned = plug_in.call(function, *(segment, span)[:count])
-    shape = (len(segment.close),)
-    try:
-        column = np.asarray(returned, dtype=np.float32)
-    except (TypeError, ValueError):
-        kind = type(returned).__name__
-        raise UserError(f"{plug_in}: returned no array of numbers but {kind}; it must return one of {shape}") from None
-    if column.shape != shape:
-        raise UserError(f"{plug_in}: returned an array of shape {column.shape}; it must be {shape}, one value a bar")
-    return column
+    return plug_in.array(returned, (len(segment.close),), "a value a bar", np.float32)
 
 
 def _check_finite(plug_in: PlugIn, column: np.ndarray, segment: Segment) -> None:

@@ -40,22 +40,12 @@ def _checked(plug_in: PlugIn, returned: Any, series: Sequence[SymbolSeries], tas
         raise UserError(f"{plug_in}: returned {given}; it must return a list of {len(series)} arrays, one a symbol")
     quantiles = []
     for one, values in zip(series, returned, strict=True):
-        array = _array(plug_in, values, (len(one.origins), task.horizon, len(task.quantile_levels)))
+        shape = (len(one.origins), task.horizon, len(task.quantile_levels))
+        array = plug_in.array(values, shape, "origins, horizon, levels", np.float64)
         _check_finite(plug_in, array, one, task)
         _check_order(plug_in, array, one, task)
         quantiles.append(array)
     return quantiles
-
-
-def _array(plug_in: PlugIn, values: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    expected = f"it must return one of shape {shape}: origins, horizon, levels"
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{plug_in}: returned no array of numbers but {type(values).__name__}; {expected}") from None
-    if array.shape != shape:
-        raise UserError(f"{plug_in}: returned an array of shape {array.shape}; {expected}")
-    return array
 
 
 def _check_finite(plug_in: PlugIn, quantiles: np.ndarray, one: SymbolSeries, task: Task) -> None:
