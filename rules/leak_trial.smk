@@ -15,7 +15,6 @@ rule trial_features:
         f"{ARTIFACTS}/logs/trial_features/all.log",
     benchmark:
         f"{ARTIFACTS}/logs/trial_features/all.tsv"
-    retries: 0
     container:
         IMAGE
     resources:
@@ -50,7 +49,6 @@ rule trial_member:
         f"{ARTIFACTS}/logs/trial_member/{{member}}.tsv"
     wildcard_constraints:
         member="|".join([*BASELINES, *PLUGINS]),
-    retries: 0
     container:
         IMAGE
     resources:

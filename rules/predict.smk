@@ -103,7 +103,6 @@ rule predict_plugin:
         f"{ARTIFACTS}/logs/predict_plugin/{{fold}}-{{plugin}}.log",
     benchmark:
         f"{ARTIFACTS}/logs/predict_plugin/{{fold}}-{{plugin}}.tsv"
-    retries: 0
     container:
         IMAGE
     resources:

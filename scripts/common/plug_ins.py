@@ -1,5 +1,6 @@
 """Functions of a user's file, `file.py:function`: how they are written, loaded and called, each mistake in one line."""
 
+import os
 import re
 import sys
 import traceback
@@ -141,7 +142,7 @@ class _Watch:
             path = str(Path(arguments[0]).absolute())
             if set(arguments[1]) & set("wxa"):
                 self.written.add(path)
-            elif path not in self.written and not _is_installed(path):
+            elif path not in self.written and not _is_installed(path, self.plug_in.file):
                 self._refuse(f"reads the file {_shown(path)}")
 
     def _refuse(self, what: str) -> None:
@@ -158,11 +159,19 @@ def _listen() -> None:
     sys.addaudithook(lambda event, arguments: _entered[-1].see(event, arguments) if _entered else None)
 
 
-def _is_installed(path: str) -> bool:
-    """Whether a path is of code, of Python's environment or the system, or hidden, such as a cache."""
-    homes = (*SYSTEM, sys.prefix, sys.base_prefix)
+def _is_installed(path: str, own: str) -> bool:
+    """Whether a path is of code, of Python's environment or the system, or hidden, such as a cache.
+
+    own: the plug-in's file; a folder that holds it is no environment.
+    """
+    given = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    homes = (*SYSTEM, sys.prefix, sys.base_prefix, *(part for part in given if not _is_in(own, part)))
     hidden = any(part.startswith(".") for part in Path(path).parts)
-    return path.endswith(CODE) or hidden or any(Path(path).is_relative_to(home) for home in homes)
+    return path.endswith(CODE) or hidden or any(_is_in(path, home) for home in homes)
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return Path(path).absolute().is_relative_to(Path(folder).absolute())
 
 
 def _shown(path: str) -> str:
