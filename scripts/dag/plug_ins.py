@@ -42,13 +42,14 @@ def located(text: str, folders: Sequence[Path]) -> str:
 def files(plug_in: PlugIn) -> list[str]:
     """The plug-in's file, and the modules that it imports, directly or not: those beside it and those of the workflow.
 
-    As inputs of a rule, they are hashed as the workflow's own code is.
+    As inputs of a rule, they are hashed as the workflow's own code is. Raises UserError when one cannot be parsed.
     """
     own = Path(plug_in.file)
     roots = {own.parent, ROOT / "scripts" if Path.cwd() != ROOT else Path("scripts")}
     found, waiting = {own}, [own]
     while waiting:
         path = waiting.pop()
+        _parsed(str(path))
         for module in {module for root in roots for module in _imports(path, root)} - found:
             found.add(module)
             waiting.append(module)
