@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from forecasting.members import DEFAULT, ENSEMBLE
 from forecasting.tft import checkpoint
 from support.engines import call, copy_project, lacking, shell
 from support.workflow import ROOT, planned, snakemake
@@ -191,6 +192,16 @@ def test_the_tft_reads_the_features_and_passes_its_trial(copied: Path) -> None:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_project(tmp_path_factory.mktemp("examples"), tiny=False)
+
+
+def test_everything_of_ours_passes_the_trial(tmp_path: Path) -> None:
+    project = copy_project(tmp_path, tiny=True)
+    config = yaml.safe_load((project / "config" / "config.yaml").read_text())
+    (project / "config" / "config.yaml").write_text(yaml.safe_dump(config | {"leak_trial": {"cuts": 4}}))
+    shell(project, "snakemake -j4 leak_trial")
+    lines = (project / "artifacts" / "leak_trial.txt").read_text().splitlines()
+    assert {f"member {name}: passed, 4 cuts" for name in (ENSEMBLE, *DEFAULT)} <= set(lines)
+    assert [line for line in lines if not line.endswith(": passed, 4 cuts")] == []
 
 
 def test_the_example_of_scikit_learn(checkout: Path) -> None:

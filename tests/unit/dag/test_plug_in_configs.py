@@ -77,6 +77,7 @@ def test_a_plug_in_is_made_of_the_modules_beside_it_and_those_of_the_workflow(fo
         ),
         (["mine.py:other"], r"members.1: mine.py has no function other; it has my_member"),
         (["broken.py:f"], r"members.1: broken.py, line 2: SyntaxError: invalid syntax"),
+        (["user.py:f"], r"members.1: broken.py, line 2: SyntaxError: invalid syntax"),
         (
             ["mine.py"],
             r"members.1: invalid value 'mine.py'; it must be file.py:function, without braces or further colons",
@@ -96,6 +97,7 @@ def test_a_plug_in_is_made_of_the_modules_beside_it_and_those_of_the_workflow(fo
 )
 def test_a_mistake_is_one_line(selected: list[str], line: str, folder: Path) -> None:
     (folder / "broken.py").write_text("import numpy\ndef = 3\n")
+    (folder / "user.py").write_text("import broken\ndef f(s): ...\n")
     with pytest.raises(UserError) as error:
         resolve_all(members(*selected))
     assert str(error.value).startswith(line.format(folder=folder))
