@@ -40,6 +40,7 @@ rule trial_member:
         candles=candles_of("train"),
         cutoff=f"{DATA}/as_of/train.json",
         plug_in=lambda wildcards: plug_ins.files(PLUGINS[wildcards.member]) if wildcards.member in PLUGINS else [],
+        extra=[file for feature in FEATURES.values() for file in plug_ins.files(feature)],
         code=code("trial_member", [MEMBERS[name].module for name in BASELINES]),
     output:
         trials=update(f"{ARTIFACTS}/leak_trial/members/{{member}}.json"),
@@ -62,6 +63,8 @@ rule trial_member:
         folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
         baselines=SETTINGS["baselines"],
+        spans=SETTINGS["features"]["spans"],
+        extra=[[feature.file, feature.name] for feature in FEATURES.values()],
         cuts=SETTINGS["leak_trial"]["cuts"],
     message:
         "Trying {wildcards.member} for leaks"

@@ -77,6 +77,7 @@ rule predict_baselines:
         stride=SETTINGS["folds"]["stride"],
         members=BASELINES,
         baselines=SETTINGS["baselines"],
+        extra=list(FEATURES),
     message:
         "Predicting fold {wildcards.fold} with the baselines"
     script:
@@ -114,6 +115,7 @@ rule predict_plugin:
         folds=scheme_of,
         stride=SETTINGS["folds"]["stride"],
         baselines=SETTINGS["baselines"],
+        extra=list(FEATURES),
     message:
         "Predicting fold {wildcards.fold} with {wildcards.plugin}"
     script:

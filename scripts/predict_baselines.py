@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from common.files import write_parquet
@@ -13,7 +14,7 @@ from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSe
 from forecasting.folds import FoldScheme
 from forecasting.members import RANDOM_WALK
 from forecasting.quantiles import forecast_table, no_forecasts
-from forecasting.split import FoldFiles, Split, read_splits
+from forecasting.split import FoldFiles, Split, own_columns, read_splits
 from forecasting.task import Task
 from market.intervals import iso
 
@@ -26,26 +27,47 @@ def predict_baselines(
     scheme: FoldScheme,
     stride: int,
     settings: BaselineSettings,
+    extra: Sequence[str] = (),
 ) -> None:
     """Write the forecasts of every baseline for one fold, to `output[member]`, and those at its validation origins, to
     `validation[member]`. A skipped member's files have no rows.
 
-    Features are read for the origins alone, which all members share; baselines are fitted on the candles, which also
-    hold the bars that warm the features up. stride: bars between origins. A baseline is not refitted in validation.
+    Features are read for the origins alone, which all members share, and those of the user's own, named `extra`;
+    baselines are fitted on the candles, which also hold the bars that warm the features up. stride: bars between
+    origins. A baseline is not refitted in validation.
 
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
-    splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
     members = {name: load_baseline(name) for name in output}
-    write_forecasts(validation, members, splits.validation, task, replace(settings, refit_bars=None))
-    write_forecasts(output, members, splits.test, task, settings)
+    (validated, past), (tested, now) = read_series(files, task, scheme, stride, extra)
+    write_forecasts(validation, members, validated, past, task, replace(settings, refit_bars=None))
+    write_forecasts(output, members, tested, now, task, settings)
+
+
+def read_series(
+    files: FoldFiles, task: Task, scheme: FoldScheme, stride: int, extra: Sequence[str]
+) -> tuple[tuple[Split, list[SymbolSeries]], tuple[Split, list[SymbolSeries]]]:
+    """A fold's validation and test split, each with what baselines are given of it; extra: features of the user's
+    own."""
+    columns = own_columns(files, extra)
+    splits = read_splits(files, task, scheme, stride, ["timestamp", "segment", *columns])
+    past = splits.validation.features
+    return (
+        (splits.validation, series_of(splits.validation, past, columns)),
+        (splits.test, series_of(splits.test, past, columns)),
+    )
 
 
 def write_forecasts(
-    paths: Mapping[str, str], members: Mapping[str, Baseline], split: Split, task: Task, settings: BaselineSettings
+    paths: Mapping[str, str],
+    members: Mapping[str, Baseline],
+    split: Split,
+    series: Sequence[SymbolSeries],
+    task: Task,
+    settings: BaselineSettings,
 ) -> None:
-    """Write every member's forecasts of a split, to `paths[member]`."""
-    series, skipped = series_of(split), {}
+    """Write every member's forecasts of a split, made of its `series`, to `paths[member]`."""
+    skipped = {}
     for name, path in paths.items():
         try:
             quantiles = forecast(members[name], series, split.fit_end, task, settings)
@@ -63,9 +85,17 @@ def write_forecasts(
     say(f"predict: fold {split.name}: {sum(map(len, split.rows))} origins, {named}{notes}")
 
 
-def series_of(split: Split) -> list[SymbolSeries]:
-    """What baselines are given of a split's symbols."""
-    return [SymbolSeries(*one) for one in zip(split.history, split.bars, split.bar_rows(), split.symbols, strict=True)]
+def series_of(split: Split, past: Sequence[pd.DataFrame], columns: Sequence[str]) -> list[SymbolSeries]:
+    """What baselines are given of a split's symbols. past: features of the training cutoff, a frame a symbol, which
+    those of the split continue; columns: those of the user's own."""
+    series = []
+    for place, rows in enumerate(split.bar_rows()):
+        bars, own = split.bars[place], None
+        if columns:
+            frame = pd.concat([past[place], split.features[place]]).drop_duplicates("timestamp", keep="last")
+            own = frame.set_index("timestamp")[list(columns)].reindex(bars.timestamp).to_numpy()
+        series.append(SymbolSeries(split.history[place], bars, rows, split.symbols[place], own))
+    return series
 
 
 def forecast(
@@ -107,4 +137,5 @@ if __name__ == "__main__":
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
             settings=BaselineSettings(**snakemake.params.baselines),
+            extra=snakemake.params.extra,
         )

@@ -10,9 +10,9 @@ from forecasting.baselines.interface import BaselineSettings
 from forecasting.baselines.plug_in import load_plug_in
 from forecasting.folds import FoldScheme
 from forecasting.leaks import check_passed
-from forecasting.split import FoldFiles, read_splits
+from forecasting.split import FoldFiles
 from forecasting.task import Task
-from predict_baselines import write_forecasts
+from predict_baselines import read_series, write_forecasts
 
 
 def predict_plugin(
@@ -25,19 +25,20 @@ def predict_plugin(
     scheme: FoldScheme,
     stride: int,
     settings: BaselineSettings,
+    extra: Sequence[str] = (),
 ) -> None:
     """Write the forecasts of one fold, and those at its validation origins, as rule predict_baselines does.
 
-    trials: the result of the member's leak trial, where the config insists that it passes. Raises UserError when it did
-    not, or the function fails or returns what is no forecast.
+    extra: features of the user's own. trials: the result of the member's leak trial, where the config insists that it
+    passes. Raises UserError when it did not, or the function fails or returns what is no forecast.
     """
     check_passed(trials, [plug_in.name])
-    splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
+    (validated, past), (tested, now) = read_series(files, task, scheme, stride, extra)
     name = plug_in.name
     once, twice = ({name: load_plug_in(plug_in, again)} for again in (False, True))
     # validation has many times as many origins: two calls are compared on the others
-    write_forecasts({name: validation}, once, splits.validation, task, replace(settings, refit_bars=None))
-    write_forecasts({name: output}, twice, splits.test, task, settings)
+    write_forecasts({name: validation}, once, validated, past, task, replace(settings, refit_bars=None))
+    write_forecasts({name: output}, twice, tested, now, task, settings)
 
 
 if __name__ == "__main__":
@@ -52,4 +53,5 @@ if __name__ == "__main__":
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
             settings=BaselineSettings(**snakemake.params.baselines),
+            extra=snakemake.params.extra,
         )

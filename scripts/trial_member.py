@@ -1,7 +1,10 @@
 """Rule trial_member: the leak trial of a baseline, or of a member of the user's own."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -9,15 +12,18 @@ from common.files import read_json, write_json
 from common.job import job, say
 from common.plug_ins import PlugIn
 from forecasting.bars import Bars, InsufficientHistoryError
-from forecasting.baselines.interface import Baseline, BaselineSettings, load_baseline
+from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSeries, load_baseline
 from forecasting.baselines.plug_in import load_plug_in
 from forecasting.folds import FoldScheme
-from forecasting.leaks import Leak, Trial, after_cut, changed, describe, find_leak, spread_cuts
+from forecasting.leaks import Leak, Trial, after_cut, changed, describe, find_leak, spread_cuts, write_changed
 from forecasting.quantiles import forecast_table
-from forecasting.split import FoldFiles, Split, Splits, read_splits
+from forecasting.split import FoldFiles, Split
 from forecasting.task import Task
+from make_features import features_of
 from market.candles import read_candles
-from predict_baselines import forecast, series_of
+from market.features import Feature
+from market.plug_in_features import load_features
+from predict_baselines import forecast, read_series
 
 
 def trial_member(
@@ -31,21 +37,23 @@ def trial_member(
     scheme: FoldScheme,
     stride: int,
     settings: BaselineSettings,
+    spans: Sequence[int],
+    extra: Sequence[PlugIn],
     cuts: int,
 ) -> None:
     """Write the result for the member (JSON: forecasting.leaks.Trials).
 
     plug_in: the function, where it is not in the registry. features, candles: a file a symbol, and `cutoff`, of the
-    training cutoff. stride: bars between origins. cuts: after how many times of the test spans candles are changed.
-    Raises UserError when the function fails.
+    training cutoff. stride: bars between origins. spans, extra: the config's section `features`. cuts: after how many
+    times of the test spans candles are changed. Raises UserError when the function fails.
     """
     baseline = load_plug_in(plug_in, twice=False) if plug_in else load_baseline(member)
-    frames = [read_candles(path, task.interval) for path in candles]
+    own = OwnFeatures(spans, load_features(extra)) if extra else None
     trial: Trial = {"kind": "member", "name": member, "cuts": 0, "leak": None}
     for fold, times in spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts).items():
         files = FoldFiles(fold, features, features, candles, [], cutoff, cutoff)
-        splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
-        for leak in trials_of_fold(baseline, splits, frames, times, task, settings):
+        read = read_series(files, task, scheme, stride, [feature.name for feature in extra])
+        for leak in FoldTrial(baseline, candles, own, task, settings).leaks(*read, times):
             trial["cuts"] += 1
             trial["leak"] = leak
             if leak:
@@ -56,54 +64,96 @@ def trial_member(
     say(describe(trial))
 
 
-def trials_of_fold(
-    baseline: Baseline,
-    splits: Splits,
-    frames: Sequence[pd.DataFrame],
-    cuts: Sequence[int],
-    task: Task,
-    settings: BaselineSettings,
-) -> Iterator[Leak | None]:
-    """The result of each cut (ms) of a fold; with the first those of two calls, of candles that are no history, and of
-    validation. frames: the symbols' candles.
+class OwnFeatures(NamedTuple):
+    """Features of the user's own, which members read: the config's spans, and the functions."""
 
-    A member that is skipped for too short a history has none.
-    """
-    once = replace(settings, refit_bars=None)
+    spans: Sequence[int]
+    features: Sequence[Feature]
 
-    def table(split: Split, settings: BaselineSettings) -> pd.DataFrame:
-        quantiles = forecast(baseline, series_of(split), split.fit_end, task, settings)
-        return forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels)
+    def of_changed(self, candles: Sequence[str], interval: str, cut: int) -> list[pd.DataFrame]:
+        """Their columns of each symbol, by open time, made of the candles of these files as changed after the cut."""
+        names = [feature.name.format(span=span) for feature in self.features for span in feature.spans(self.spans)]
+        with TemporaryDirectory() as folder:
+            paths = write_changed(Path(folder), candles, interval, cut)
+            frames = [
+                features_of(path, [other for other in paths if other != path], self.spans, interval, self.features)
+                for path in paths
+            ]
+        return [frame.set_index("timestamp")[names] for frame in frames]
 
-    def with_history(split: Split, cut: int) -> Split:
-        return replace(split, history=[Bars.of(changed(frame, cut), task.bar_ms) for frame in frames])
 
-    def with_candles(split: Split, cut: int) -> Split:
-        other = with_history(split, cut)
-        return replace(other, bars=other.history)
+@dataclass(frozen=True)
+class FoldTrial:
+    """The trial of a member in a fold. candles: a file a symbol; own: features of the user's own, if there are any."""
 
-    test = splits.test
-    try:
-        clean = table(test, settings)
-        end = int(clean["origin"].max())
-        leak = find_leak(clean, table(test, settings), end, "between two calls")
+    baseline: Baseline
+    candles: Sequence[str]
+    own: OwnFeatures | None
+    task: Task
+    settings: BaselineSettings
+
+    def leaks(
+        self,
+        validation: tuple[Split, list[SymbolSeries]],
+        test: tuple[Split, list[SymbolSeries]],
+        cuts: Sequence[int],
+    ) -> Iterator[Leak | None]:
+        """The result of each cut (ms), after a leak that shows without one. A member that is skipped for too short a
+        history has none."""
+        split, series = test
+        try:
+            leak = self._without_cut(validation, test)
+            if leak:
+                yield leak
+            clean = self._table(split, series)
+            for cut in cuts:
+                yield find_leak(clean, self._table(split, self._with_candles(series, cut)), cut, after_cut(cut))
+        except InsufficientHistoryError as short:
+            say(f"trial_member: fold {split.name} skipped (insufficient history: {short})")
+
+    def _without_cut(
+        self, validation: tuple[Split, list[SymbolSeries]], test: tuple[Split, list[SymbolSeries]]
+    ) -> Leak | None:
+        """A difference between two calls, or by candles that are in the history alone but not of the training, or by
+        test candles in validation."""
+        once = replace(self, settings=replace(self.settings, refit_bars=None))
+        split, series = test
         # bars that a fit must not see are those that open at its end, or later
-        last = test.fit_end - task.bar_ms
-        if not leak:
-            fitted = clean if settings == once else table(test, once)
-            later = table(with_history(test, last), once)
-            leak = find_leak(fitted, later, end, "where candles after its training do, in its history alone")
-        if not leak:
-            validated, later = (
-                table(split, once) for split in (splits.validation, with_candles(splits.validation, last))
-            )
-            leak = find_leak(validated, later, end, "in validation, where the test candles do")
-        if leak:
-            yield leak
-        for cut in cuts:
-            yield find_leak(clean, table(with_candles(test, cut), settings), cut, after_cut(cut))
-    except InsufficientHistoryError as short:
-        say(f"trial_member: fold {test.name} skipped (insufficient history: {short})")
+        last = split.fit_end - self.task.bar_ms
+        history, later = once._with_history(series, last), once._with_candles(validation[1], last)
+        causes = (
+            ("between two calls", self, split, series, series),
+            ("where candles after its training do, in its history alone", once, split, series, history),
+            ("in validation, where the test candles do", once, *validation, later),
+        )
+        for cause, trial, part, before, after in causes:
+            one, other = trial._table(part, before), trial._table(part, after)
+            leak = find_leak(one, other, int(one["origin"].max()), cause)
+            if leak:
+                return leak
+        return None
+
+    def _table(self, split: Split, series: Sequence[SymbolSeries]) -> pd.DataFrame:
+        """The member's forecasts of a split, as its file holds them."""
+        quantiles = forecast(self.baseline, series, split.fit_end, self.task, self.settings)
+        return forecast_table(split.symbols, split.origins, quantiles, self.task.quantile_levels)
+
+    def _with_history(self, series: Sequence[SymbolSeries], cut: int) -> list[SymbolSeries]:
+        """The same with the history of candles that are changed after the cut."""
+        frames = [changed(read_candles(path, self.task.interval), cut) for path in self.candles]
+        bars = [Bars.of(frame, self.task.bar_ms) for frame in frames]
+        return [replace(one, history=history) for one, history in zip(series, bars, strict=True)]
+
+    def _with_candles(self, series: Sequence[SymbolSeries], cut: int) -> list[SymbolSeries]:
+        """All of it made of candles that are changed after the cut."""
+        other = [replace(one, bars=one.history) for one in self._with_history(series, cut)]
+        if self.own is None:
+            return other
+        frames = self.own.of_changed(self.candles, self.task.interval, cut)
+        return [
+            replace(one, features=frame.reindex(one.bars.timestamp).to_numpy())
+            for one, frame in zip(other, frames, strict=True)
+        ]
 
 
 if __name__ == "__main__":
@@ -119,5 +169,7 @@ if __name__ == "__main__":
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
             settings=BaselineSettings(**snakemake.params.baselines),
+            spans=snakemake.params.spans,
+            extra=[PlugIn(*one) for one in snakemake.params.extra],
             cuts=snakemake.params.cuts,
         )

@@ -42,10 +42,21 @@ def broken(series, task, settings):
     return quantiles[0] / (len(quantiles) - len(quantiles)) if series.symbol == "ETHUSDT" else quantiles[None][7]
 """
 
+READS = """
+import numpy as np
+from forecasting.baselines.simple import ewma_fhs
+
+def reads_features(series, task, settings):
+    own = series.features[series.origins]
+    assert own.shape == (len(series.origins), 3), own.shape
+    assert np.isfinite(own).all()
+    return ewma_fhs(series, task, settings)
+"""
+
 
 def settings(*members: str, **more: object) -> dict[str, object]:
     features = {"extra": ["shapes.py:my_feature", "shapes.py:range_share"]}
-    return {"members": ["random_walk", "ewma_fhs", *members], "features": features, **more}
+    return {"members": ["random_walk", "ewma_fhs", *members], "features": features} | more
 
 
 def run(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -102,6 +113,23 @@ def test_features_are_columns(done: Path) -> None:
         "my_feature_30",
         "range_share",
     ]
+
+
+def test_members_and_lightgbm_read_them_live_too(copied: Path) -> None:
+    (copied / "conf" / "reads.py").write_text(READS)
+    configure(copied, "lightgbm", "reads.py:reads_features")
+    files = [
+        f"artifacts/forecasts/{fold}/{name}.parquet"
+        for fold in ("0", "live")
+        for name in ("reads_features", "lightgbm")
+    ]
+    run(copied, *files)
+    before = [pd.read_parquet(copied / file) for file in files]
+    pd.testing.assert_frame_equal(before[0], pd.read_parquet(copied / "artifacts/forecasts/0/ewma_fhs.parquet"))
+    configure(copied, "lightgbm", features={})
+    run(copied, *files[1::2])
+    for file, with_features in zip(files[1::2], before[1::2], strict=True):
+        assert not with_features.equals(pd.read_parquet(copied / file)), file
 
 
 def test_the_run_s_config_goes_on_from_the_working_folder(done: Path) -> None:

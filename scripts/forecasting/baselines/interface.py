@@ -22,13 +22,15 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class SymbolSeries:
-    """One symbol's bars to fit on, its bars to forecast from, the rows [origins] of the origins in these, and its
-    name."""
+    """One symbol's bars to fit on, its bars to forecast from, the rows [origins] of the origins in these, its name, and
+    the features of the user's own at the rows of `bars`, [rows, columns], NaN where they have no value; None without.
+    """
 
     history: Bars
     bars: Bars
     origins: np.ndarray
     symbol: str = ""
+    features: np.ndarray | None = None
 
 
 # Quantiles [origins, horizon, levels] of the cumulative log return from the close at each origin. For an origin a

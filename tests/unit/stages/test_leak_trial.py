@@ -1,6 +1,7 @@
 """The leak trial: planted leaks are named by member, origin and step, and members without one pass; its report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from common.files import write_parquet
 from common.plug_ins import PlugIn
 from forecasting.baselines.interface import BaselineSettings
 from forecasting.folds import FoldScheme
@@ -17,7 +19,9 @@ from forecasting.members import BASELINES
 from forecasting.task import Task
 from leak_report import leak_report
 from leak_trial import leak_trial
+from market.features import compute_features
 from market.intervals import MINUTE, iso
+from market.plug_in_features import load_features
 from support.markets import SPANS, START, StochasticVolatility, write_cutoff, write_symbols
 from trial_features import trial_features
 from trial_member import trial_member
@@ -96,6 +100,11 @@ def changing_file(series, task, settings):
     return honest(series, task, settings) * (1 + 0.01 * len(Path("{folder}/calls").read_text()))
 
 
+def reads_features(series, task, settings):
+    # the last bars of a history have no feature, and none of these is an origin
+    return honest(series, task, settings) * np.exp(series.features[series.origins, :1, None])
+
+
 def later_feature(segment):
     return np.append(segment.close[1:] / segment.close[:-1] - 1, 0.0)
 
@@ -126,12 +135,14 @@ def files(folder: Path) -> dict[str, Any]:
 RULE: dict[str, Any] = {"task": TASK, "scheme": SCHEME, "stride": STRIDE, "cuts": CUTS}
 
 
-def tried(member: str, folder: Path, files: dict[str, Any], refit: int | None = None) -> Trial:
+def tried(
+    member: str, folder: Path, files: dict[str, Any], refit: int | None = None, extra: Sequence[PlugIn] = ()
+) -> Trial:
     """The result of a member of the registry, or of the file with leaks."""
     plug_in = None if member in BASELINES else PlugIn(str(folder / "leaks.py"), member)
     settings = BaselineSettings(ewma_halflife=20, drift_halflife=40, refit_bars=refit)
     output = folder / "trials" / f"{member}.json"
-    trial_member(str(output), member, plug_in, **files, settings=settings, **RULE)
+    trial_member(str(output), member, plug_in, **files, settings=settings, spans=SPANS, extra=extra, **RULE)
     (trial,) = json.loads(output.read_text())["trials"]
     assert (trial["kind"], trial["name"]) == ("member", member)
     return trial
@@ -186,6 +197,23 @@ def test_so_is_one_that_reads_the_other_origins_of_its_call(folder: Path, files:
 def test_a_clock_and_a_changing_file_are_found_by_two_calls(member: str, folder: Path, files: dict[str, Any]) -> None:
     leak = tried(member, folder, files)["leak"]
     assert leak == {"symbol": "BTCUSDT", "origin_iso": iso(FIRST), "step": 1, "cause": "between two calls"}
+
+
+@pytest.mark.parametrize("member", ["reads_features", "lightgbm"])
+@pytest.mark.parametrize("feature", ["causal_feature", "later_feature"])
+def test_a_member_that_reads_a_feature_leaks_where_that_does(
+    member: str, feature: str, folder: Path, files: dict[str, Any]
+) -> None:
+    extra = [PlugIn(str(folder / "leaks.py"), feature)]
+    own = folder / feature
+    paths = [own / Path(path).name for path in files["candles"]]
+    for path, candles in zip(paths, files["candles"], strict=True):
+        write_parquet(path, compute_features(pd.read_parquet(candles), None, SPANS, MINUTE, load_features(extra)))
+    leak = tried(member, folder, {**files, "features": list(map(str, paths))}, extra=extra)["leak"]
+    if feature == "causal_feature":
+        assert leak is None
+    else:
+        assert leak is not None and leak["cause"].startswith("where the candles after ")
 
 
 def test_features_pass_and_planted_leaks_in_features_are_named(folder: Path, files: dict[str, Any]) -> None:
