@@ -29,7 +29,7 @@ configfile: CHECKOUT / "config" / "config.yaml"
 try:
     patches.apply(workflow)
     check_working_folder()
-    CONFIG, RUNS = resolve_all(config)
+    CONFIG, RUNS = resolve_all(config, [Path(file).parent for file in workflow.configfiles])
     # for what is the same in all branches
     ONE = next(iter(RUNS.values()))
     check_run(workflow, RUNS)

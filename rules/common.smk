@@ -42,6 +42,11 @@ def candles_of(cutoff):
     return [f"{DATA}/candles/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
+def trials_if_required(names):
+    """Results of leak trials, where the config insists that plug-ins pass them."""
+    return [f"{ARTIFACTS}/leak_trial/{name}.json" for name in names if SETTINGS["leak_trial"]["required"]]
+
+
 def watched(folder):
     """The candle files of the symbols under a folder.
 

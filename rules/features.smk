@@ -8,6 +8,9 @@ rule make_features:
         others=lambda wildcards: [
             f"{DATA}/candles/{wildcards.cutoff}/{symbol}.parquet" for symbol in SYMBOLS if symbol != wildcards.symbol
         ],
+        # functions of the user's, hashed as our code is
+        extra=[file for feature in FEATURES.values() for file in plug_ins.files(feature)],
+        trials=trials_if_required(["features"] if FEATURES else []),
         code=code("make_features"),
     output:
         features=update(f"{DATA}/features/{{cutoff}}/{{symbol}}.parquet"),
@@ -23,6 +26,7 @@ rule make_features:
     params:
         spans=SETTINGS["features"]["spans"],
         interval=SETTINGS["interval"],
+        extra=[[feature.file, feature.name] for feature in FEATURES.values()],
     message:
         "Making features of {wildcards.symbol} ({wildcards.cutoff})"
     script:

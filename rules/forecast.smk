@@ -3,10 +3,11 @@ from pathlib import Path
 
 from snakemake.io import contains_wildcard
 
+from dag import plug_ins
 from dag.resources import LIGHT, scaled
 from dag.settings import as_config
 from dag.sources import code
-from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS
+from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS, member_name
 from market.candle_folder import candle_files
 from market.sources import source_of
 from market.exchange import EXCHANGES
@@ -23,9 +24,12 @@ FOLDS = [str(k) for k in range(SETTINGS["folds"]["count"])]
 SCHEME = {key: value for key, value in SETTINGS["folds"].items() if key != "stride"}
 # forecasting.task.Task
 TASK = {key: SETTINGS[key] for key in ("interval", "lookback", "horizon")} | {"quantile_levels": SETTINGS["quantiles"]}
-SELECTED = SETTINGS["members"]
+SELECTED = [member_name(text) for text in SETTINGS["members"]]
 NETWORKS = [name for name in SELECTED if name in TFTS]
-BASELINES = [name for name in SELECTED if name not in TFTS]
+# functions of a user's files, by name: common.plug_ins.PlugIn
+PLUGINS = plug_ins.plug_ins(SETTINGS["members"])
+FEATURES = plug_ins.plug_ins(SETTINGS["features"]["extra"])
+BASELINES = [name for name in SELECTED if name not in TFTS and name not in PLUGINS]
 # the oracle knows the future: it is an upper bound, and never part of a decision
 EVALUATED = [ENSEMBLE, *SELECTED, ORACLE]
 EARLY_FOLDS = max(1, len(FOLDS) // 2)
@@ -42,6 +46,8 @@ wildcard_constraints:
     fold=r"\d+|live",
     seed=r"\d+",
     tft="|".join(TFTS),
+    # of no plug-in, nothing
+    plugin="|".join(PLUGINS) or "(?!)",
 
 
 include: "common.smk"
@@ -60,3 +66,4 @@ include: "plots.smk"
 include: "summary.smk"
 include: "interpret.smk"
 include: "tune.smk"
+include: "leak_trial.smk"

@@ -77,10 +77,49 @@ rule predict_baselines:
         stride=SETTINGS["folds"]["stride"],
         members=BASELINES,
         baselines=SETTINGS["baselines"],
+        extra=list(FEATURES),
     message:
         "Predicting fold {wildcards.fold} with the baselines"
     script:
         "../scripts/predict_baselines.py"
+
+
+rule predict_plugin:
+    """The quantile paths of a member of a user's own at the same origins, each in a job of its own."""
+    input:
+        features=lambda wildcards: features_of("live" if wildcards.fold == "live" else "train"),
+        train_features=features_of("train"),
+        candles=candles_of("train"),
+        live_candles=lambda wildcards: candles_of("live") if wildcards.fold == "live" else [],
+        cutoff=cutoff_of,
+        train_cutoff=f"{DATA}/as_of/train.json",
+        # its code, hashed as ours is
+        plug_in=lambda wildcards: plug_ins.files(PLUGINS[wildcards.plugin]),
+        trials=lambda wildcards: trials_if_required([f"members/{wildcards.plugin}"]),
+        code=code("predict_plugin"),
+    output:
+        forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/{{plugin}}.parquet"),
+        validation=update(f"{ARTIFACTS}/forecasts/{{fold}}/validation/{{plugin}}.parquet"),
+    log:
+        f"{ARTIFACTS}/logs/predict_plugin/{{fold}}-{{plugin}}.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/predict_plugin/{{fold}}-{{plugin}}.tsv"
+    container:
+        IMAGE
+    resources:
+        **scaled(mem_mb=1500, mem_mb_per_input_mb=3, runtime=30),
+        slots=2,
+    params:
+        plug_in=lambda wildcards: [PLUGINS[wildcards.plugin].file, wildcards.plugin],
+        task=TASK,
+        folds=scheme_of,
+        stride=SETTINGS["folds"]["stride"],
+        baselines=SETTINGS["baselines"],
+        extra=list(FEATURES),
+    message:
+        "Predicting fold {wildcards.fold} with {wildcards.plugin}"
+    script:
+        "../scripts/predict_plugin.py"
 
 
 rule predict_oracle:

@@ -123,14 +123,15 @@ def rank(pooled: pd.DataFrame, comparison: Comparison, skipped: Mapping[str, Seq
 
 def report(ranked: pd.DataFrame, comparison: Comparison, skipped: Mapping[str, Sequence[str]]) -> str:
     """A small aligned table of the members, best first, its legend and the verdict."""
-    head = f"{'member':<18}{'pinball':>8}{'skill %':>9}{'95 % CI':>18}{'p':>8}{'in 50':>7}{'in 90':>7}{'mae':>8}"
+    width = max(18, ranked["member"].str.len().max() + 1)
+    head = f"{'member':<{width}}{'pinball':>8}{'skill %':>9}{'95 % CI':>18}{'p':>8}{'in 50':>7}{'in 90':>7}{'mae':>8}"
     lines = [f"{head}{'oracle':>8}{'set':>5}"]
     for row in ranked.to_dict("records"):
         lower, upper, p = 100 * row["skill_ci_lower"], 100 * row["skill_ci_upper"], row["p"]
         skill = _text(100 * row["skill_vs_best_baseline"], "+.2f")
         interval = f"{lower:+.2f} … {upper:+.2f}" if lower < upper else ""
         lines.append(
-            f"{row['member']:<18}{row['pinball']:>8.4f}{skill:>9}{interval:>18}"
+            f"{row['member']:<{width}}{row['pinball']:>8.4f}{skill:>9}{interval:>18}"
             f"{'<0.001' if p < 0.001 else _text(p, '.3f'):>8}{row['coverage50']:>7.1%}{row['coverage90']:>7.1%}"
             f"{row['mae']:>8.4f}{_text(row['oracle_share'], '.0%'):>8}{'yes' if row['in_confidence_set'] else '':>5}"
         )
@@ -155,7 +156,7 @@ def _prices(candles: Sequence[str], train_end: int, bar_ms: int) -> RealisedPric
 
 
 def _members(pooled: pd.DataFrame, crossings: Mapping[str, int]) -> dict[str, MemberScores]:
-    rivals = baselines([name.removeprefix("skill_") for name in pooled.columns])
+    rivals = baselines([name.removeprefix("skill_") for name in pooled.columns if name.startswith("skill_")])
     members: dict[str, MemberScores] = {}
     for member, row in pooled.iterrows():
         members[str(member)] = {

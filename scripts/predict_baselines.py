@@ -14,7 +14,7 @@ from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSe
 from forecasting.folds import FoldScheme
 from forecasting.members import RANDOM_WALK
 from forecasting.quantiles import forecast_table, no_forecasts, single_precision
-from forecasting.split import FoldFiles, Split, read_splits
+from forecasting.split import FoldFiles, Split, own_columns, read_splits
 from forecasting.task import Task
 from market.intervals import iso
 
@@ -27,33 +27,51 @@ def predict_baselines(
     scheme: FoldScheme,
     stride: int,
     settings: BaselineSettings,
+    extra: Sequence[str] = (),
 ) -> None:
     """Write the forecasts of every baseline for one fold, to `output[member]`, and those at its validation origins, to
     `validation[member]`. A skipped member's files have no rows.
 
-    Features are read for the origins alone, which all members share; baselines are fitted on the candles, which also
-    hold the bars that warm the features up. stride: bars between origins. A baseline is not refitted in validation.
+    Features are read for the origins alone, which all members share, and those of the user's own, named `extra`;
+    baselines are fitted on the candles, which also hold the bars that warm the features up. stride: bars between
+    origins. A baseline is not refitted in validation.
 
     Raises UserError when the fold has no origin, a symbol has nothing to fit on, or its candles lack an origin's bar.
     """
-    splits = read_splits(files, task, scheme, stride, ["timestamp", "segment"])
-    write_forecasts(validation, splits.validation, task, replace(settings, refit_bars=None), single_precision)
-    write_forecasts(output, splits.test, task, settings)
+    members = {name: load_baseline(name) for name in output}
+    (validated, past), (tested, now) = read_series(files, task, scheme, stride, extra)
+    write_forecasts(validation, members, validated, past, task, replace(settings, refit_bars=None), single_precision)
+    write_forecasts(output, members, tested, now, task, settings)
+
+
+def read_series(
+    files: FoldFiles, task: Task, scheme: FoldScheme, stride: int, extra: Sequence[str]
+) -> tuple[tuple[Split, list[SymbolSeries]], tuple[Split, list[SymbolSeries]]]:
+    """A fold's validation and test split, each with what baselines are given of it; extra: features of the user's
+    own."""
+    columns = own_columns(files, extra)
+    splits = read_splits(files, task, scheme, stride, ["timestamp", "segment", *columns])
+    past = splits.validation.features
+    return (
+        (splits.validation, series_of(splits.validation, past, columns)),
+        (splits.test, series_of(splits.test, past, columns)),
+    )
 
 
 def write_forecasts(
     paths: Mapping[str, str],
+    members: Mapping[str, Baseline],
     split: Split,
+    series: Sequence[SymbolSeries],
     task: Task,
     settings: BaselineSettings,
     form: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
 ) -> None:
-    """Write every member's forecasts of a split, to `paths[member]`, in that form."""
-    series = [SymbolSeries(*one) for one in zip(split.history, split.bars, split.bar_rows(), strict=True)]
+    """Write every member's forecasts of a split, made of its `series`, to `paths[member]`, in that form."""
     skipped = {}
     for name, path in paths.items():
         try:
-            quantiles = forecast(load_baseline(name), series, split.fit_end, task, settings)
+            quantiles = forecast(members[name], series, split.fit_end, task, settings)
             write_parquet(path, form(forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels)))
         except InsufficientHistoryError as short:
             if name == RANDOM_WALK:
@@ -64,7 +82,21 @@ def write_forecasts(
             skipped[name] = str(short)
             write_parquet(path, no_forecasts(split.symbols, task.horizon, task.quantile_levels))
     notes = "".join(f"; {name} skipped (insufficient history: {why})" for name, why in skipped.items())
-    say(f"predict_baselines: fold {split.name}: {sum(map(len, split.rows))} origins, {len(paths)} members{notes}")
+    named = next(iter(paths)) if len(paths) == 1 else f"{len(paths)} members"
+    say(f"predict: fold {split.name}: {sum(map(len, split.rows))} origins, {named}{notes}")
+
+
+def series_of(split: Split, past: Sequence[pd.DataFrame], columns: Sequence[str]) -> list[SymbolSeries]:
+    """What baselines are given of a split's symbols. past: features of the training cutoff, a frame a symbol, which
+    those of the split continue; columns: those of the user's own."""
+    series = []
+    for place, rows in enumerate(split.bar_rows()):
+        bars, own = split.bars[place], None
+        if columns:
+            frame = pd.concat([past[place], split.features[place]]).drop_duplicates("timestamp", keep="last")
+            own = frame.set_index("timestamp")[list(columns)].reindex(bars.timestamp).to_numpy()
+        series.append(SymbolSeries(split.history[place], bars, rows, split.symbols[place], own))
+    return series
 
 
 def forecast(
@@ -87,7 +119,8 @@ def forecast(
         # a symbol without an origin may have no history either
         places = [place for place, mask in enumerate(masks) if mask.any()]
         parts = [
-            SymbolSeries(series[k].history.before(end), series[k].bars, series[k].origins[masks[k]]) for k in places
+            replace(series[k], history=series[k].history.before(end), origins=series[k].origins[masks[k]])
+            for k in places
         ]
         for place, part in zip(places, baseline(parts, task, settings), strict=True):
             quantiles[place][masks[place]] = part
@@ -105,4 +138,5 @@ if __name__ == "__main__":
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
             settings=BaselineSettings(**snakemake.params.baselines),
+            extra=snakemake.params.extra,
         )

@@ -118,6 +118,14 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
         raise _damaged(path, error) from error
 
 
+def parquet_columns(path: str | Path) -> list[str]:
+    """Names of the columns of a frame written by `write_parquet`. Raises UserError when it is missing or damaged."""
+    try:
+        return pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a frame as CSV, floats to ten significant digits."""
     text = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")

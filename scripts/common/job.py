@@ -30,6 +30,21 @@ def say(message: str) -> None:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Let `say` be silent: what a job does over and over is not news."""
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(logging.INFO)
+
+
+def log_traceback() -> None:
+    """Write the traceback of the error that is being handled to the job's log, and not to the terminal."""
+    LOGGER.error("of the error below:", exc_info=True)
+
+
+@contextmanager
 def job() -> Iterator[Any]:
     """Give the running script its `snakemake` object, and see to its log and its errors.
 

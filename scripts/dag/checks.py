@@ -11,6 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 from common.errors import UserError
 from dag.image import ROOT, check_image, open_to_containers
 from dag.layout import check_layout
+from dag.plug_ins import folders as plug_in_folders
 
 
 def check_working_folder() -> None:
@@ -31,6 +32,7 @@ def check_run(workflow: Any, runs: Mapping[str, Mapping[str, Any]]) -> None:
         # the same for all branches: exchange, image
         one = next(iter(runs.values()))
         folders = [folder for run in runs.values() for folder in run["paths"].values()]
-        open_to_containers([str(ROOT), *folders, one["exchange"]["folder"] or "."])
+        own = [text for run in runs.values() for text in (*run["members"], *run["features"]["extra"])]
+        open_to_containers([str(ROOT), *folders, *plug_in_folders(own), one["exchange"]["folder"] or "."])
         if workflow.is_main_process:
             check_image(one["image"])

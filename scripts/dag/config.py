@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from common.plug_ins import PATTERN, PlugIn
 from dag.fields import (
     BelowOne,
     Count,
@@ -39,10 +40,11 @@ from dag.fields import (
     Width,
     distinct,
     increasing,
+    invalid,
     refused,
     refused_key,
 )
-from forecasting.members import DEFAULT, SELECTABLE, needs
+from forecasting.members import DEFAULT, MEMBERS, SELECTABLE, member_name, needs
 from market.intervals import MINUTE, step_ms
 
 REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -66,13 +68,34 @@ def _all_fields(columns: list[str] | None) -> list[str] | None:
 
 
 def _member(name: str) -> str:
-    if name not in SELECTABLE:
+    plug_in = PlugIn.of(name)
+    if plug_in and plug_in.name in MEMBERS:
+        raise refused(f"{name}: {plug_in.name} is a member of the workflow's own; give the function another name")
+    if not plug_in and (".py" in name or ":" in name):
+        raise invalid(name, "file.py:function, without braces or further colons")
+    if not plug_in and name not in SELECTABLE:
         near = difflib.get_close_matches(name, SELECTABLE, n=1)
         raise refused(
             f"unknown member {name!r}; "
             + (f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(SELECTABLE)}")
         )
     return name
+
+
+def _one_each(selected: list[str]) -> list[str]:
+    """The members or features, if no two have the same name."""
+    names = [member_name(text) for text in selected]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            twin = selected[names.index(name)]
+            raise refused(f"{selected[place]} would have the name of {twin}; give one of the functions another name")
+    return selected
+
+
+def _feature(text: str) -> str:
+    if not PlugIn.of(text):
+        raise invalid(text, "file.py:function, without braces or further colons")
+    return text
 
 
 def _complete(members: list[str]) -> list[str]:
@@ -124,15 +147,26 @@ Columns = Annotated[
     AfterValidator(_all_fields),
 ]
 Member = Annotated[
-    str, Field(json_schema_extra={"enum": list(SELECTABLE)}), MustBe("a string"), AfterValidator(_member)
+    str,
+    Field(json_schema_extra={"anyOf": [{"enum": list(SELECTABLE)}, {"pattern": PATTERN}]}),
+    MustBe("a string"),
+    AfterValidator(_member),
 ]
 Members = Annotated[
     list[Member],
     Field(min_length=1),
     FromText,
-    MustBe("a list of members such as [tft, random_walk, lhar_fhs]"),
+    MustBe("a list of members such as [tft, random_walk, lhar_fhs, mine.py:my_member]"),
     AfterValidator(distinct),
+    AfterValidator(_one_each),
     AfterValidator(_complete),
+]
+Functions = Annotated[
+    list[Annotated[str, Field(json_schema_extra={"pattern": PATTERN}), MustBe("a string"), AfterValidator(_feature)]],
+    FromText,
+    MustBe("a list of functions such as [mine.py:my_feature]"),
+    AfterValidator(distinct),
+    AfterValidator(_one_each),
 ]
 # merged into the settings around them, each is checked as a whole config
 Branches = Annotated[
@@ -194,6 +228,8 @@ class Features(Section):
 
     spans: Spans = [5, 15, 60, 240]
     """windows, in bars, of returns, volatility, volume and moving averages"""
+    extra: Functions = []
+    """features of your own, each a function of a file, such as mine.py:my_feature (docs/plug-ins.md)"""
 
 
 class Folds(Section):
@@ -338,6 +374,16 @@ class Baselines(Section):
     """bars of a test set after which baselines are refitted, on all data up to then; null: never"""
 
 
+class LeakTrial(Section):
+    """The trial of members and features for look-ahead, `snakemake leak_trial`."""
+
+    cuts: Count = 50
+    """origins, spread over the test sets, after each of which all candles are changed: no forecast at or before it may
+    change"""
+    required: Flag = False
+    """whether members and features of your own are used only if they pass it"""
+
+
 class Ensemble(Section):
     """How the members' forecasts are combined."""
 
@@ -428,11 +474,12 @@ class Config(Section):
     """quantile levels of the forecasts; 0.05, 0.25, 0.5, 0.75 and 0.95 are required"""
     members: Members = list(DEFAULT)
     """the forecasting members (docs/evaluation.md); random_walk is required, and lhar_fhs by tft, which corrects it;
-    tft_raw is a direct TFT"""
+    tft_raw is a direct TFT; mine.py:my_member is a function of a file of your own (docs/plug-ins.md)"""
     folds: Folds = Folds()
     baselines: Baselines = Baselines()
     tft: Tft = Tft()
     tuning: Tuning = Tuning()
+    leak_trial: LeakTrial = LeakTrial()
     ensemble: Ensemble = Ensemble()
     calibration: Calibration = Calibration()
     consensus: Consensus = Consensus()

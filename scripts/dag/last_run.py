@@ -54,16 +54,17 @@ def answer(question: Question) -> dict[str, Any]:
     with _named(question.last or "config"):
         last = read_yaml(Path(question.last)) if question.last else {}
         whole = merged(default, last, *(read_yaml(Path(file)) for file in question.files))
+    folders = [Path(file).resolve().parent for file in [*filter(None, [question.last]), *question.files]]
     if Path(question.directory).is_dir():
         os.chdir(question.directory)
-    before = _try_resolve(whole) if last else None
-    derived = derived_keys(whole) if before and not before.config["branches"] else []
+    before = _try_resolve(whole, folders) if last else None
+    derived = derived_keys(whole, folders) if before and not before.config["branches"] else []
     base = merged(whole, nested(dict.fromkeys(derived)))
     with _named("config" if before or not question.last else question.last):
-        config, runs = resolve_all(merged(base, flags))
+        config, runs = resolve_all(merged(base, flags), folders)
     if "--consensus-live" in question.stages and config["branches"]:
         raise UserError("argument --consensus-live: takes one branch at a time: --artifacts-dir artifacts/BRANCH")
-    given = _try_resolve(base) if last else None
+    given = _try_resolve(base, folders) if last else None
     if set(question.stages) <= READS.keys():
         _check_unchanged(given.config if given else config, config, question.stages)
         for run in runs.values():
@@ -79,14 +80,14 @@ def answer(question: Question) -> dict[str, Any]:
     }
 
 
-def derived_keys(config: Settings) -> list[str]:
+def derived_keys(config: Settings, folders: Sequence[Path] = ()) -> list[str]:
     """Dotted keys whose value is what null would stand for: with other settings around them they may be another.
 
-    config: one that resolves.
+    config: one that resolves, with the folders of its files.
     """
     nullable = [key for key, default in flat(read_yaml(CONFIG)).items() if default is None and _at(config, key)]
-    runs = resolve_all(config).runs
-    others = {key: _try_resolve(merged(config, nested({key: None}))) for key in nullable}
+    runs = resolve_all(config, folders).runs
+    others = {key: _try_resolve(merged(config, nested({key: None})), folders) for key in nullable}
     return [key for key, other in others.items() if other and other.runs == runs]
 
 
@@ -180,9 +181,9 @@ def _named(file: str) -> Iterator[None]:
         raise UserError(f"{file}: {error}{hint}") from error
 
 
-def _try_resolve(config: Settings) -> Resolved | None:
+def _try_resolve(config: Settings, folders: Sequence[Path]) -> Resolved | None:
     try:
-        return resolve_all(config)
+        return resolve_all(config, folders)
     except UserError:
         return None
 

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -14,6 +14,7 @@ from common.errors import UserError
 from dag.config import Config
 from dag.fields import REFUSED_KEY
 from dag.image import ROOT, sif_name
+from dag.plug_ins import located
 from dag.renamed import refuse_renamed
 from forecasting.baselines.har import HAR_WINDOWS
 from forecasting.members import REGISTRY, TFT, check_registry
@@ -34,16 +35,19 @@ class Resolved(NamedTuple):
     runs: dict[str, Settings]
 
 
-def resolve_all(config: Mapping[Any, Any]) -> Resolved:
-    """The settings of all branches. Raises UserError on the first thing wrong."""
+def resolve_all(config: Mapping[Any, Any], folders: Sequence[Path] = ()) -> Resolved:
+    """The settings of all branches. folders: of the config's files, in which plug-ins are looked for too.
+
+    Raises UserError on the first thing wrong.
+    """
     check_registry(REGISTRY)
-    given = parse(config)
+    given = _with_plug_ins(parse(config), folders)
     if not given.branches:
         return Resolved(given.model_dump(), {"": _resolved(given)})
     whole, canonical = given.model_dump(exclude={"branches"}), []
     runs: dict[str, Settings] = {}
     for place, branch in enumerate(given.branches):
-        name, one, settings = _branch(place, branch, whole)
+        name, one, settings = _branch(place, branch, whole, folders)
         if name in runs:
             twin = list(runs).index(name)
             raise UserError(
@@ -51,8 +55,8 @@ def resolve_all(config: Mapping[Any, Any]) -> Resolved:
                 "or run it separately, with other paths"
             )
         # one store for all branches
-        folders = {key: folder if key == "store" else f"{folder}/{name}" for key, folder in settings["paths"].items()}
-        runs[name] = settings | {"paths": folders}
+        paths = {key: folder if key == "store" else f"{folder}/{name}" for key, folder in settings["paths"].items()}
+        runs[name] = settings | {"paths": paths}
         canonical.append(one)
     return Resolved(whole | {"branches": canonical}, runs)
 
@@ -87,7 +91,9 @@ def history_bars(config: Config) -> dict[str, int]:
     return {"train": train, "live": max(least, min(train, max(season_bars(bar_ms) + 1, decayed)))}
 
 
-def _branch(place: int, branch: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, dict[str, Any], Settings]:
+def _branch(
+    place: int, branch: Mapping[str, Any], whole: Mapping[str, Any], folders: Sequence[Path]
+) -> tuple[str, dict[str, Any], Settings]:
     """A branch's name, its settings as given in canonical form, and all that are resolved for it."""
     for key in SHARED:
         if key in branch:
@@ -95,7 +101,7 @@ def _branch(place: int, branch: Mapping[str, Any], whole: Mapping[str, Any]) -> 
     merged = deepcopy(dict(whole))
     update_config(merged, branch)
     try:
-        config = parse(merged)
+        config = _with_plug_ins(parse(merged), folders)
         settings = _resolved(config)
     except UserError as error:
         where = "" if str(error).startswith(SHARED) else f"branches.{place}."
@@ -127,6 +133,23 @@ def _resolved(config: Config) -> Settings:
     settings["history_bars"] = history_bars(config)
     settings["paths"]["store"] = config.paths.store or f"{config.paths.data}/store"
     return settings
+
+
+def _with_plug_ins(config: Config, folders: Sequence[Path]) -> Config:
+    """The config with the paths at which the files of its plug-ins were found."""
+    features = config.features.model_copy(update={"extra": _located("features.extra", config.features.extra, folders)})
+    return config.model_copy(update={"members": _located("members", config.members, folders), "features": features})
+
+
+def _located(key: str, selected: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The members or features under a key, with the paths at which plug-ins were found."""
+    found = []
+    for place, text in enumerate(selected):
+        try:
+            found.append(located(text, folders))
+        except UserError as error:
+            raise UserError(f"{key}.{place}: {error}") from error
+    return found
 
 
 def _message(error: ValidationError) -> str:

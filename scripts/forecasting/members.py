@@ -1,14 +1,17 @@
 """The registry of members: config, rules, evaluation, figures and docs read it.
 
 A new baseline is a function of the type `forecasting.baselines.interface.SymbolBaseline`, in a new module, and a line
-here.
+here. A function of a user's own file, which the config names `file.py:function`, is a baseline that is not listed here
+(docs/plug-ins.md).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+from zlib import crc32
 
 from common.errors import UserError
+from common.plug_ins import PlugIn
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ REGISTRY = (
 )
 MEMBERS = {member.name: member for member in REGISTRY}
 
+# of the lines of plug-ins, all dotted
+PLUG_IN_COLORS = ("blue", "vermillion", "green", "purple", "orange", "sky")
+
 ENSEMBLE = "ensemble"  # of the members that did well in validation: what decisions are taken on
 TFT = "tft"  # corrects what it needs
 TFT_RAW = "tft_raw"  # forecasts directly
@@ -76,9 +82,21 @@ SELECTABLE = (*TFTS, *BASELINES)
 DEFAULT = tuple(name for name in SELECTABLE if not MEMBERS[name].optional)
 
 
-def needs(member: str) -> tuple[str, ...]:
+def member_name(selected: str) -> str:
+    """The name of a member that a config selects: in files, tables and sentences. A plug-in's is its function's."""
+    plug_in = PlugIn.of(selected)
+    return plug_in.name if plug_in else selected
+
+
+def find_member(name: str) -> Member:
+    """The member of that name. One that is not in the registry is a plug-in; its colour goes by its name."""
+    color = PLUG_IN_COLORS[crc32(name.encode()) % len(PLUG_IN_COLORS)]
+    return MEMBERS.get(name) or Member(name, "baseline", name, color, ":")
+
+
+def needs(name: str) -> tuple[str, ...]:
     """The members that a selection with this one must hold."""
-    return (*MEMBERS[member].needs, RANDOM_WALK)
+    return (*find_member(name).needs, RANDOM_WALK)
 
 
 def check_registry(registry: Iterable[Member]) -> None:
@@ -95,6 +113,6 @@ def display_name(member: str) -> str:
 
 
 def baselines(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are baselines, in the registry's order."""
-    given = set(names)
-    return [name for name in BASELINES if name in given]
+    """Those of `names` that are baselines, in the registry's order, then the plug-ins."""
+    given = dict.fromkeys(names)
+    return [*(name for name in BASELINES if name in given), *(name for name in given if name not in MEMBERS)]

@@ -1,5 +1,6 @@
 """The two splits of a fold that members forecast: its validation origins, and its test or live origins."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import read_json, read_parquet
+from common.files import parquet_columns, read_json, read_parquet
 from forecasting.bars import Bars, first_bar, read_bars
 from forecasting.folds import FoldScheme, fold_origins
 from forecasting.task import Task
@@ -78,6 +79,12 @@ class Splits(NamedTuple):
 
     validation: Split
     test: Split
+
+
+def own_columns(files: FoldFiles, names: Sequence[str]) -> list[str]:
+    """The columns of the features of the user's own, of these names: a column each, or one for each span."""
+    columns = parquet_columns(files.train_features[0])
+    return [column for column in columns for name in names if re.fullmatch(rf"{name}(_\d+)?", column)]
 
 
 def read_splits(

@@ -42,6 +42,13 @@ class Segment:
     low: np.ndarray
     close: np.ndarray
     volume: np.ndarray
+    timestamp: np.ndarray
+    "open times, ms"
+
+    def since(self, row: int) -> "Segment":
+        """The segment without the rows before this one."""
+        columns = (self.open, self.high, self.low, self.close, self.volume, self.timestamp)
+        return Segment(self.spans, *(column[row:] for column in columns))
 
     @cached_property
     def variance(self) -> dict[int, np.ndarray]:
@@ -139,25 +146,33 @@ FEATURES = (
 )
 
 
-def feature_names(spans: Sequence[int], others: bool) -> list[str]:
+def feature_names(spans: Sequence[int], others: bool, extra: Sequence[Feature] = ()) -> list[str]:
     """Names of the feature columns, in their order; `others` when more than one symbol is in the run."""
-    names = [feature.name.format(span=span) for feature in FEATURES for span in feature.spans(spans)]
+    names = [feature.name.format(span=span) for feature in (*FEATURES, *extra) for span in feature.spans(spans)]
     return [*names, *([OTHERS_RETURN] if others else []), *CALENDAR]
 
 
 def compute_features(
-    candles: pd.DataFrame, others: pd.DataFrame | None, spans: Sequence[int], bar_ms: int
+    candles: pd.DataFrame,
+    others: pd.DataFrame | None,
+    spans: Sequence[int],
+    bar_ms: int,
+    extra: Sequence[Feature] = (),
 ) -> pd.DataFrame:
     """Features of one symbol: the columns `KEYS` and `feature_names`.
 
     candles: the symbol's candles (see market.candles). others: `timestamp, relative_return`, the mean over the other
     symbols of their `relative_returns` over max(spans) bars, or None; where it is missing the feature is 0. spans: in
-    bars. bar_ms: bar length in ms. Rows without valid features are dropped: the first `warm_up(spans)` of every
-    contiguous segment, and those of a frozen price.
+    bars. bar_ms: bar length in ms. extra: features beside those of the registry. Rows without valid features are
+    dropped: the first `warm_up(spans)` of every contiguous segment, and those of a frozen price.
     """
     slices = segment_slices(candles["timestamp"].to_numpy(), bar_ms)
-    parts = [_segment_features(candles.iloc[rows], spans) for rows in slices if rows.stop - rows.start > warm_up(spans)]
-    names = feature_names(spans, others is not None)
+    parts = [
+        _segment_features(candles.iloc[rows], spans, (*FEATURES, *extra))
+        for rows in slices
+        if rows.stop - rows.start > warm_up(spans)
+    ]
+    names = feature_names(spans, others is not None, extra)
     if not parts:
         return pd.DataFrame({name: [] for name in [*KEYS, *names]})
     frame = pd.concat(parts, ignore_index=True)
@@ -170,17 +185,17 @@ def compute_features(
     return frame[[*KEYS, *names]]
 
 
-def _segment_features(candles: pd.DataFrame, spans: Sequence[int]) -> pd.DataFrame:
-    """Registered features of the candles of one contiguous segment, its first `warm_up(spans)` rows dropped."""
-    columns = (candles[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
+def _segment_features(candles: pd.DataFrame, spans: Sequence[int], features: Sequence[Feature]) -> pd.DataFrame:
+    """The features of the candles of one contiguous segment, its first `warm_up(spans)` rows dropped."""
+    columns = (candles[name].to_numpy() for name in ("open", "high", "low", "close", "volume", "timestamp"))
     segment = Segment(spans, *columns)
     warm = slice(warm_up(spans), None)
     frame = {
-        "timestamp": candles["timestamp"].to_numpy()[warm],
+        "timestamp": segment.timestamp[warm],
         "close": segment.close[warm],
         "scale": segment.scale[warm],
     }
-    for feature in FEATURES:
+    for feature in features:
         for span in feature.spans(spans):
             frame[feature.name.format(span=span)] = feature.values(segment, span)[warm].astype(np.float32)
     return pd.DataFrame(frame)

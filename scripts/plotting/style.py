@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from common.files import write_atomic
-from forecasting.members import MEMBERS
+from forecasting.members import find_member
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
@@ -54,7 +54,7 @@ matplotlib.rcParams.update(_STYLE)
 
 def member_line(name: str) -> dict[str, Any]:
     """Colour, line style and label of a member, as keywords for `Axes.plot`."""
-    member = MEMBERS[name]
+    member = find_member(name)
     return {"color": _COLORS[member.color], "linestyle": member.linestyle, "label": member.label}
 
 

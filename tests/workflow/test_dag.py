@@ -119,6 +119,7 @@ def test_rule_script_log_and_benchmark_share_a_name(jobs: dict[str, Any]) -> Non
 def test_a_job_asks_for_its_memory_and_time(jobs: dict[str, Any]) -> None:
     """Those that Slurm may kill for more of both when they are tried again."""
     heavy = {"make_features", "train_tft", "predict_tft", "predict_baselines", "predict_oracle", "ensemble", "evaluate"}
+    heavy |= {"predict_plugin", "trial_features", "trial_member", "trial_tft", "trial_ensemble"}
     given = {"wildcards": None, "input": Size(100)}
     for name, rule in jobs.items():
         for resource in ("mem_mb", "runtime"):
@@ -141,7 +142,8 @@ def test_heavy_rules_run_in_the_image_and_plots_on_the_host(jobs: dict[str, Any]
 
 def test_what_needs_the_network_or_decides_is_never_tried_again(jobs: dict[str, Any]) -> None:
     once = {name for name, rule in jobs.items() if rule.ruleinfo.retries == 0}
-    assert once == {"as_of", "fetch_candles", "consensus", "fetch_outcome", "audit"}
+    # and what is there to fail
+    assert once == {"as_of", "fetch_candles", "consensus", "fetch_outcome", "audit", "leak_trial"}
     assert all(jobs[name].ruleinfo.localrule for name in once)
 
 

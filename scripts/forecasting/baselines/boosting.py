@@ -82,6 +82,8 @@ def _symbols(series: Sequence[SymbolSeries], task: Task) -> list[_Symbol]:
     symbols = []
     for place, (har, one) in enumerate(zip(hars, series, strict=True)):
         features = np.column_stack([regressors[place], _features(one, task.horizon)])
+        if one.features is not None:
+            features = np.column_stack([features, one.features])
         others = [_at(one.bars, series[k].bars, log_variances[k]) for k in range(len(series)) if k != place]
         if others:
             features = np.column_stack([features, np.mean(others, axis=0) - log_variances[place]])

@@ -22,11 +22,15 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class SymbolSeries:
-    """One symbol's bars to fit on, its bars to forecast from, and the rows [origins] of the origins in these."""
+    """One symbol's bars to fit on, its bars to forecast from, the rows [origins] of the origins in these, its name, and
+    the features of the user's own at the rows of `bars`, [rows, columns], NaN where they have no value; None without.
+    """
 
     history: Bars
     bars: Bars
     origins: np.ndarray
+    symbol: str = ""
+    features: np.ndarray | None = None
 
 
 # Quantiles [origins, horizon, levels] of the cumulative log return from the close at each origin. For an origin a
@@ -34,6 +38,12 @@ class SymbolSeries:
 SymbolBaseline = Callable[[SymbolSeries, Task, BaselineSettings], np.ndarray]
 # the same of several symbols at once, one item a symbol
 Baseline = Callable[[Sequence[SymbolSeries], Task, BaselineSettings], list[np.ndarray]]
+
+
+def all_symbols(baseline: Baseline) -> Baseline:
+    """Decorator of a plug-in's function that forecasts all symbols together."""
+    vars(baseline)["all_symbols"] = True
+    return baseline
 
 
 def load_baseline(name: str) -> Baseline:
