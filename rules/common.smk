@@ -63,5 +63,5 @@ def replay_files():
 
 
 PLOTS = expand(
-    f"{ARTIFACTS}/plots/{{plot}}.{{kind}}", plot=["evaluation", "forecast", "consensus"], kind=["png", "pdf"]
+    f"{ARTIFACTS}/plots/{{plot}}.{{kind}}", plot=["evaluation", "forecast", "consensus", "paths"], kind=["png", "pdf"]
 )

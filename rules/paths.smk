@@ -1,5 +1,5 @@
 # Needs the ensemble forecasts and candles; gives artifacts/forecasts/live/paths.parquet, artifacts/path_scores.csv and
-# path_scores.json.
+# path_scores.json, and artifacts/plots/paths.png and .pdf.
 
 
 rule sample_paths:
@@ -58,3 +58,36 @@ rule score_paths:
         "Scoring sample paths"
     script:
         "../scripts/score_paths.py"
+
+
+rule plot_paths:
+    """Live sample paths, probabilities of touching a level, scores beside those of simpler paths."""
+    input:
+        paths=f"{ARTIFACTS}/forecasts/live/paths.parquet",
+        candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
+        summary=f"{ARTIFACTS}/path_scores.json",
+        cutoff=f"{DATA}/as_of/live.json",
+        code=code("plot_paths"),
+    output:
+        png=update(f"{ARTIFACTS}/plots/paths.png"),
+        pdf=update(f"{ARTIFACTS}/plots/paths.pdf"),
+    log:
+        f"{ARTIFACTS}/logs/plot_paths/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_paths/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    resources:
+        **LIGHT,
+    params:
+        symbol=SETTINGS["consensus"]["symbol"],
+        interval=SETTINGS["interval"],
+        # a function: Snakemake takes the braces of a text for wildcards
+        timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
+    message:
+        "Plotting sample paths"
+    script:
+        "../scripts/plot_paths.py"

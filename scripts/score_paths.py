@@ -58,8 +58,8 @@ def score_all(
 ) -> None:
     """Write mean losses by score and method with their tests (`table`, CSV), and all figures (`summary`, JSON).
 
-    forecasts: the ensemble's files, named <fold>/ensemble.parquet. candles: one <symbol>.parquet a symbol, and `cutoff`,
-    both of the training cutoff. stride: bars between origins; count, seed: of the paths; most: origin times that are
+    forecasts: the ensemble's files, named <fold>/ensemble.parquet. candles: one <symbol>.parquet a symbol, and
+    `cutoff`, both of the training cutoff. stride: bars between origins; count, seed: of the paths; most: origin times that are
     scored a fold. Raises UserError where a fold's symbols share no history, or a realised bar is missing.
     """
     known_until = read_json(cutoff)
@@ -76,23 +76,29 @@ def score_all(
             record.add(fold, origin, _scores(part, origin, rows, task, (task.horizon, count), seed))
     if not record.origins:
         raise UserError("no symbol's forecast has a spread at any test origin, so no path can be scored")
-    lags = hac_lags(task.horizon, every * stride, len(record.origins))
-    document: PathScores = {
-        "simulated": known_until["simulated"],
-        "interval": task.interval,
-        "horizon": task.horizon,
-        "symbols": sorted(bars),
-        "count": count,
-        "origin_times": len(record.origins),
-        "stride": every * stride,
-        "losses": record.losses(),
-        "tests": record.tests(ENSEMBLE, every * stride * task.bar_ms, lags),
-        "touching": record.touching(lags),
-        "drawdown_pit": record.drawdown_pit(),
-    }
+    document = summarised(record, task, every * stride)
+    document |= {"simulated": known_until["simulated"], "symbols": sorted(bars), "count": count}
     write_csv(table, as_table(document))
     write_json(summary, document)
     say(report(document))
+
+
+def summarised(record: Record, task: Task, stride: int) -> PathScores:
+    """The document of these scores, `stride` bars apart."""
+    lags = hac_lags(task.horizon, stride, len(record.origins))
+    return {
+        "simulated": False,
+        "interval": task.interval,
+        "horizon": task.horizon,
+        "symbols": [],
+        "count": 0,
+        "origin_times": len(record.origins),
+        "stride": stride,
+        "losses": record.losses(),
+        "tests": record.tests(ENSEMBLE, stride * task.bar_ms, lags),
+        "touching": record.touching(lags),
+        "drawdown_pit": record.drawdown_pit(),
+    }
 
 
 def scored_times(part: FoldPaths, spacing: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -131,7 +131,7 @@ def crps_of_changes(paths: np.ndarray, realised: np.ndarray, span: int) -> np.nd
 
 
 def drawdown_pit(paths: np.ndarray, realised: np.ndarray) -> np.ndarray:
-    """The share [symbols] of paths with a smaller maximum drawdown than the realised one, half of those with the same."""
+    """The share [symbols] of paths whose maximum drawdown is below the realised one; those that equal it count half."""
     expected = PathDistribution(paths).maximum_drawdown()
     actual = PathDistribution(realised[..., None]).maximum_drawdown()
     return ((expected < actual).mean(axis=-1) + (expected <= actual).mean(axis=-1)) / 2
