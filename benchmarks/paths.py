@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from skill import ROOT, settings
 
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from common.files import read_document, read_json  # noqa: E402
@@ -84,12 +84,10 @@ class Run:
 
 def forecasts_of(given: argparse.Namespace, folder: Path) -> Path:
     """A run over the folder of candles, as skill.py makes it, without the TFT."""
-    given.seeds, given.baselines = [1], True
-    (folder / "skill.yaml").write_text(yaml.safe_dump(settings(given)))
-    command = ["snakemake", "-q", "all", "-j", str(given.cores), "--directory", str(folder)]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(folder / "skill.yaml"), "--"]
-    targets = [f"artifacts/forecasts/{fold}/{ENSEMBLE}.parquet" for fold in range(given.folds)]
-    done = subprocess.run([*command, *targets], cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [sys.executable, str(ROOT / "benchmarks/skill.py"), "--baselines", "--keep", str(folder)]
+    for name in ("data", "interval", "horizon", "lookback", "folds", "hold_back", "cores"):
+        command += [f"--{name.replace('_', '-')}", str(vars(given)[name])]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL)
     if done.returncode:
         # the failed job's message is on the terminal
         raise SystemExit(done.returncode)

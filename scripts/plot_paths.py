@@ -35,6 +35,7 @@ from plotting.style import (
 from trading.settlement import closes_from
 
 DRAWN = 40  # paths of the fan
+FEWEST = 30  # events of a tenth that is drawn
 LABELS = {
     ENSEMBLE: "ensemble's sample paths",
     "independent": "independent marginals",
@@ -136,10 +137,12 @@ def _touching(axes: Axes, live: PathDistribution, interval: str) -> None:
 def _skill(axes: Axes, scores: PathScores) -> None:
     """By how much each score is smaller than a rival's, with two standard errors."""
     rivals = [name for name in LABELS if name in scores["tests"]["energy"]][::-1]
+    lowest = -0.005
     for offset, (name, (color, label)) in zip((0.22, 0, -0.22), SCORES.items(), strict=True):
         tests = [scores["tests"][name][rival] for rival in rivals]
         skill = np.array([np.nan if test["skill"] is None else test["skill"] for test in tests], dtype=np.float64)
         error = np.array([test["standard_error"] or 0.0 for test in tests])
+        lowest = float(np.nanmin(skill - 2 * error, initial=lowest))
         places = np.arange(len(rivals)) + offset
         axes.errorbar(skill, places, xerr=2 * error, fmt="o", markersize=5, color=color, linewidth=1.6, label=label)
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -148,7 +151,7 @@ def _skill(axes: Axes, scores: PathScores) -> None:
     axes.set_xticks([-0.1, -0.01, 0, 0.01, 0.03, 0.1, 0.3, 1])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.minorticks_off()
-    axes.set_xlim(right=1)
+    axes.set_xlim(1.3 * lowest, 1)
     axes.set_yticks(range(len(rivals)), [LABELS[rival] for rival in rivals])
     axes.set_ylim(-0.6, len(rivals) - 0.4)
     axes.grid(axis="y", visible=False)
@@ -161,7 +164,7 @@ def _reliability(axes: Axes, scores: PathScores) -> None:
     """Observed against forecast probabilities of touching, by tenth."""
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
     for method in reversed([name for name in LABELS if name in scores["touching"]]):
-        tenths = [tenth for tenth in scores["touching"][method] if tenth["events"]]
+        tenths = [tenth for tenth in scores["touching"][method] if tenth["events"] >= FEWEST]
         forecast, observed, error = (
             np.array([tenth[key] for tenth in tenths], dtype=np.float64)
             for key in ("forecast", "observed", "standard_error")

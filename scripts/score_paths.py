@@ -59,8 +59,8 @@ def score_all(
     """Write mean losses by score and method with their tests (`table`, CSV), and all figures (`summary`, JSON).
 
     forecasts: the ensemble's files, named <fold>/ensemble.parquet. candles: one <symbol>.parquet a symbol, and
-    `cutoff`, both of the training cutoff. stride: bars between origins; count, seed: of the paths; most: origin times that are
-    scored a fold. Raises UserError where a fold's symbols share no history, or a realised bar is missing.
+    `cutoff`, both of the training cutoff. stride: bars between origins; count, seed: of the paths; most: origin times
+    that are scored a fold. Raises UserError where a fold's symbols share no history, or a realised bar is missing.
     """
     known_until = read_json(cutoff)
     read, _ = read_bars(candles, [], task.interval)
@@ -136,8 +136,8 @@ def report(document: PathScores) -> str:
         if tenth["observed"] is not None and tenth["forecast"] is not None
     ]
     lines.append(
-        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less forecast "
-        f"by tenth: {', '.join(f'{value:+.1f}' for value in off)} points)"
+        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less "
+        f"forecast by tenth: {', '.join(f'{value:+.1f}' for value in off)} points)"
     )
     return "\n".join(lines)
 
