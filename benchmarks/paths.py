@@ -102,9 +102,8 @@ def measured(run: Run, given: argparse.Namespace, scratch: Path) -> None:
     score_all(*inputs, given.paths, given.seed, given.most)
     took = time.process_time() - began
     print(figures(read_document(summary, PathScores)))
-    print(
-        f"{milliseconds(run, given.paths):.1f} ms an origin for {given.paths} paths; all scores {took:.0f} s of CPU time"
-    )
+    each = milliseconds(run, given.paths)
+    print(f"{each:.1f} ms an origin for {given.paths} paths; all scores: {took:.0f} s of CPU time")
 
 
 def figures(scores: PathScores) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from common.files import read_document, read_json
 from common.job import job
@@ -126,6 +126,7 @@ def _touching(axes: Axes, live: PathDistribution, interval: str) -> None:
         axes.plot(levels, touched, color=color, label=label)
     axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
     axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.set_title("Probability that a close touches a level")

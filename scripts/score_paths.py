@@ -27,7 +27,7 @@ from forecasting.realised import realised_of
 from forecasting.task import Task
 
 # origin times of a fold that are scored, at most: every second, every third, …
-MOST_TIMES = 60
+MOST_TIMES = 40
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ def report(document: PathScores) -> str:
         cells = [_cell(document["tests"][name][rival]) for name in names]
         lines.append(f"{rival:<20}" + "".join(f"{cell:>18}" for cell in cells))
     off = [
-        100 * (tenth["observed"] - tenth["forecast"])
+        f"{100 * (tenth['observed'] - tenth['forecast']):+.1f} ± {100 * (tenth['standard_error'] or 0):.1f}"
         for tenth in document["touching"][ENSEMBLE]
         if tenth["observed"] is not None and tenth["forecast"] is not None
     ]
     lines.append(
-        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less "
-        f"forecast by tenth: {', '.join(f'{value:+.1f}' for value in off)} points)"
+        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less forecast "
+        f"in points\n by tenth, with its standard error: {', '.join(off)})"
     )
     return "\n".join(lines)
 

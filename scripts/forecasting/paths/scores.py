@@ -89,7 +89,7 @@ def variogram_pairs(symbols: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     symbol, step = np.divmod(np.arange(symbols * steps), steps)
     one, other = np.triu_indices(symbols * steps, 1)
     kept = np.flatnonzero((symbol[one] == symbol[other]) | (step[one] == step[other]))
-    kept = kept[:: -(-len(kept) // PAIRS)]
+    kept = kept[:: max(1, -(-len(kept) // PAIRS))]
     return one[kept], other[kept]
 
 
@@ -106,11 +106,13 @@ def energy_score(paths: np.ndarray, realised: np.ndarray) -> float:
 
 
 def variogram_score(paths: np.ndarray, realised: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """Variogram score of order 0.5 of draws [d, n]: mean over pairs of (|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)².
+    """Variogram score of order 0.5 of draws [d, n]: mean over pairs of (|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)²; 0 without a pair.
 
     Scheuerer and Hamill (2015), Variogram-based proper scoring rules for probabilistic forecasts of multivariate
     quantities, Monthly Weather Review 143(4).
     """
+    if not len(one):
+        return 0.0
     expected = np.sqrt(np.abs(paths[one] - paths[other])).mean(axis=1)
     return float(((np.sqrt(np.abs(realised[one] - realised[other])) - expected) ** 2).mean())
 
