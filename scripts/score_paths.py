@@ -136,8 +136,8 @@ def report(document: PathScores) -> str:
         if tenth["observed"] is not None and tenth["forecast"] is not None
     ]
     lines.append(
-        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less forecast "
-        f"in points\n by tenth, with its standard error: {', '.join(off)})"
+        f"({document['origin_times']} origin times, {document['count']} paths; touching a level, observed less "
+        f"forecast in points by tenth\n of the probability, with its standard error: {', '.join(off)})"
     )
     return "\n".join(lines)
 
