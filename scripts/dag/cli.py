@@ -24,7 +24,7 @@ class FlagError(Exception):
 
 
 class Stage(NamedTuple):
-    """What a stage's flag asks snakemake for: names of rules, blanks between them, whatever folder their files are in."""
+    """What a stage's flag asks snakemake for: names of rules, blanks between, whatever folder their files are in."""
 
     targets: str
     help: str

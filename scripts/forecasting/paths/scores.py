@@ -23,9 +23,9 @@ STEPS = 12
 PAIRS = 2_000
 # pairs of each path in the energy score's second term
 SHIFTS = 16
-# deviations that are touched: those of the Brier score, and those of the reliability too
+# deviations that are touched: those of the Brier score, and those of the reliability, close enough to fill each tenth
 TOUCHED = (1.0, 2.0, 3.0)
-LEVELS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+LEVELS = (*(k / 16 for k in range(1, 15)), 1.0, 1.125, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 BASIS_POINTS = 1e4
 
 
