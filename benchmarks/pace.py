@@ -2,7 +2,8 @@
 
 The loopback exchange allows ten calls a second, in bars of a minute. For each number of symbols, eight processes at a
 time fetch one symbol each, as `snakemake -j8` does; then again an hour later. Prints requests beside the least number
-possible, seconds beside the floor that the rate limit sets, calls that were refused, and the memory of one process.
+possible, seconds beside the floor that the rate limit sets, calls that were refused, and the memory of one process
+(Linux).
 """
 
 import argparse
@@ -27,14 +28,17 @@ from support.loopback.tape import Tape  # noqa: E402
 
 CALLS, PAGE, JOBS = 10, 1000, 8
 FETCH = """
-import json, resource, sys
+import json, sys
+from pathlib import Path
 sys.path[:0] = [sys.argv[1]]
 from fetch_candles import fetch_candles
 settings, folder, name, bars = json.loads(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5])
 outputs = [f"{folder}/{name}.{ending}" for ending in ("parquet", "quality.json")]
 limits = {"fill": 0, "max_missing": 0, "max_conflicting": 0}
 fetch_candles(*outputs, f"{folder}/cutoff.json", settings, folder, name, "1m", bars, limits)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# not getrusage's figure, which a process inherits from the one that starts it
+(peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024)
 """
 
 

@@ -10,6 +10,7 @@ rule evaluate:
             fold=FOLDS,
             member=EVALUATED,
         ),
+        weights=expand(f"{ARTIFACTS}/forecasts/{{fold}}/weights.json", fold=FOLDS),
         candles=[f"{DATA}/candles/train/{symbol}.parquet" for symbol in SYMBOLS],
         cutoff=f"{DATA}/as_of/train.json",
         code=code("evaluate"),

@@ -1,7 +1,8 @@
-"""Rule ensemble: a fold's ensemble forecast, the calibrated average of the members with the best validation losses."""
+"""Rule ensemble: a fold's ensemble forecast, the calibrated average of its members, weighted by their losses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +14,22 @@ from common.files import write_json, write_parquet
 from common.job import job, say
 from forecasting.documents import Weights, WeightSettings
 from forecasting.ensemble import conformal
-from forecasting.ensemble.weights import equal_weights, select_members, simplex_weights
+from forecasting.ensemble.weights import (
+    equal_weights,
+    exponential_weights,
+    identical_members,
+    miscovered_members,
+    select_members,
+    simplex_weights,
+)
 from forecasting.losses import pinball
 from forecasting.members import RANDOM_WALK
-from forecasting.quantiles import Forecasts, average, forecast_table, read_forecasts
+from forecasting.quantiles import Forecasts, forecast_table, read_forecasts
 from forecasting.realised import log_closes, realised_of, realised_returns
 from forecasting.task import Task
+
+# weights [n] by member at each of a split's forecasts; one that is 0 throughout may be left out
+Shares = Mapping[str, np.ndarray]
 
 
 def ensemble(
@@ -40,28 +51,71 @@ def ensemble(
     Raises UserError when members differ in origins, or a symbol's price never changes.
     """
     closes = log_closes(candles, live_candles)
-    past, now = _read(validation, task), _read(forecasts, task)
-    realised = realised_of(past[RANDOM_WALK], closes, task.bar_ms)
-    reference_loss = _reference_loss(past[RANDOM_WALK], realised, task.quantile_levels)
-    losses = {
-        name: float((_losses(member, realised, task.quantile_levels) / reference_loss).mean())
-        for name, member in past.items()
-        if name in now
-    }
-    members = select_members(losses, settings["tolerance"])
-    shares = equal_weights(members)
-    if settings["weights"] == "simplex":
-        quantiles = {name: past[name].quantiles for name in members}
-        shares = simplex_weights(quantiles, realised, reference_loss, task.quantile_levels)
-    table = calibrated(_weighted(past, shares), _weighted(now, shares), closes, task, calibration)
-    write_parquet(output, table)
+    past, now = Split.read(validation, closes, task), Split.read(forecasts, closes, task)
+    usual = _usual_losses(past, task)
+    losses = {name: past.losses(name, usual) for name in past.members if name in now.members}
+    identical = identical_members({name: (past.quantiles(name), now.quantiles(name)) for name in losses})
+    distinct = {name: past.quantiles(name) for name in losses if name not in identical}
+    miscovered = miscovered_members(distinct, past.realised, past.walk.origin, task.quantile_levels)
+    usable = {name: float(losses[name].mean()) for name in distinct if name not in miscovered}
+    if settings["weights"] == "exponential":
+        before, after = _exponential(past, now, list(usable), usual, settings)
+    else:
+        before, after = _fixed(past, now, usable, usual, settings)
+    write_parquet(output, calibrated(past.mixed(before), now.mixed(after), closes, task, calibration))
     document: Weights = {
-        "weights": shares,
-        "validation_loss": losses,
+        "weights": {name: share for name in sorted(after) if (share := round(float(after[name].mean()), 4))},
+        "validation_loss": {name: float(loss.mean()) for name, loss in losses.items()},
+        "identical": identical,
+        "miscovered": miscovered,
         "settings": cast(WeightSettings, {**settings, **calibration}),
     }
     write_json(weights, document)
-    say(f"ensemble: {', '.join(f'{name} {share:.2f}' for name, share in shares.items())}")
+    say(f"ensemble: {describe(document)}")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The members' forecasts at the same origins, by name, without skipped members."""
+
+    members: dict[str, Forecasts]
+    closes: Mapping[str, pd.Series]
+    task: Task
+
+    @classmethod
+    def read(cls, paths: Sequence[str], closes: Mapping[str, pd.Series], task: Task) -> "Split":
+        """Read a file a member, named by it. Raises UserError when members differ in origins."""
+        files = {Path(path).stem: read_forecasts(path, task.horizon, task.quantile_levels) for path in sorted(paths)}
+        members = {name: forecasts for name, forecasts in files.items() if len(forecasts.origin)}
+        for name, forecasts in members.items():
+            if not forecasts.same_origins(members[RANDOM_WALK]):
+                raise UserError(f"{name}: has other origins than {RANDOM_WALK}; delete its forecasts and run again")
+        return cls(members, closes, task)
+
+    @property
+    def walk(self) -> Forecasts:
+        """The random walk's forecasts, whose origins and symbols all have."""
+        return self.members[RANDOM_WALK]
+
+    @cached_property
+    def realised(self) -> np.ndarray:
+        """Realised cumulative log returns [n, horizon]; NaN where a bar is missing."""
+        return realised_of(self.walk, self.closes, self.task.bar_ms)
+
+    def quantiles(self, member: str) -> np.ndarray:
+        """Its quantiles [n, horizon, levels]."""
+        return self.members[member].quantiles
+
+    def losses(self, member: str, usual: pd.Series) -> np.ndarray:
+        """Mean pinball loss [n] of each of a member's forecasts, in units of the symbol's usual one."""
+        loss = pinball(self.realised, self.quantiles(member), self.task.quantile_levels).mean(axis=(1, 2))
+        # a symbol without a validation origin has no usual loss, and no say in the weights
+        return loss / usual.reindex(self.walk.symbol).to_numpy()
+
+    def mixed(self, shares: Shares) -> Forecasts:
+        """The weighted average of the members' forecasts, level by level (Vincent averaging)."""
+        total = sum(share[:, None, None] * self.quantiles(name) for name, share in shares.items())
+        return replace(self.walk, quantiles=np.asarray(total))
 
 
 def calibrated(
@@ -83,38 +137,60 @@ def calibrated(
     return forecast_table(symbols, origins, quantiles, task.quantile_levels)
 
 
-def _read(paths: Sequence[str], task: Task) -> dict[str, Forecasts]:
-    """The members' forecasts by name, without skipped members. Raises UserError when members differ in origins."""
-    files = {Path(path).stem: read_forecasts(path, task.horizon, task.quantile_levels) for path in sorted(paths)}
-    members = {name: forecasts for name, forecasts in files.items() if len(forecasts.origin)}
-    for name, forecasts in members.items():
-        if not forecasts.same_origins(members[RANDOM_WALK]):
-            raise UserError(f"{name}: has other origins than {RANDOM_WALK}; delete its forecasts and run again")
-    return members
+def describe(document: Weights) -> str:
+    """The members with their weights, and those that were left out."""
+    parts = [", ".join(f"{name} {share:.2f}" for name, share in document["weights"].items())]
+    parts += [f"{name} is {twin}, and counts once" for name, twin in document["identical"].items()]
+    parts += [
+        f"{name} left out (its interval covered {share:.0%} of the latest validation)"
+        for name, share in document["miscovered"].items()
+    ]
+    return "; ".join(parts)
 
 
-def _weighted(members: Mapping[str, Forecasts], weights: Mapping[str, float]) -> Forecasts:
-    """The weighted average of the members' forecasts."""
-    quantiles = average([members[name].quantiles for name in weights], list(weights.values()))
-    return replace(members[RANDOM_WALK], quantiles=quantiles)
+def _exponential(
+    past: Split, now: Split, members: Sequence[str], usual: pd.Series, settings: Mapping[str, Any]
+) -> tuple[Shares, Shares]:
+    """Exponential weights of the members at each forecast of `past` and of `now`, by the losses realised by then."""
+    origin = np.concatenate([past.walk.origin, now.walk.origin])
+    losses = [np.concatenate([split.losses(name, usual) for split in (past, now)]) for name in members]
+    moments, place = np.unique(origin, return_inverse=True)
+    # of all symbols at a moment; those that have a realised path by then
+    by_moment = pd.DataFrame(np.stack(losses, axis=1)).groupby(place).mean().to_numpy()
+    horizon_ms = past.task.horizon * past.task.bar_ms
+    weights = exponential_weights(by_moment, moments, horizon_ms, settings["rate"], settings["halflife"])[place]
+    count = len(past.walk.origin)
+    before, after = (dict(zip(members, part.T, strict=True)) for part in (weights[:count], weights[count:]))
+    return before, after
 
 
-def _losses(forecasts: Forecasts, realised: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
-    """Mean pinball loss [n] of each forecast."""
-    return pinball(realised, forecasts.quantiles, quantile_levels).mean(axis=(1, 2))
+def _fixed(
+    past: Split, now: Split, losses: Mapping[str, float], usual: pd.Series, settings: Mapping[str, Any]
+) -> tuple[Shares, Shares]:
+    """The same weights at every forecast, of the members whose mean validation `losses` are close to the smallest."""
+    members = select_members(losses, settings["tolerance"])
+    weights = equal_weights(members)
+    if settings["weights"] == "simplex":
+        quantiles = {name: past.quantiles(name) for name in members}
+        reference = usual[past.walk.symbol].to_numpy()
+        weights = simplex_weights(quantiles, past.realised, reference, past.task.quantile_levels)
+    before, after = (
+        {name: np.full(len(split.walk.origin), weight) for name, weight in weights.items()} for split in (past, now)
+    )
+    return before, after
 
 
-def _reference_loss(walk: Forecasts, realised: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
-    """The random walk's mean loss at each forecast's symbol [n]: in its units, quiet and volatile symbols count alike.
+def _usual_losses(past: Split, task: Task) -> pd.Series:
+    """The random walk's mean loss by symbol: in its units, quiet and volatile symbols count alike.
 
     Raises UserError when a symbol's price never changes.
     """
-    loss = pd.Series(_losses(walk, realised, quantile_levels))
-    reference = loss.groupby(walk.symbol).transform("mean").to_numpy()
-    constant = sorted(set(walk.symbol[reference == 0]))
+    loss = pinball(past.realised, past.walk.quantiles, task.quantile_levels).mean(axis=(1, 2))
+    usual = pd.Series(loss).groupby(past.walk.symbol).mean()
+    constant = sorted(usual.index[usual == 0])
     if constant:
         raise UserError(f"the price of {', '.join(constant)} never changes in validation; remove it from symbols")
-    return reference
+    return usual
 
 
 if __name__ == "__main__":

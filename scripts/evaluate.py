@@ -4,15 +4,16 @@ docs/evaluation.md defines each figure.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import read_json, write_csv, write_json
+from common.files import read_document, read_json, write_csv, write_json
 from common.job import job, say
-from forecasting.documents import Comparison, Evaluation, FoldSpan, MemberScores, Metrics, Pit
+from forecasting.documents import Comparison, Evaluation, FoldSpan, MemberScores, Metrics, Pit, Weights
 from forecasting.evaluation.scores import (
     CELL_KEYS,
     METRICS,
@@ -42,6 +43,7 @@ def evaluate(
     leaderboard: str,
     summary: str,
     forecasts: list[str],
+    weights: list[str],
     candles: list[str],
     cutoff: str,
     exchange: str,
@@ -55,12 +57,14 @@ def evaluate(
     (`leaderboard`: a row a member, the best first), and the `summary` (an `Evaluation`).
 
     forecasts: files named <fold>/<member>.parquet; one without rows is of a member that was skipped in the fold.
+    weights: of each fold's ensemble, <fold>/weights.json.
     candles: one <symbol>.parquet a symbol, and `cutoff`, both of the training cutoff.
     stride: bars between origins. previous_trials: configurations that the TFT's was chosen from. Raises UserError when
     members differ in their origins, or a bar that forecasts are scored against is missing from the candles.
     """
     known_until, files = read_json(cutoff), files_by_fold(forecasts)
     spans = [scheme.fold(fold, known_until["as_of"], task.bar_ms) for fold in files]
+    shares = {Path(path).parent.name: read_document(path, Weights)["weights"] for path in weights}
     scores = score_files(files, _prices(candles, spans[0].train_end, task.bar_ms), task)
     missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
@@ -78,7 +82,7 @@ def evaluate(
         "horizon": task.horizon,
         "symbols": symbols,
         "quantiles": list(task.quantile_levels),
-        "folds": [_fold(span, scores) for span in spans],
+        "folds": [_fold(span, scores, shares[span.name]) for span in spans],
         "members": _members(pooled, scores.crossings),
         "oracle": None
         if ORACLE not in pooled.index
@@ -169,13 +173,14 @@ def _pit(pooled: pd.DataFrame, quantile_levels: Sequence[float]) -> Pit:
     return {"nominal": nominal, "members": {str(member): row.tolist() for member, row in shares.iterrows()}}
 
 
-def _fold(span: Fold, scores: Scores) -> FoldSpan:
+def _fold(span: Fold, scores: Scores, weights: dict[str, float]) -> FoldSpan:
     return {
         "fold": span.name,
         "train_end_iso": iso(span.train_end),
         "test_start_iso": iso(span.test_start),
         "test_end_iso": iso(span.test_end),
         "origins": int((scores.losses["fold"] == int(span.name)).sum()),
+        "weights": weights,
     }
 
 
@@ -191,6 +196,7 @@ if __name__ == "__main__":
             leaderboard=snakemake.output.leaderboard,
             summary=snakemake.output.summary,
             forecasts=list(snakemake.input.forecasts),
+            weights=list(snakemake.input.weights),
             candles=list(snakemake.input.candles),
             cutoff=snakemake.input.cutoff,
             exchange=snakemake.params.exchange,

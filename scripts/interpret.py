@@ -13,11 +13,12 @@ from forecasting.task import Task
 from forecasting.tft import checkpoint
 from forecasting.tft.correction import fit_hars, is_correction, with_har_inputs
 from forecasting.tft.datasets import thinned
-from forecasting.tft.network import QuantileTFT
+from forecasting.tft.network import QuantileTFT, is_rejected
 from forecasting.tft.panel import Panel, feature_columns
 
 MOST = 600  # windows that are interpreted, of all symbols together
 BATCH = 64
+GROUP = ["symbol", "regime", "origins"]
 
 
 def interpret(
@@ -38,19 +39,29 @@ def interpret(
     importance: a row a symbol, regime, kind (encoder, decoder, static) and variable: its share of the selection's
     weights. attention: a row a symbol, regime and lag, in bars before the origin: its share of the first step's
     attention to the lookback. Shares of a symbol and regime add up to 1; `origins` is the number of their windows.
+    A seed whose correction was rejected in training is left out: its network was never used. Where all were, the tables
+    have no rows.
+
     models: one checkpoint a seed. features, candles: one file a symbol, in one order of symbols, of the training
     `cutoff`. stride: bars between origins.
     """
     torch.set_num_threads(threads)
+    correction = is_correction(checkpoint.load(models[0]).features)
+    used = [path for path in models if not (correction and is_rejected(checkpoint.load(path).network))]
+    if not used:
+        write_csv(importance, pd.DataFrame(columns=[*GROUP, "kind", "variable", "importance"]))
+        write_csv(attention, pd.DataFrame(columns=[*GROUP, "lag", "attention"]))
+        say(f"interpret: fold {fold}: nothing to interpret, since no correction was significantly better in validation")
+        return
     files = FoldFiles(fold, features, features, candles, [], cutoff, cutoff)
     validation, split = read_splits(files, task, scheme, stride)
     symbols, frames = split.symbols, split.features
     rows = [thinned(origins, max(1, MOST // len(symbols))) for origins in split.rows]
-    if is_correction(checkpoint.load(models[0]).features):
+    if correction:
         hars = fit_hars(symbols, split.history, validation.fit_end, task.horizon)
         frames = with_har_inputs(frames, split.bars, hars)
     interpreted = []
-    for model in [checkpoint.load_for(path, feature_columns(frames[0])) for path in models]:
+    for model in [checkpoint.load_for(path, feature_columns(frames[0])) for path in used]:
         panel = Panel(frames, model.scaler, task)
         origins = np.concatenate([start + at for start, at in zip(panel.starts, rows, strict=False)])
         interpreted.append(shares(model.network, panel, origins))
@@ -64,7 +75,7 @@ def interpret(
     write_csv(attention, means(groups, mean.pop("attention"), "lag", "attention"))
     parts = [means(groups, table, "variable", "importance").assign(kind=kind) for kind, table in mean.items()]
     table = pd.concat(parts).sort_values(["symbol", "regime"], kind="stable")
-    write_csv(importance, table[["symbol", "regime", "origins", "kind", "variable", "importance"]])
+    write_csv(importance, table[[*GROUP, "kind", "variable", "importance"]])
     say(f"interpret: fold {fold}: {len(groups)} windows")
 
 
@@ -103,8 +114,7 @@ def means(groups: pd.DataFrame, table: pd.DataFrame, column: str, value: str) ->
     column's name in `column`, the mean in `value`."""
     grouped = table.groupby([groups["symbol"], groups["regime"]], observed=True)
     wide = grouped.mean().assign(origins=grouped.size()).reset_index()
-    keys = ["symbol", "regime", "origins"]
-    return wide.melt(keys, var_name=column, value_name=value).sort_values(keys[:2], kind="stable")
+    return wide.melt(GROUP, var_name=column, value_name=value).sort_values(GROUP[:2], kind="stable")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ from plotting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, l
 
 COLORS = dict(zip(REGIMES, (SKY, BLUE, VERMILLION), strict=True))
 SYMBOL_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
+NOTHING = (
+    "Nothing to interpret: no correction was significantly better in validation,\n"
+    "so the TFT's forecasts are those that it corrects."
+)
 MOST = 12  # variables that a panel holds
 MOST_SYMBOLS = len(SYMBOL_COLORS)
 
@@ -31,13 +35,18 @@ def interpretation_figure(
     variables: pd.DataFrame, lags: pd.DataFrame, cutoff: Mapping[str, Any], interval: str
 ) -> Figure:
     """Importance of the `variables` and attention to the `lags`, as in interpretation.csv and …_attention.csv."""
+    title = "Variable importance and attention of the TFT"
+    if lags.empty:
+        figure, axes = new_figure(1, 1, (13, 3), title, f"Up to {iso(cutoff['as_of'])}", bool(cutoff["simulated"]))
+        axes[0, 0].axis("off")
+        axes[0, 0].text(0.5, 0.5, NOTHING, ha="center", va="center", transform=axes[0, 0].transAxes)
+        return figure
     windows = lags.drop_duplicates(["symbol", "regime"])
     subtitle = (
         f"In {windows['origins'].sum()} test windows of the last fold, up to {iso(cutoff['as_of'])}: "
         f"{lags['symbol'].nunique()} symbol(s) ({cutoff['exchange']}), {interval} bars. Low, medium and high are the "
         "terciles of each symbol's volatility in training."
     )
-    title = "Variable importance and attention of the TFT"
     figure, axes = new_figure(2, 2, (13, 10.5), title, subtitle, bool(cutoff["simulated"]))
     for panel, kind, inputs in ((axes[0, 0], "encoder", "past inputs"), (axes[0, 1], "decoder", "known future inputs")):
         _importance(panel, variables[variables["kind"] == kind], f"Variable importance: {inputs}")

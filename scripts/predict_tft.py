@@ -12,7 +12,7 @@ from common.files import write_parquet
 from common.job import job, say
 from forecasting.bars import InsufficientHistoryError
 from forecasting.folds import FoldScheme
-from forecasting.quantiles import average, forecast_table, no_forecasts, read_forecasts
+from forecasting.quantiles import forecast_table, no_forecasts, read_forecasts
 from forecasting.split import FoldFiles, Split, read_splits
 from forecasting.task import Task
 from forecasting.tft import checkpoint
@@ -69,9 +69,9 @@ def forecast(models: Sequence[str], split: Split, task: Task, base: str | None) 
     rows = np.concatenate([start + at for start, at in zip(panels[0].starts[:-1], split.rows, strict=True)])
     outputs = [predict(model.network, panel, rows) for model, panel in zip(trained, panels, strict=True)]
     if base is None:
-        quantiles = average([panels[0].returns(rows, part.numpy().astype(np.float64)) for part in outputs])
+        quantiles = np.mean([panels[0].returns(rows, part.numpy().astype(np.float64)) for part in outputs], axis=0)
     else:
-        factor = average([correction_factor(part).numpy() for part in outputs])
+        factor = np.mean([correction_factor(part).numpy() for part in outputs], axis=0)
         quantiles = _base_quantiles(base, split, task) * factor
     parts = np.split(quantiles, np.cumsum([len(at) for at in split.rows])[:-1])
     return forecast_table(split.symbols, split.origins, parts, task.quantile_levels)

@@ -1,5 +1,7 @@
 """Rule summary: evaluation, sample paths, decision and audit in a dozen lines."""
 
+from collections.abc import Mapping
+
 from common.files import read_document, write_text
 from common.job import job
 from common.text import percent, signed_percent
@@ -8,6 +10,9 @@ from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
 from forecasting.paths.documents import PathScores
 from trading.documents import Audit, Trade
 from trading.settlement import describe_result
+
+# the latest folds whose ensemble is told, and the smallest weight that is
+MOST_FOLDS, NOTABLE = 3, 0.05
 
 
 def summary(text: str, evaluation: str, trade: str, audit: str, paths: str) -> None:
@@ -35,6 +40,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         *([("tuning", f"settings of the TFT chosen from {trials} configurations on early folds")] if trials else []),
         ("skill", f"{evaluated}: {', '.join(skills)}"),
         ("coverage", coverage),
+        *(("" if place else "ensemble", line) for place, line in enumerate(ensembles(evaluation, trade))),
         ("verdict", evaluation["verdict"]),
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
@@ -57,6 +63,27 @@ def path_skill(paths: PathScores) -> str:
     events = sum(tenth["events"] for tenth in tenths)
     off = sum(tenth["events"] * abs((tenth["observed"] or 0) - (tenth["forecast"] or 0)) for tenth in tenths) / events
     return f"energy score {', '.join(skills)}; probabilities of touching a level {100 * off:.1f} points off on average"
+
+
+def ensembles(evaluation: Evaluation, trade: Trade) -> list[str]:
+    """The members' weights in each fold and in the forecast that the decision was taken on, and whether these differ: a
+    member of weight there has had none in any fold."""
+    folds = {f"fold {fold['fold']}": fold["weights"] for fold in evaluation["folds"]}
+    live = {name: vote["weight"] for name, vote in trade["votes"].items() if vote["weight"]}
+    lines = [f"{name}: {_shares(weights)}" for name, weights in [*list(folds.items())[-MOST_FOLDS:], ("live", live)]]
+    known = {name for weights in folds.values() for name, weight in weights.items() if weight >= NOTABLE}
+    new = sorted(name for name, weight in live.items() if weight >= NOTABLE and name not in known)
+    if new:
+        named = ", ".join(new)
+        lines.append(
+            f"the live ensemble differs from those evaluated: {named} had less than {NOTABLE:.0%} in every fold"
+        )
+    return lines
+
+
+def _shares(weights: Mapping[str, float]) -> str:
+    ordered = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {percent(weight)}" for name, weight in ordered if weight >= NOTABLE)
 
 
 def plan(trade: Trade) -> str:

@@ -143,7 +143,7 @@ FolderOrNull = Annotated[Folder | None, NullFromText, MustBe("a folder, or null"
 TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
 SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
-Weighting = Annotated[Literal["equal", "simplex"], MustBe("equal or simplex")]
+Weighting = Annotated[Literal["exponential", "equal", "simplex"], MustBe("exponential, equal or simplex")]
 
 
 class Section(BaseModel):
@@ -339,10 +339,16 @@ class Baselines(Section):
 class Ensemble(Section):
     """How the members' forecasts are combined."""
 
-    weights: Weighting = "equal"
-    """weights of the selected members: equal, or simplex, those with the smallest validation loss"""
+    weights: Weighting = "exponential"
+    """exponential: by the members' losses realised so far; equal, or simplex, those with the smallest validation loss:
+    of the members within tolerance"""
+    rate: Positive = 6
+    """exponential: a weight falls by exp(−rate) where a member's losses of a horizon exceed another's by the random
+    walk's loss"""
+    halflife: Positive = 168
+    """exponential: half-life of past losses, in horizons"""
     tolerance: NotNegative = 0.002
-    """a member is selected if its validation loss exceeds the smallest by at most this share"""
+    """equal, simplex: a member is selected if its validation loss exceeds the smallest by at most this share"""
 
 
 class Calibration(Section):

@@ -10,10 +10,12 @@ from common.errors import UserError
 from forecasting.folds import contiguous
 from market.candles import continued, read_candles
 from market.indicators import parkinson, segments
-from market.intervals import step_ms
+from market.intervals import DAY, step_ms
 
 # windows that a regression or a distribution is fitted on, at most
 WINDOWS = 20_000
+# a day's variance counts as at most so many times the median day's, and a day is of at least so many bars
+EXTREME_DAY, DAY_BARS = 10.0, 24
 
 
 class InsufficientHistoryError(UserError):
@@ -95,6 +97,21 @@ def require_windows(bars: Bars, horizon: int, count: int) -> None:
     found = np.count_nonzero(contiguous(bars.segment, 0, horizon)) // horizon
     if found < count:
         raise InsufficientHistoryError(f"{found} non-overlapping windows of {horizon} bars, {count} needed")
+
+
+def typical_variance(variance: np.ndarray, bar_ms: int) -> float:
+    """Mean of the bars' variances [rows] (NaN is left out), which a break of the market does not dominate.
+
+    It is a winsorised mean of successive days: one beyond `EXTREME_DAY` times their median counts as that much. Where
+    the median is 0 it is the plain mean.
+    """
+    finite = variance[np.isfinite(variance)]
+    if not len(finite):
+        return 0.0
+    days = -(-len(finite) // max(DAY // bar_ms, DAY_BARS))
+    means = np.array([part.mean() for part in np.array_split(finite, days)])
+    most = EXTREME_DAY * np.median(means)
+    return float(np.minimum(means, most).mean() if most else means.mean())
 
 
 def returns(log_close: np.ndarray, segment: np.ndarray) -> np.ndarray:

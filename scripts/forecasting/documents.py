@@ -83,13 +83,15 @@ class Comparison(TypedDict):
 
 
 class FoldSpan(TypedDict):
-    """A fold: when its training ended, its test span, and how many origins it was tested at."""
+    """A fold: when its training ended, its test span, how many origins it was tested at, and the members' mean weights
+    in its ensemble."""
 
     fold: str
     train_end_iso: str
     test_start_iso: str
     test_end_iso: str
     origins: int
+    weights: dict[str, float]
 
 
 class Pit(TypedDict):
@@ -119,15 +121,24 @@ class Evaluation(Comparison):
 class WeightSettings(TypedDict):
     """The config's sections `ensemble` and `calibration`."""
 
-    weights: Literal["equal", "simplex"]
+    weights: Literal["exponential", "equal", "simplex"]
+    rate: float
+    halflife: float
     tolerance: float
     window: int
     strength: float
 
 
 class Weights(TypedDict):
-    """weights.json: the ensemble's members with their weights, and every member's loss in validation."""
+    """weights.json: the members' weights in the ensemble, their mean over the fold's origins, and every member's loss
+    in validation.
+
+    identical: members whose forecasts are another's, which counts alone. miscovered: members left out, with the
+    coverage of their outermost interval in the latest validation.
+    """
 
     weights: dict[str, float]
     validation_loss: dict[str, float]
+    identical: dict[str, str]
+    miscovered: dict[str, float]
     settings: WeightSettings

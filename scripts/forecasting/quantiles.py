@@ -48,16 +48,6 @@ def sort_quantiles(quantiles: np.ndarray) -> tuple[np.ndarray, int]:
     return np.sort(quantiles, axis=-1), crossings
 
 
-def average(forecasts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
-    """Mean of forecasts of one shape, quantile level by quantile level (Vincent averaging); order within a row is kept.
-
-    weights: of sum 1; None: equal ones.
-    """
-    if weights is None:
-        weights = [1 / len(forecasts)] * len(forecasts)
-    return np.sum([weight * forecast for weight, forecast in zip(weights, forecasts, strict=True)], axis=0)
-
-
 def forecast_table(
     symbols: Sequence[str],
     origins: Sequence[np.ndarray],

@@ -76,6 +76,14 @@ class Inputs:
         write_parquet(path, table)
         return str(path)
 
+    def write_weights(self, fold: int) -> str:
+        path = self.folder / "forecasts" / str(fold) / "weights.json"
+        settings = {"weights": "equal", "rate": 6, "halflife": 168, "tolerance": 0.002, "window": 900, "strength": 0.5}
+        weights = {"ewma": 1 - 0.1 * fold, **({"tft": 0.1 * fold} if fold else {})}
+        rest = {"validation_loss": {}, "identical": {}, "miscovered": {}, "settings": settings}
+        write_json(path, {"weights": weights, **rest})
+        return str(path)
+
     def skip(self, fold: int, member: str) -> None:
         """Leave the member's file of the fold without rows, as one does that has too little history."""
         path = self.folder / "forecasts" / str(fold) / f"{member}.parquet"
@@ -89,6 +97,7 @@ class Inputs:
             "leaderboard": self.folder / "evaluation_pooled.csv",
             "summary": self.folder / "evaluation.json",
             "forecasts": self.forecasts,
+            "weights": [self.write_weights(fold) for fold in range(self.folds)],
             "candles": self.candles,
             "cutoff": self.cutoff,
             "exchange": "simulated" if ORACLE in self.widths else "binance",

@@ -71,6 +71,13 @@ def candles(timestamp: np.ndarray, deviation: np.ndarray, seed: int) -> pd.DataF
     )
 
 
+def breaking(calm: int, broken: int, seed: int, ratio: float = 300.0) -> pd.DataFrame:
+    """Candles of a market that is calm for so many minutes and then moves `ratio` times as much, as a stablecoin that
+    loses its peg does."""
+    deviation = 5e-5 * np.where(np.arange(calm + broken) < calm, 1.0, ratio)
+    return candles(START + MINUTE * np.arange(calm + broken), deviation, seed)
+
+
 def poisoned(frame: pd.DataFrame, after: int) -> pd.DataFrame:
     """The candles with every value changed in the bars that open after that time."""
     spoilt = frame.copy()

@@ -157,7 +157,16 @@ def weights_document() -> Weights:
     return {
         "weights": equal_weights(SELECTED),
         "validation_loss": dict.fromkeys([TFT, *BASELINES], 1.0),
-        "settings": {"weights": "equal", "tolerance": 0.002, "window": 900, "strength": 0.5},
+        "identical": {},
+        "miscovered": {},
+        "settings": {
+            "weights": "equal",
+            "rate": 6,
+            "halflife": 168,
+            "tolerance": 0.002,
+            "window": 900,
+            "strength": 0.5,
+        },
     }
 
 

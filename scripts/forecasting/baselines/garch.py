@@ -5,14 +5,15 @@ Review of Economics and Statistics 69(3).
 """
 
 import warnings
-from math import floor
+from math import floor, sqrt
 
 import numpy as np
 from arch.univariate import GARCH, StudentsT, ZeroMean
 from scipy.signal import lfilter
 
-from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns
+from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, typical_variance
 from forecasting.baselines.fhs import fhs
+from forecasting.baselines.har import RECENT, smooth
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.task import Task
 
@@ -26,7 +27,8 @@ def garch_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> n
     σ²ₜ₊₁ = ω + α rₜ² + β σ²ₜ, and h steps ahead σ̄² + (α + β)^(h − 1) (σ²ₜ₊₁ − σ̄²), summed over the steps.
     """
     require_windows(series.history, task.horizon, 20)
-    mean, alpha, beta = fit_garch(returns(series.history.log_close, series.history.segment))
+    history = returns(series.history.log_close, series.history.segment)
+    mean, alpha, beta = fit_garch(history, typical_variance(history**2, series.history.bar_ms))
     # Σ (α + β)^(i − 1) for i = 1 … h
     memory = np.cumsum((alpha + beta) ** (task.steps - 1.0))
 
@@ -34,19 +36,23 @@ def garch_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> n
         squares = np.nan_to_num(returns(bars.log_close, bars.segment) ** 2, nan=mean)
         # the recursion in differences to the mean, from 0
         excess = lfilter([alpha], [1.0, -beta], squares - mean)[rows, None]
-        return np.sqrt(np.maximum(mean * task.steps + memory * excess, 1e-3 * mean * task.steps))
+        latest = RECENT * smooth(squares, task.horizon)[rows, None]
+        return np.sqrt(np.maximum(mean * task.steps + memory * excess, latest * task.steps))
 
     return fhs(deviation, series, task)
 
 
-def fit_garch(log_returns: np.ndarray) -> tuple[float, float, float]:
+def fit_garch(log_returns: np.ndarray, variance: float) -> tuple[float, float, float]:
     """Mean variance, α and β of log returns [n] (NaN at gaps) by maximum likelihood; persistence at most 0.9999.
+
+    variance: taken as the mean one, since near a unit root ω / (1 − α − β) is anything. The returns' own would be a
+    break's where there was one, and all that came before it too quiet.
 
     Raises InsufficientHistoryError when all returns are equal.
     """
     finite = log_returns[np.isfinite(log_returns)]
     # the optimiser wants returns of about 1
-    spread = float(finite.std())
+    spread = sqrt(variance)
     if not spread:
         raise InsufficientHistoryError("the price never changes")
     model = ZeroMean(finite[-RETURNS:] / spread, volatility=GARCH(), distribution=StudentsT(), rescale=False)
@@ -58,5 +64,4 @@ def fit_garch(log_returns: np.ndarray) -> tuple[float, float, float]:
     shrink = min(1.0, 0.9999 / max(alpha + beta, 1e-9))
     # further digits depend on the machine; rounded down, so that the sum stays below one
     alpha, beta = (floor(1e4 * shrink * value) / 1e4 for value in (alpha, beta))
-    # the sample's variance as the mean: near a unit root ω / (1 − α − β) is anything
-    return spread**2, alpha, beta
+    return variance, alpha, beta

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns
+from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, typical_variance
 from market.intervals import DAY
 
 # non-overlapping windows that a HAR is fitted on, at least
 HAR_WINDOWS = 20
 # time scales of the HAR, in horizons: for an hour of minutes, from 5 minutes to a week
 SCALES = (1 / 12, 1 / 4, 1, 4, 24, 168)
-# a variance is at least this share of its mean: a frozen bar has none, and its logarithm would dominate
+# a variance is at least this share of its typical value: a frozen bar has none, and its logarithm would dominate
 FLOOR = 1e-3
+# a forecast variance is at least this share of that of the latest bars: a history without a break tells nothing of one
+RECENT = 0.25
 # penalty of the HAR's coefficients, in mean squares of the standardised regressors
 RIDGE = 1e-3
 
@@ -131,6 +133,9 @@ class Har:
     def deviation_from(self, regressors: np.ndarray, timestamp: np.ndarray, bar_ms: int) -> np.ndarray:
         """`deviation` after the bars that open at `timestamp` [n] (ms), from their `regressors` [n, regressors]."""
         mean = np.exp(self.coefficients[0] + regressors @ self.coefficients[1:])
+        horizon = min(SCALES.index(1), len(self.scales) - 1)
+        latest = np.exp(regressors[:, horizon] * self.spread[horizon] + self.centre[horizon])
+        mean = np.maximum(mean, RECENT * latest[:, None])
         return np.sqrt(mean * self.season.ahead(timestamp, bar_ms, mean.shape[1]))
 
 
@@ -141,7 +146,7 @@ def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
     rows = bars.windows(0, horizon)
     season = fit_season(bars)
     variance = bars.variance / season.at(bars.timestamp)
-    floor = FLOOR * float(variance.mean())
+    floor = FLOOR * typical_variance(variance, bars.bar_ms)
     if not floor:
         raise InsufficientHistoryError("the price never changes")
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)

@@ -1,17 +1,84 @@
-"""Which members the ensemble is made of, and their weights: by their losses in validation alone.
+"""Which members the ensemble is made of, and their weights: by their losses alone, in validation and later.
 
-Equal weights are hard to beat: Smith and Wallis (2009), A simple explanation of the forecast combination puzzle, Oxford
-Bulletin of Economics and Statistics 71(3).
+Exponential weights are those of Vovk (1990), Aggregating strategies, COLT, with a discount as in Chernov and Zhdanov
+(2010), Prediction with expert advice under discounted loss, ALT. Equal weights are hard to beat: Smith and Wallis
+(2009), A simple explanation of the forecast combination puzzle, Oxford Bulletin of Economics and Statistics 71(3).
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from forecasting.losses import pinball
+from forecasting.losses import covered, pinball
 
 # forecasts that simplex weights are fitted on, at most
 MOST_FITTED = 2_000
+# a share of the outcomes by which the coverage of a usable member may be off, in the latest part of validation
+COVERAGE_OFF, LATEST = 0.25, 0.25
+# exponential weights below it are 0
+SMALLEST_WEIGHT = 0.01
+
+
+def identical_members(members: Mapping[str, Sequence[np.ndarray]]) -> dict[str, str]:
+    """Members whose forecasts, a list of arrays each, are those of another: by name, the first of that name's twins.
+
+    A TFT whose correction was rejected is what it corrects. Members are compared in the order given.
+    """
+    kept: dict[str, Sequence[np.ndarray]] = {}
+    found = {}
+    for name, forecasts in members.items():
+        twins = (other for other, its in kept.items() if all(map(np.array_equal, forecasts, its)))
+        twin = next(twins, None)
+        if twin is None:
+            kept[name] = forecasts
+        else:
+            found[name] = twin
+    return found
+
+
+def miscovered_members(
+    members: Mapping[str, np.ndarray], realised: np.ndarray, origin: np.ndarray, quantile_levels: Sequence[float]
+) -> dict[str, float]:
+    """Members whose outermost interval covered far less, or more, than it should in the latest part of validation: by
+    name, its coverage.
+
+    members: quantiles [n, horizon, levels] by name; realised [n, horizon]; origin [n]. Of members that are all far off
+    the one that is nearest stays.
+    """
+    latest = origin >= np.quantile(origin, 1 - LATEST)
+    nominal = quantile_levels[-1] - quantile_levels[0]
+    coverage = {
+        name: float(covered(realised[latest], forecast[latest][..., 0], forecast[latest][..., -1]).mean())
+        for name, forecast in members.items()
+    }
+    off = {name: abs(value - nominal) for name, value in coverage.items()}
+    allowed = max(COVERAGE_OFF, min(off.values()))
+    return {name: coverage[name] for name in members if off[name] > allowed}
+
+
+def exponential_weights(
+    losses: np.ndarray, moments: np.ndarray, horizon_ms: int, rate: float, halflife: float
+) -> np.ndarray:
+    """Weights [moments, members] at each of the `moments` [moments] (ms, increasing), of sum 1.
+
+    w ∝ exp(−rate · Σ d L): L [moments, members] the relative losses of the forecasts made then, NaN where they are not
+    realised; d the time since the moment before, at most a horizon, in horizons, so that overlapping forecasts do not
+    count several times; discounted with a half-life of so many horizons. A loss counts once its horizon is over. Before
+    that weights are equal.
+    """
+    spacing = np.minimum(np.diff(moments, prepend=moments[0] - horizon_ms), horizon_ms) / horizon_ms
+    weights, total, seen = np.empty_like(losses), np.zeros(losses.shape[1]), 0
+    for place, now in enumerate(moments):
+        if place:
+            total = total * 0.5 ** ((now - moments[place - 1]) / (halflife * horizon_ms))
+        while moments[seen] + horizon_ms <= now:
+            age = (now - horizon_ms - moments[seen]) / (halflife * horizon_ms)
+            total = total + 0.5**age * spacing[seen] * np.nan_to_num(losses[seen])
+            seen += 1
+        weights[place] = np.exp(-rate * (total - total.min()))
+    weights /= weights.sum(axis=1, keepdims=True)
+    weights[weights < SMALLEST_WEIGHT] = 0
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def select_members(losses: Mapping[str, float], tolerance: float) -> list[str]:

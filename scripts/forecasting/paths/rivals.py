@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 from scipy.signal import lfilter
 
-from forecasting.bars import Bars, returns
+from forecasting.bars import Bars, returns, typical_variance
 from forecasting.baselines.garch import fit_garch
 from forecasting.paths.history import History
 from forecasting.paths.sampling import cumulated, drawn_moments
@@ -66,7 +66,8 @@ class GarchPaths:
         shared = reduce(np.intersect1d, [bars[name].before(train_end).timestamp for name in symbols])
         for one in (bars[name] for name in symbols):
             log_returns = returns(one.log_close, one.segment)
-            mean, alpha, beta = fit_garch(log_returns[one.timestamp < train_end])
+            past = log_returns[one.timestamp < train_end]
+            mean, alpha, beta = fit_garch(past, typical_variance(past**2, one.bar_ms))
             squares = np.nan_to_num(log_returns**2, nan=mean)
             # the recursion in differences to the mean, from 0
             variance = np.maximum(mean + lfilter([alpha], [1.0, -beta], squares - mean), LEAST * mean)

@@ -122,6 +122,12 @@ def init_output_bias(network: QuantileTFT, outputs: np.ndarray, weight: float = 
         network.output_layer.bias.copy_(torch.as_tensor(outputs, dtype=torch.float32))
 
 
+def is_rejected(network: QuantileTFT) -> bool:
+    """Whether a correction's outputs are 0 throughout, as they are at the start of training: it was not kept."""
+    layer = network.output_layer
+    return not (layer.weight.any() or layer.bias.any())
+
+
 @torch.no_grad()
 def predict(network: QuantileTFT, panel: Panel, origins: np.ndarray, forks: int = 16, chunks: int = 32) -> torch.Tensor:
     """The network's outputs [origins, horizon, outputs] at each of the increasing `origins`, on the CPU.

@@ -1,4 +1,4 @@
-"""Quantile forecasts: sorting, averaging, and their files."""
+"""Quantile forecasts: sorting, and their files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import UserError
 from common.files import write_parquet
-from forecasting.quantiles import average, forecast_table, quantile_columns, read_forecasts, sort_quantiles
+from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts, sort_quantiles
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 LEVELS = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
@@ -19,12 +19,6 @@ def test_sort_quantiles_counts_rows() -> None:
     rows, crossings = sort_quantiles(np.array([[[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]], [[1.0, 1.0, 2.0], [1.0, 3.0, 2.0]]]))
     assert crossings == 2
     assert (np.diff(rows) >= 0).all()
-
-
-def test_average_is_by_level() -> None:
-    forecasts = [np.array([[0.0, 1.0]]), np.array([[2.0, 5.0]])]
-    np.testing.assert_allclose(average(forecasts), [[1.0, 3.0]])
-    np.testing.assert_allclose(average(forecasts, [0.75, 0.25]), [[0.5, 2.0]])
 
 
 def table() -> pd.DataFrame:

@@ -15,10 +15,17 @@ from common.errors import UserError
 from common.files import read_parquet, write_parquet
 from ensemble import ensemble
 from forecasting.ensemble.conformal import rolling
-from forecasting.ensemble.weights import equal_weights, select_members, simplex_weights
-from forecasting.losses import pinball
-from forecasting.quantiles import average, forecast_table, quantile_columns, read_forecasts
-from forecasting.realised import log_closes, realised_returns
+from forecasting.ensemble.weights import (
+    equal_weights,
+    exponential_weights,
+    identical_members,
+    miscovered_members,
+    select_members,
+    simplex_weights,
+)
+from forecasting.losses import covered, pinball
+from forecasting.quantiles import forecast_table, quantile_columns, read_forecasts
+from forecasting.realised import log_closes, realised_of, realised_returns
 from forecasting.task import Task
 from market.intervals import MINUTE
 from support.markets import START, candles, poisoned
@@ -29,8 +36,10 @@ HORIZON, ROWS = 4, 2400
 # a bar's deviation, of each symbol
 DEVIATION = {"A": 1e-3, "B": 2e-2}
 TASK = Task("1m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
-SETTINGS = {"weights": "equal", "tolerance": 0.002}
+EQUAL = {"weights": "equal", "tolerance": 0.002, "rate": 6.0, "halflife": 168.0}
+EXPONENTIAL = EQUAL | {"weights": "exponential"}
 CALIBRATION = {"window": 300, "strength": 0.5}
+NONE = CALIBRATION | {"strength": 0.0}
 
 
 def test_members_within_the_tolerance_of_the_smallest_loss_are_selected() -> None:
@@ -39,6 +48,45 @@ def test_members_within_the_tolerance_of_the_smallest_loss_are_selected() -> Non
     assert select_members(losses, 0.0) == ["b"]
     assert select_members(losses, 1.0) == ["a", "b", "c", "walk"]
     assert equal_weights(["a", "b", "c", "d"]) == dict.fromkeys("abcd", 0.25)
+
+
+def test_exponential_weights_are_those_of_the_discounted_losses() -> None:
+    """A loss counts once its horizon is over, for the time since the moment before, at most a horizon."""
+    moments = np.array([0, 20, 40, 60, 400])
+    losses = np.array([[1.0, 2.0], [1.0, 1.5], [3.0, 1.0], [np.nan, np.nan], [1.0, 1.0]])
+    weights = exponential_weights(losses, moments, horizon_ms=40, rate=0.5, halflife=2)
+    # the first moment counts for a horizon, the next for half a one
+    leads = [0.0, 0.0, 1.0, 1.0 * 0.5 ** (20 / 80) + 0.5 * 0.5]
+    last = sum(gain * 0.5 ** ((360 - time) / 80) for gain, time in ((1, 0), (0.25, 20), (-1, 40)))
+    for row, lead in zip(weights, [*leads, last], strict=True):
+        np.testing.assert_allclose(row, np.array([1, np.exp(-0.5 * lead)]) / (1 + np.exp(-0.5 * lead)))
+    np.testing.assert_array_equal(exponential_weights(losses, moments, 40, rate=1000, halflife=2)[2], [1, 0])
+
+
+def test_exponential_weights_do_not_depend_on_the_spacing_of_origins() -> None:
+    """Four times as many overlapping forecasts are not four times as much evidence."""
+    rare = np.tile([1.0, 1.01], (50, 1))
+    often = np.tile([1.0, 1.01], (200, 1))
+    one = exponential_weights(rare, 40 * np.arange(50), 40, rate=6, halflife=1000)[-1]
+    two = exponential_weights(often, 10 * np.arange(200), 40, rate=6, halflife=1000)[-1]
+    np.testing.assert_allclose(one, two, atol=0.01)
+    assert 0.9 < one[0] < 1
+
+
+def test_identical_members_are_found_by_their_forecasts() -> None:
+    one, two = np.arange(6.0), np.arange(6.0) + 1
+    members = {"lhar_fhs": (one, two), "ewma": (two, two), "tft": (one.copy(), two.copy()), "tft_raw": (one, one)}
+    assert identical_members(members) == {"tft": "lhar_fhs"}
+
+
+def test_members_whose_latest_coverage_is_far_off_are_left_out() -> None:
+    """Of 100 origins the last quarter counts; where all are far off the nearest stays."""
+    realised = np.ones((100, HORIZON))
+    origin = np.arange(100)
+    wide, narrow = np.tile([-2.0, -1.0, 0.0, 1.0, 2.0], (100, HORIZON, 1)), np.zeros((100, HORIZON, 5))
+    early = np.where(origin[:, None, None] < 75, wide, narrow)
+    assert miscovered_members({"wide": wide, "early": early}, realised, origin, LEVELS) == {"early": 0.0}
+    assert miscovered_members({"narrow": narrow, "early": early}, realised, origin, LEVELS) == {}
 
 
 def spread(scale: float, rows: int) -> np.ndarray:
@@ -80,7 +128,7 @@ def test_simplex_weights_are_no_worse_than_any_others() -> None:
     weights = simplex_weights(forecasts, realised, np.ones(800), LEVELS)
 
     def loss(shares: Mapping[str, float]) -> float:
-        quantiles = average([forecasts[name] for name in shares], list(shares.values()))
+        quantiles = np.sum([share * forecasts[name] for name, share in shares.items()], axis=0)
         return float(pinball(realised, quantiles, LEVELS).mean())
 
     others = [dict(zip("abc", shares, strict=True)) for shares in random.dirichlet(np.ones(3), 200)]
@@ -119,7 +167,7 @@ class Run:
             "weights": str(self.folder / "weights.json"),
             "live_candles": [],
             "task": TASK,
-            "settings": SETTINGS,
+            "settings": EQUAL,
             "calibration": CALIBRATION,
         }
 
@@ -146,7 +194,7 @@ def test_the_ensemble_is_the_mean_of_the_selected_members_calibrated_by_symbol(
     ensemble(**given)
     written = read_weights(given)
     assert written["weights"] == {"ewma": 0.5, "har_fhs": 0.5}
-    assert written["settings"] == SETTINGS | CALIBRATION
+    assert written["settings"] == EQUAL | CALIBRATION
     # losses by hand: of each forecast, in units of the walk's mean at its symbol
     closes, relative = log_closes(given["candles"]), []
     past = START + MINUTE * np.arange(200, 1400, 2)
@@ -182,28 +230,85 @@ def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_pa
     assert read_weights(given)["weights"] == {"ewma": 1.0}
 
 
+def test_exponential_weights_go_on_with_what_is_realised(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """A member that is good in the test span alone gains weight there, and one that was best in validation loses it."""
+    members, late = {"random_walk": 2.0, "ewma": 1.0, "tft": 1.4}, {"ewma": 1.9, "tft": 1.0}
+    given = Run(tmp_path).write(members, frames, late) | {"settings": EXPONENTIAL, "calibration": NONE}
+    ensemble(**given)
+    forecasts = read_forecasts(given["output"], HORIZON, LEVELS)
+    for symbol, rows in forecasts.rows().items():
+        widths = forecasts.quantiles[rows][:, 0, 4] / spread(DEVIATION[symbol], 1)[0, 0, 4]
+        # at first the best in validation, which is too wide now; at last the best here
+        assert widths[0] == pytest.approx(1.9, abs=0.02)
+        assert widths[-1] == pytest.approx(1.0, abs=0.02)
+    weights = read_weights(given)["weights"]
+    assert sum(weights.values()) == pytest.approx(1, abs=1e-3)
+    assert weights["tft"] > weights["ewma"] > 0
+
+
+def test_a_member_counts_once(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """A TFT whose correction was rejected is what it corrects; where it differs in the test alone it is another."""
+    members = {"random_walk": 2.0, "ewma": 1.01, "lhar_fhs": 1.0, "tft": 1.0}
+    given = Run(tmp_path / "same").write(members, frames)
+    ensemble(**given)
+    written = read_weights(given)
+    assert (written["weights"], written["identical"]) == ({"ewma": 0.5, "lhar_fhs": 0.5}, {"tft": "lhar_fhs"})
+    other = Run(tmp_path / "other").write(members, frames, {"tft": 1.3})
+    ensemble(**other)
+    assert read_weights(other)["identical"] == {}
+    assert set(read_weights(other)["weights"]) == {"ewma", "lhar_fhs", "tft"}
+
+
+@pytest.mark.parametrize("settings", [EQUAL, EXPONENTIAL], ids=["equal", "exponential"])
+def test_no_weight_for_a_member_that_a_break_left_behind(
+    settings: dict[str, Any], frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    """The market breaks in the last quarter of validation: a member that was the best before, and did not widen, is
+    left out, whatever its mean loss."""
+    broken = START + MINUTE * 1150
+    market = {}
+    for number, (name, deviation) in enumerate(DEVIATION.items()):
+        times = START + MINUTE * np.arange(ROWS)
+        market[name] = candles(times, np.where(times < broken, deviation / 40, deviation), 7 + number)
+    members = {"random_walk": 1.2, "ewma": 1.0, "garch_fhs": 1 / 40}
+    given = Run(tmp_path).write(members, market) | {"settings": settings}
+    ensemble(**given)
+    written = read_weights(given)
+    assert "garch_fhs" not in written["weights"]
+    assert written["miscovered"]["garch_fhs"] < 0.3
+    forecast, closes = read_forecasts(given["output"], HORIZON, LEVELS), log_closes(given["candles"])
+    realised = realised_of(forecast, closes, MINUTE)
+    coverage = covered(realised, forecast.quantiles[..., 0], forecast.quantiles[..., -1]).mean()
+    assert coverage == pytest.approx(0.9, abs=0.06)
+
+
 def test_simplex_weights_of_the_rule(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    given = Run(tmp_path).write({"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}, frames)
-    ensemble(**given | {"settings": SETTINGS | {"weights": "simplex", "tolerance": 9.0}})
+    given = Run(tmp_path).write({"random_walk": 1.6, "ewma": 0.6, "tft": 3.0}, frames)
+    ensemble(**given | {"settings": EQUAL | {"weights": "simplex", "tolerance": 9.0}})
     weights = read_weights(given)["weights"]
     assert sum(weights.values()) == pytest.approx(1)
-    widths = {"random_walk": 1.6, "ewma": 0.4, "tft": 3.0}
+    widths = {"random_walk": 1.6, "ewma": 0.6, "tft": 3.0}
     assert sum(widths[name] * weight for name, weight in weights.items()) == pytest.approx(1, abs=0.07)
 
 
-def test_what_is_realised_after_an_origin_changes_no_byte(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [EQUAL, EXPONENTIAL], ids=["equal", "exponential"])
+def test_what_is_realised_after_an_origin_changes_no_byte(
+    settings: dict[str, Any], frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
     # half-way through the test
     last = START + MINUTE * 1900
     files = []
     for name, market in (("clean", frames), ("spoilt", {s: poisoned(f, last) for s, f in frames.items()})):
-        given = Run(tmp_path / name).write({"random_walk": 2.0, "ewma": 1.3}, market)
-        ensemble(**given)
+        given = Run(tmp_path / name).write({"random_walk": 1.5, "ewma": 1.45}, market)
+        ensemble(**given | {"settings": settings})
         files.append(given)
     clean, spoilt = (read_parquet(given["output"]) for given in files)
     early = clean["origin"] <= last
     pd.testing.assert_frame_equal(clean[early], spoilt[early], check_exact=True)
     assert not clean[~early].equals(spoilt[~early])
-    assert Path(files[0]["weights"]).read_bytes() == Path(files[1]["weights"]).read_bytes()
+    # exponential weights go on with the test; their mean is on record
+    same = Path(files[0]["weights"]).read_bytes() == Path(files[1]["weights"]).read_bytes()
+    assert same == (settings is EQUAL)
 
 
 def test_live_candles_continue_those_of_training(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:

@@ -10,16 +10,19 @@ import torch
 
 from common.errors import UserError
 from common.files import write_csv, write_json
+from forecasting.bars import Bars
 from forecasting.regimes import regimes
 from forecasting.tft import checkpoint
-from forecasting.tft.network import QuantileTFT
+from forecasting.tft.correction import fit_hars, with_har_inputs
+from forecasting.tft.network import QuantileTFT, build_network, hyperparameters
 from forecasting.tft.panel import Panel, feature_columns, fit_scaler
 from interpret import interpret, shares
+from market.candles import read_candles
 from market.features import compute_features
 from market.intervals import MINUTE
 from plot_interpretation import by_regime, by_symbol, plot_interpretation
 from support.candles import candles, others
-from support.networks import LEVELS, LOOKBACK, SPANS, TASK, hyper_for, network_for, train_files
+from support.networks import LEVELS, LOOKBACK, SETTINGS, SPANS, TASK, hyper_for, network_for, train_files
 from support.pictures import has_badge
 
 
@@ -66,6 +69,37 @@ def test_known_weights_are_found_and_seeds_are_averaged(frames: list[pd.DataFram
     assert set(importance["variable"]) == {*feature_columns(frames[0]), "position"}
     assert attention["lag"].unique().tolist() == list(range(LOOKBACK - 1, -1, -1))
     np.testing.assert_allclose(attention["attention"], 1 / LOOKBACK, rtol=1e-4)
+
+
+def test_a_rejected_correction_has_nothing_to_interpret(frames: list[pd.DataFrame], tmp_path: Path) -> None:
+    """Its outputs are 0. Of several seeds the kept ones are interpreted, and a direct TFT always is."""
+    given = train_files(tmp_path, frames)
+    bars = [Bars.of(read_candles(path, "1m"), MINUTE) for path in given["candles"]]
+    hars = fit_hars(["S0", "S1"], bars, int(frames[0]["timestamp"].iloc[-200]), TASK.horizon)
+    names = feature_columns(with_har_inputs(frames, bars, hars)[0])
+    hyper = hyperparameters(names, 1 + len(LEVELS), SETTINGS, LOOKBACK)
+    networks = [build_network(hyper, LEVELS) for _ in range(2)]
+    with torch.no_grad():
+        networks[0].output_layer.weight.zero_()
+        networks[0].output_layer.bias.zero_()
+    paths = [str(tmp_path / f"{number}.ckpt") for number in range(2)]
+    scaler = fit_scaler(with_har_inputs(frames, bars, hars))
+    for path, network in zip(paths, networks, strict=True):
+        checkpoint.save(path, checkpoint.TrainedModel(network, scaler, names, LEVELS, {}), hyper)
+    shared = {key: given[key] for key in ("features", "candles", "cutoff", "fold", "task", "scheme", "threads")}
+    tables = [str(tmp_path / f"{name}.csv") for name in ("importance", "attention")]
+    interpret(tables[0], tables[1], paths[:1], stride=10, **shared)
+    assert [len(pd.read_csv(path)) for path in tables] == [0, 0]
+    cutoff = tmp_path / "plotted.json"
+    write_json(cutoff, {"as_of": 1_717_200_000_000, "exchange": "binance", "simulated": False})
+    plot_interpretation(str(tmp_path / "a.png"), str(tmp_path / "a.pdf"), tables[0], tables[1], str(cutoff), "1m")
+    assert (tmp_path / "a.png").stat().st_size > 5_000
+    interpret(tables[0], tables[1], paths, stride=10, **shared)
+    both = [pd.read_csv(path) for path in tables]
+    interpret(tables[0], tables[1], paths[1:], stride=10, **shared)
+    for table, path in zip(both, tables, strict=True):
+        assert len(table)
+        pd.testing.assert_frame_equal(table, pd.read_csv(path))
 
 
 def test_windows_are_counted_by_the_volatility_of_training(frames: list[pd.DataFrame], tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from common.errors import UserError
 from common.files import read_csv, read_document, read_json, read_parquet, write_json, write_parquet
 from consensus import consensus
 from forecasting.documents import Evaluation
-from summary import summary
+from summary import ensembles, summary
 from support.evaluations import LEVELS, evaluation
 from support.exchanges import live_settings, serve_walks
-from support.worlds import AS_OF, SETTINGS, World, write_candles
+from support.worlds import AS_OF, SELECTED, SETTINGS, World, write_candles
 from trading.costs import Costs
 from trading.decision import Entry, MemberForecast, decide, freshness_gate, seal, steps_ahead, verify
 from trading.documents import Action, Audit, Decided, Trade, TradeConfig, UnsealedTrade
@@ -596,9 +596,30 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 11 <= len(lines) <= 14
+    assert 14 <= len(lines) <= 19
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
     assert any(line.startswith("paths       energy score +") for line in lines)
     assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()
+    # the members' weights, a line a fold
+    assert "fold 0: ewma 100.0 %" in text.read_text()
+
+
+def test_an_ensemble_that_differs_from_those_evaluated_is_told(tmp_path: Path) -> None:
+    """Of the live ensemble's members, those of weight that had none in any fold."""
+    world = World(tmp_path)
+    run(world)
+    evaluation, trade = read_document(world.evaluation, Evaluation), read_document(world.trade, Trade)
+    for fold in evaluation["folds"]:
+        fold["weights"] = dict.fromkeys(SELECTED, 1 / len(SELECTED))
+    live = "live: ewma 25.0 %, ewma_drift 25.0 %, random_walk 25.0 %, tft 25.0 %"
+    same = ensembles(evaluation, trade)
+    assert same == [*(live.replace("live", f"fold {fold['fold']}") for fold in evaluation["folds"]), live]
+    evaluation["folds"][0]["weights"] = {SELECTED[0]: 1.0}
+    for fold in evaluation["folds"][1:]:
+        fold["weights"] = {SELECTED[0]: 0.97, SELECTED[1]: 0.03}
+    told = ", ".join(sorted(SELECTED[1:]))
+    assert ensembles(evaluation, trade)[-1] == (
+        f"the live ensemble differs from those evaluated: {told} had less than 5% in every fold"
+    )

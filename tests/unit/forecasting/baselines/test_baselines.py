@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from forecasting.bars import Bars
+from forecasting.bars import Bars, typical_variance
 from forecasting.baselines.boosting import lightgbm_quantiles
 from forecasting.baselines.garch import fit_garch, garch_fhs
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries, load_baseline
@@ -136,8 +136,8 @@ def test_a_garch_s_parameters_are_found() -> None:
         moves[row] = np.sqrt(variance) * shock
         variance = (1 - alpha - beta) * mean + alpha * moves[row] ** 2 + beta * variance
     moves[5000] = np.nan
-    found = fit_garch(moves)
-    assert found[0] == pytest.approx(np.nanvar(moves))
+    found = fit_garch(moves, mean)
+    assert found[0] == mean
     # four standard errors of a sample of that size
     assert found[1] == pytest.approx(alpha, abs=0.03)
     assert found[2] == pytest.approx(beta, abs=0.05)
@@ -147,7 +147,7 @@ def test_a_garch_s_parameters_are_found() -> None:
 def test_a_garch_is_held_below_a_unit_root_and_its_steps_are_the_recursion_s() -> None:
     bars = Bars.of(StochasticVolatility(memory=0.999, noise=0.1).candles(4000, seed=4), MINUTE)
     moves = np.diff(bars.log_close, prepend=np.nan)
-    mean, alpha, beta = fit_garch(moves)
+    mean, alpha, beta = fit_garch(moves, typical_variance(moves**2, MINUTE))
     assert 0.9 < alpha + beta <= 0.9999
     origins = np.array([3000, 3500])
     quantiles = garch_fhs(SymbolSeries(bars, bars, origins), TASK, SETTINGS)

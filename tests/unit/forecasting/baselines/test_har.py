@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bars import Bars, InsufficientHistoryError
+from forecasting.bars import Bars, InsufficientHistoryError, typical_variance
 from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_har, fit_season
 from forecasting.baselines.interface import BaselineSettings, SymbolBaseline, SymbolSeries
 from forecasting.baselines.simple import ewma_fhs, har_fhs, lhar_fhs
@@ -182,7 +182,7 @@ def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
     assert np.isfinite(scale).all()
     # a frozen market has low volatility, and its deviation is no less than the floor's
     assert 0 < scale[1599, -1] < 0.5 * np.median(scale[:, -1])
-    assert har.floor == pytest.approx(FLOOR * (bars.variance / har.season.at(bars.timestamp)).mean())
+    assert har.floor == pytest.approx(FLOOR * typical_variance(bars.variance / har.season.at(bars.timestamp), FIVE))
 
 
 @LEVERAGE
