@@ -48,7 +48,8 @@ def live_paths(
         row = int(np.searchsorted(one.timestamp, origin))
         if row == len(one.timestamp) or one.timestamp[row] != origin:
             raise UserError(f"{name}: the candles lack the bar at {iso(origin)}; delete the forecasts and run again")
-        closes[symbols.index(name)] = np.round(np.exp(one.log_close[row]), 12)
+        # of the logarithm further digits are not the price's
+        closes[symbols.index(name)] = float(f"{np.exp(one.log_close[row]):.12g}")
     drawn = sample_paths(
         marginals(forecast.quantiles, task.quantile_levels, count), past, ahead, generator(seed, origin)
     )

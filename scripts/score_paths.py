@@ -26,8 +26,9 @@ from forecasting.quantiles import Forecasts, read_forecasts
 from forecasting.realised import realised_of
 from forecasting.task import Task
 
-# origin times of a fold that are scored, at most: every second, every third, …
-MOST_TIMES = 40
+# origin times of a fold that are scored, at most, every second, every third, …: so many, and fewer where there are many
+# symbols, so that about so many forecasts are
+MOST_TIMES, FEWEST_TIMES, FORECASTS = 40, 20, 800
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,14 @@ def score_all(
     stride: int,
     count: int,
     seed: int,
-    most: int = MOST_TIMES,
+    most: int | None = None,
 ) -> None:
     """Write mean losses by score and method with their tests (`table`, CSV), and all figures (`summary`, JSON).
 
     forecasts: the ensemble's files, named <fold>/ensemble.parquet. candles: one <symbol>.parquet a symbol, and
     `cutoff`, both of the training cutoff. stride: bars between origins; count, seed: of the paths; most: origin times
-    that are scored a fold. Raises UserError where a fold's symbols share no history, or a realised bar is missing.
+    that are scored a fold, None: by the number of symbols. Raises UserError where a fold's symbols share no history, or
+    a realised bar is missing.
     """
     known_until = read_json(cutoff)
     read, _ = read_bars(candles, [], task.interval)
@@ -69,6 +71,7 @@ def score_all(
     for path in sorted(map(Path, forecasts), key=lambda path: int(path.parent.name)):
         span = scheme.fold(path.parent.name, known_until["as_of"], task.bar_ms)
         parts[int(span.name)] = _fold_paths(str(path), bars, span.train_end, task)
+    most = most or min(MOST_TIMES, max(FEWEST_TIMES, FORECASTS // len(bars)))
     every = max(1, *(-(-len(np.unique(part.forecasts.origin)) // most) for part in parts.values()))
     record = Record()
     for fold, part in parts.items():

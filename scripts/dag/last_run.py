@@ -31,7 +31,7 @@ READ_ONLY_RULES = (
 READ_ONLY_SETTINGS = ("plots.", "paths.", "image")
 # what read-only stages read, and the stage that makes it
 READS = {
-    "--plots": ("evaluation.json", "path_scores.json", "mock_trade.json", "forecasts/live/paths.parquet"),
+    "--plots": ("evaluation.json", "mock_trade.json", "path_scores.json", "forecasts/live/paths.parquet"),
     "--consensus-plot": ("mock_trade.json",),
     "--consensus-eval": ("mock_trade.json",),
 }

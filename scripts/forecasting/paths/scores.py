@@ -64,6 +64,8 @@ def score_paths(paths: np.ndarray, realised: np.ndarray, deviation: np.ndarray, 
     for level in TOUCHED:
         error = touching[:, LEVELS.index(level)] - touched[:, LEVELS.index(level)]
         losses[f"brier_{level:g}"] = float((error**2).mean())
+    # further digits depend on the machine
+    losses = {name: round(loss, 8) for name, loss in losses.items()}
     return Scored(losses, touching, touched, drawdown_pit(paths, realised))
 
 
