@@ -19,7 +19,7 @@ def ready(wildcards):
     if wildcards.cutoff == "train" or SETTINGS["exchange"]["id"] in EXCHANGES:
         return []
     models = expand(f"{ARTIFACTS}/models/live/{{tft}}-seed{{seed}}.ckpt", tft=NETWORKS, seed=SETTINGS["tft"]["seeds"])
-    return [*models, f"{ARTIFACTS}/evaluation.json"]
+    return [*models, f"{ARTIFACTS}/evaluation.json", f"{ARTIFACTS}/path_scores.json"]
 
 
 def cutoff_of(wildcards):
@@ -68,5 +68,7 @@ def replay_files():
 
 
 PLOTS = expand(
-    f"{ARTIFACTS}/plots/{{plot}}.{{kind}}", plot=["evaluation", "forecast", "consensus"], kind=["png", "pdf"]
+    f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
+    plot=["evaluation", "forecast", "consensus", "paths"],
+    kind=["png", "pdf"],
 )

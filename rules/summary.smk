@@ -7,6 +7,7 @@ rule summary:
         evaluation=f"{ARTIFACTS}/evaluation.json",
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
+        paths=f"{ARTIFACTS}/path_scores.json",
         # last of all, so that a run ends with it
         plots=PLOTS,
         code=code("summary"),

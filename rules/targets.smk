@@ -30,7 +30,7 @@ rule train:
 
 
 rule predict:
-    """All forecasts: of each fold's test origins, and the live ones."""
+    """All forecasts: of each fold's test origins, and the live ones with their sample paths."""
     input:
         expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
@@ -38,6 +38,7 @@ rule predict:
             member=EVALUATED,
         ),
         expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *SELECTED]),
+        f"{ARTIFACTS}/forecasts/live/paths.parquet",
 
 
 rule plots:

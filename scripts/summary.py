@@ -1,4 +1,4 @@
-"""Rule summary: evaluation, decision and audit in a dozen lines."""
+"""Rule summary: evaluation, sample paths, decision and audit in a dozen lines."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ from common.files import read_document, write_text
 from common.job import job
 from common.text import percent, signed_percent
 from forecasting.documents import Evaluation
-from forecasting.members import ORACLE, RANDOM_WALK
+from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
+from forecasting.paths.documents import PathScores
 from trading.documents import Audit, Trade
 from trading.settlement import describe_result
 
@@ -14,15 +15,15 @@ from trading.settlement import describe_result
 MOST_FOLDS, NOTABLE = 3, 0.05
 
 
-def summary(text: str, evaluation: str, trade: str, audit: str) -> None:
+def summary(text: str, evaluation: str, trade: str, audit: str, paths: str) -> None:
     """Write the summary as plain text, and print it."""
     documents = read_document(evaluation, Evaluation), read_document(trade, Trade), read_document(audit, Audit)
-    lines = summarise(*documents)
+    lines = summarise(*documents, read_document(paths, PathScores))
     write_text(text, lines)
     print(lines, end="", flush=True)
 
 
-def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
+def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathScores) -> str:
     """A dozen aligned lines, each a label and its content."""
     decision, best = trade["decision"], evaluation["best_baseline"]
     evaluated = evaluation["evaluated_model"] or best
@@ -43,6 +44,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
         ("verdict", evaluation["verdict"]),
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
+        ("paths", path_skill(paths)),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
         ("reason", decision["reason"]),
         ("plan", plan(trade)),
@@ -51,6 +53,16 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit) -> str:
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)
+
+
+def path_skill(paths: PathScores) -> str:
+    """The energy score of the sample paths beside simpler ones', and how far off probabilities of touching were."""
+    tests, tenths = paths["tests"]["energy"], paths["touching"][ENSEMBLE]
+    rivals = {"independent": "independent marginals", "gaussian_walk": "a Gaussian walk"}
+    skills = [f"{signed_percent(tests[name]['skill'])} over {label}" for name, label in rivals.items()]
+    events = sum(tenth["events"] for tenth in tenths)
+    off = sum(tenth["events"] * abs((tenth["observed"] or 0) - (tenth["forecast"] or 0)) for tenth in tenths) / events
+    return f"energy score {', '.join(skills)}; probabilities of touching a level {100 * off:.1f} points off on average"
 
 
 def ensembles(evaluation: Evaluation, trade: Trade) -> list[str]:
@@ -99,4 +111,5 @@ if __name__ == "__main__":
             evaluation=snakemake.input.evaluation,
             trade=snakemake.input.trade,
             audit=snakemake.input.audit,
+            paths=snakemake.input.paths,
         )

@@ -24,9 +24,9 @@ class FlagError(Exception):
 
 
 class Stage(NamedTuple):
-    """What a stage's flag asks snakemake for: a rule's name, whatever folder its files are in."""
+    """What a stage's flag asks snakemake for: names of rules, blanks between, whatever folder their files are in."""
 
-    target: str
+    targets: str
     help: str
 
 
@@ -46,9 +46,9 @@ STAGES = {
     "--features": Stage("features", "features"),
     "--train": Stage("train", "a model for each fold and seed, and for the decision"),
     "--predict": Stage("predict", "forecasts of the test origins, and the live ones"),
-    "--eval": Stage("evaluate", "the evaluation against the baselines"),
-    "--consensus-live": Stage("consensus", "the decision, on fresh candles"),
-    "--consensus": Stage("consensus", "the decision, on the candles that were fetched last"),
+    "--eval": Stage("evaluate score_paths", "the evaluation against the baselines, and of sample paths"),
+    "--consensus-live": Stage("consensus sample_paths", "the decision, on fresh candles, and sample paths"),
+    "--consensus": Stage("consensus sample_paths", "the same, on the candles that were fetched last"),
     "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
@@ -227,7 +227,8 @@ def translate(request: Request, cores: int, last: LastRun | None = None) -> list
     stages, options, passed = request.stages, request.options, request.snakemake
     clean = "--clean" in stages
     # whatever takes several values swallows the words after it: targets come first, and after them only options
-    targets = list(dict.fromkeys([*(STAGES[flag].target for flag in stages), *([] if clean else ["run_config"])]))
+    asked = [target for flag in stages for target in STAGES[flag].targets.split()]
+    targets = list(dict.fromkeys([*asked, *([] if clean else ["run_config"])]))
     live = [f"{last.data}/as_of/live.json"] if last and "--consensus-live" in stages else []
     several = {
         "--configfile": [str(request.last)] if request.last else request.files,

@@ -408,6 +408,15 @@ class Calibration(Section):
     """share of the measured miscalibration that is corrected: 0 none, 1 all"""
 
 
+class SamplePaths(Section):
+    """Joint sample paths of all symbols, drawn from the ensemble forecast."""
+
+    count: Count = 1000
+    """sample paths of an origin"""
+    seed: Seed = 1
+    """random seed of the moments of history that they take their dependence from"""
+
+
 class Consensus(Section):
     """The decision, and what a trade costs."""
 
@@ -482,6 +491,7 @@ class Config(Section):
     leak_trial: LeakTrial = LeakTrial()
     ensemble: Ensemble = Ensemble()
     calibration: Calibration = Calibration()
+    sample_paths: SamplePaths = SamplePaths()
     consensus: Consensus = Consensus()
     plots: Plots = Plots()
     paths: Paths = Paths()

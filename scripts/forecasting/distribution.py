@@ -1,4 +1,5 @@
-"""From quantiles at a few levels to a whole distribution: any quantile, its probability, density, samples.
+"""From quantiles at a few levels to a whole distribution: any quantile, its probability, density, expected shortfall,
+samples.
 
 Between the levels the quantile is linear in the normal score z = Φ⁻¹(p), so a Gaussian is reproduced exactly. Beyond
 the outer levels the tails are exponential, with the inner density where they start: below the lowest level p₀ at q₀,
@@ -7,6 +8,7 @@ heavier than a Gaussian's tails and lighter than a power law's.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -56,6 +58,25 @@ class Distribution:
         low, high = (_divide(mass, self._decay[..., side]) for side, mass in enumerate(self._tails(x)))
         inner = _divide(_normal_density(score), slope)
         return np.select([x < self.quantiles[..., 0], x >= self.quantiles[..., -1]], [low, high], inner)
+
+    def expected_shortfall(self, p: float | np.ndarray) -> np.ndarray:
+        """The mean of what is below the quantile at probability p in (0, 1): ∫ quantile(u) du / p from 0 to p.
+
+        Acerbi and Tasche (2002), On the coherence of expected shortfall, J. Banking & Finance 26(7).
+        """
+        p = np.asarray(p, dtype=np.float64)
+        low, high = self.quantile_levels[0], self.quantile_levels[-1]
+        tail = np.minimum(p, low)
+        integral = tail * (self.quantiles[..., 0] + self._decay[..., 0] * (np.log(tail / low) - 1))
+        for k, (start, end) in enumerate(pairwise(self.quantile_levels)):
+            upto = ndtri(np.clip(p, start, end))
+            # ∫ Φ⁻¹(u) du is −φ(Φ⁻¹(u))
+            mass, score = ndtr(upto) - start, _normal_density(self._score[k]) - _normal_density(upto)
+            slope = self._slope[..., k]
+            integral = integral + (self.quantiles[..., k] - slope * self._score[k]) * mass + slope * score
+        beyond, mass = np.minimum(1 - p, 1 - high), 1 - high
+        integral = integral + self.quantiles[..., -1] * (mass - beyond)
+        return (integral + self._decay[..., 1] * (mass + beyond * (np.log(beyond / mass) - 1))) / p
 
     def sample(self, n: int, random: np.random.Generator) -> np.ndarray:
         """n independent draws [n, ...] from each distribution."""

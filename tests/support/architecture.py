@@ -24,6 +24,8 @@ RULES = {
     "ensemble": (5, 1, "artifacts/forecasts/"),
     "predict_oracle": (4.5, 0, "artifacts/forecasts/"),
     "evaluate": (6, 0, "artifacts/evaluation.json"),
+    "sample_paths": (5, 2.2, "artifacts/forecasts/live/"),
+    "score_paths": (5, -0.8, "artifacts/path_scores.json"),
     "consensus": (6, 1, "artifacts/mock_trade.json"),
     "fetch_outcome": (6, 2, "data/outcome/"),
     "audit": (7, 2, "artifacts/mock_eval.json"),
@@ -42,6 +44,8 @@ INPUTS = [
     ("predict_baselines", "predict_oracle"),
     ("ensemble", "evaluate"),
     ("ensemble", "consensus"),
+    ("ensemble", "sample_paths"),
+    ("ensemble", "score_paths"),
     ("predict_oracle", "evaluate"),
     ("evaluate", "consensus"),
     ("evaluate", "plot_evaluation"),
@@ -58,10 +62,11 @@ PACKAGES = {
     "dag.patches": (6.5, 2.2, "of Snakemake and plugins"),
     "forecasting.tft": (3.7, 3.2, "network, training,\ncheckpoints, tuning"),
     "forecasting.baselines": (3.7, 2.2, "HAR, GARCH, LightGBM, …"),
-    "forecasting.ensemble": (1.3, 3.2, "weights,\nconformal calibration"),
-    "forecasting.evaluation": (2.5, 3.2, "scores, significance,\nverdict"),
+    "forecasting.ensemble": (1.2, 2.2, "weights,\nconformal calibration"),
+    "forecasting.evaluation": (2.35, 2.2, "scores, significance,\nverdict"),
+    "forecasting.paths": (2.6, 3.2, "sample paths,\ntheir scores"),
     "trading": (5.2, 2.2, "costs, decision,\nsettlement"),
-    "plotting": (0.2, 3.7, "style of figures"),
+    "plotting": (0.2, 1.6, "style of figures"),
     "forecasting": (3.0, 1.3, "task, members, bars, folds,\nquantiles, losses"),
     "market": (3.0, 0.4, "exchanges, candles, features"),
     "common": (3.0, -0.5, "errors, files, logs"),
@@ -142,7 +147,7 @@ def draw(path: Path) -> None:
     code.set_title(
         "Packages of scripts/ (arrow: imports; those that follow from others are left out)", loc="left", fontsize=11
     )
-    data.set(xlim=(-0.5, 7.6), ylim=(-0.4, 2.4))
+    data.set(xlim=(-0.5, 7.6), ylim=(-1.1, 2.4))
     code.set(xlim=(-0.3, 7.1), ylim=(-0.8, 4.6))
     figure.tight_layout()
     figure.savefig(path, dpi=120, metadata={"Description": drawn()})

@@ -16,6 +16,7 @@ from forecasting.quantiles import forecast_table, quantile_columns
 from forecasting.task import Task
 from market.intervals import iso, step_ms
 from support.evaluations import LEVELS, NORMAL, evaluation_files
+from support.path_scores import path_scores
 
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
 # the members that the ensemble is made of
@@ -77,6 +78,7 @@ class World:
         evaluated = tuple(self.symbols), self.interval, self.horizon, self.folds, self.simulated, self.width
         for name, content in evaluation_files(*evaluated).items():
             (self.folder / name).write_bytes(content)
+        write_json(self.path_scores, path_scores(tuple(self.symbols), self.interval, self.horizon, self.simulated))
 
     @property
     def cutoff(self) -> Path:
@@ -97,6 +99,10 @@ class World:
     @property
     def weights(self) -> Path:
         return self.folder / "weights.json"
+
+    @property
+    def path_scores(self) -> Path:
+        return self.folder / "path_scores.json"
 
     def candles(self, symbol: str) -> Path:
         return self.folder / "candles" / f"{symbol}.parquet"
@@ -135,7 +141,7 @@ class World:
 
     def summary_inputs(self) -> dict[str, str]:
         """Arguments of the rule `summary`."""
-        documents = {"evaluation": self.evaluation, "trade": self.trade, "audit": self.audit}
+        documents = {"evaluation": self.evaluation, "trade": self.trade, "audit": self.audit, "paths": self.path_scores}
         return {name: str(path) for name, path in documents.items()} | {"text": str(self.folder / "summary.txt")}
 
     def _forecast_table(self, member: str) -> pd.DataFrame:

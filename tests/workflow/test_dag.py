@@ -37,6 +37,7 @@ def test_default_plans_every_stage(tmp_path: Path) -> None:
     assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(
         jobs
     )
+    assert jobs["sample_paths"] == jobs["score_paths"] == jobs["plot_paths"] == 1
     assert "interpret" not in jobs
 
 
@@ -90,7 +91,7 @@ def needed(folder: Path, *targets: str) -> set[str]:
 
 def test_nothing_before_the_audit_needs_the_outcome(tmp_path: Path) -> None:
     files = needed(tmp_path, "artifacts/mock_trade.json", "artifacts/evaluation.json", "predict")
-    assert "artifacts/forecasts/live/tft.parquet" in files
+    assert {"artifacts/forecasts/live/tft.parquet", "artifacts/forecasts/live/paths.parquet"} <= files
     after = needed(tmp_path, "artifacts/mock_eval.json") - files
     assert {name for name in after if name.startswith("data/outcome/")}
     assert not [name for name in files if name.startswith("data/outcome/") or "mock_eval" in name]
@@ -120,6 +121,7 @@ def test_a_job_asks_for_its_memory_and_time(jobs: dict[str, Any]) -> None:
     """Those that Slurm may kill for more of both when they are tried again."""
     heavy = {"make_features", "train_tft", "predict_tft", "predict_baselines", "predict_oracle", "ensemble", "evaluate"}
     heavy |= {"predict_plugin", "trial_features", "trial_member", "trial_tft", "trial_ensemble"}
+    heavy |= {"sample_paths", "score_paths"}
     given = {"wildcards": None, "input": Size(100)}
     for name, rule in jobs.items():
         for resource in ("mem_mb", "runtime"):

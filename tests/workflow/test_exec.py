@@ -110,6 +110,10 @@ def test_a_read_only_stage_names_what_is_missing(done: Path, tmp_path: Path) -> 
         refused = execute(tmp_path, stage, check=False)
         assert f"argument {stage}: artifacts/mock_trade.json is missing, and" in refused
         assert "run ./exec.sh --consensus first" in refused
+    (tmp_path / "artifacts" / "mock_trade.json").write_bytes((done / "artifacts/mock_trade.json").read_bytes())
+    refused = execute(tmp_path, "--plots", check=False)
+    assert "argument --plots: artifacts/path_scores.json is missing, and" in refused
+    assert "run ./exec.sh --eval first" in refused
 
 
 def test_a_decision_of_other_settings_is_not_audited(done: Path) -> None:

@@ -82,6 +82,23 @@ def test_a_gaussian_is_exact_within_the_levels_and_heavier_beyond() -> None:
     assert (distribution.cdf(known.ppf([0.01, 0.001])) > [0.01, 0.001]).all()
 
 
+def test_expected_shortfall_is_the_mean_of_the_quantiles_below() -> None:
+    distribution = batch()
+    for p in (0.001, 0.03, 0.05, 0.2, 0.5, 0.9, 0.95, 0.99):
+        u = p * (np.arange(200_000) + 0.5) / 200_000
+        expected = distribution.quantile(u[:, None, None]).mean(axis=0)
+        np.testing.assert_allclose(distribution.expected_shortfall(p), expected, rtol=2e-4, atol=1e-5)
+    several = distribution.expected_shortfall(PROBABILITIES[:, None, None])
+    assert several.shape == (15, 2, 3) and (np.diff(several, axis=0) > 0).all()
+
+
+def test_expected_shortfall_of_a_gaussian_within_the_levels() -> None:
+    """What lies between two levels is a Gaussian's: p ES(p) is the integral of its quantiles."""
+    distribution = Distribution(LEVELS, stats.norm.ppf(LEVELS))
+    between = 0.6 * distribution.expected_shortfall(0.6) - 0.1 * distribution.expected_shortfall(0.1)
+    assert between == pytest.approx(stats.norm.pdf(stats.norm.ppf(0.1)) - stats.norm.pdf(stats.norm.ppf(0.6)))
+
+
 def test_samples_have_the_quantiles() -> None:
     distribution = batch()
     drawn = distribution.sample(200_000, np.random.default_rng(3))

@@ -535,7 +535,13 @@ def test_a_refused_consensus_leaves_the_earlier_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("document", "number"),
-    [("evaluation", "horizon"), ("weights", "settings.window"), ("trade", "config.horizon"), ("audit", "inside_90")],
+    [
+        ("evaluation", "horizon"),
+        ("weights", "settings.window"),
+        ("trade", "config.horizon"),
+        ("audit", "inside_90"),
+        ("path_scores", "count"),
+    ],
 )
 def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path, document: str, number: str) -> None:
     world = World(tmp_path)
@@ -545,6 +551,7 @@ def test_a_document_that_is_damaged_or_foreign_is_one_clear_line(tmp_path: Path,
         "weights": (world.weights, lambda: consensus(**world.consensus_inputs())),
         "trade": (world.trade, lambda: audit(**world.audit_inputs())),
         "audit": (world.audit, lambda: summary(**world.summary_inputs())),
+        "path_scores": (world.path_scores, lambda: summary(**world.summary_inputs())),
     }
     file, read = readers[document]
     content = read_json(file)
@@ -589,10 +596,11 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 13 <= len(lines) <= 18
+    assert 14 <= len(lines) <= 19
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
+    assert any(line.startswith("paths       energy score +") for line in lines)
     assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()
     # the members' weights, a line a fold
     assert "fold 0: ewma 100.0 %" in text.read_text()

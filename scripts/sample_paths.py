@@ -1,0 +1,71 @@
+"""Rule sample_paths: joint sample paths of all symbols from the live ensemble forecast."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+from common.files import read_json, write_parquet
+from common.job import job, say
+from forecasting.bars import read_bars
+from forecasting.paths.distribution import path_table
+from forecasting.paths.history import read_history
+from forecasting.paths.sampling import generator, marginals, sample_paths
+from forecasting.quantiles import read_forecasts
+from forecasting.task import Task
+from market.intervals import iso
+
+
+def live_paths(
+    output: str,
+    forecasts: str,
+    candles: Sequence[str],
+    live_candles: Sequence[str],
+    train_cutoff: str,
+    task: Task,
+    count: int,
+    seed: int,
+) -> None:
+    """Write `count` joint paths of the live ensemble forecast (`path_table`).
+
+    candles: one <symbol>.parquet a symbol, of the training cutoff, whose dependence the paths have; live_candles: those
+    that continue them, with the close at the origin. Raises UserError where the symbols share no history or no origin,
+    or the origin's bar is missing.
+    """
+    history, bars = read_bars(candles, live_candles, task.interval)
+    names = [Path(path).stem for path in candles]
+    end = read_json(train_cutoff)["as_of"]
+    past = read_history({name: one.before(end) for name, one in zip(names, history, strict=True)}, task.horizon)
+    forecast = read_forecasts(forecasts, task.horizon, task.quantile_levels)
+    origins, symbols = np.unique(forecast.origin), [str(symbol) for symbol in forecast.symbol]
+    if len(origins) != 1 or symbols != past.symbols:
+        raise UserError(f"{forecasts}: does not hold one origin of each symbol; delete it and run again to rebuild it")
+    origin = int(origins[0])
+    ahead = origin + task.bar_ms * task.steps
+    closes = np.empty(len(symbols))
+    for name, one in zip(names, bars, strict=True):
+        row = int(np.searchsorted(one.timestamp, origin))
+        if row == len(one.timestamp) or one.timestamp[row] != origin:
+            raise UserError(f"{name}: the candles lack the bar at {iso(origin)}; delete the forecasts and run again")
+        # of the logarithm further digits are not the price's
+        closes[symbols.index(name)] = float(f"{np.exp(one.log_close[row]):.12g}")
+    drawn = sample_paths(
+        marginals(forecast.quantiles, task.quantile_levels, count), past, ahead, generator(seed, origin)
+    )
+    write_parquet(output, path_table(symbols, origin, closes, drawn))
+    say(f"sample_paths: {count} joint paths of {', '.join(symbols)}, {task.horizon} steps from {iso(origin)}")
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        live_paths(
+            output=snakemake.output.paths,
+            forecasts=snakemake.input.forecasts,
+            candles=list(snakemake.input.candles),
+            live_candles=list(snakemake.input.live_candles),
+            train_cutoff=snakemake.input.train_cutoff,
+            task=Task(**snakemake.params.task),
+            count=snakemake.params.sample_paths["count"],
+            seed=snakemake.params.sample_paths["seed"],
+        )
