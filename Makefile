@@ -17,10 +17,10 @@ run: $(VENV)/.runtime ## set up .venv, then everything on the simulated market (
 	$(SNAKEMAKE) -j$(CORES) $(ARGS)
 
 test: $(VENV)/.dev ## set up .venv, then the tests (ARGS='-k costs')
-	$(VENV)/bin/python -m pytest -n $(CORES) --maxprocesses 4 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(CORES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-containers: $(VENV)/.dev ## the tests that need Docker, Compose, Apptainer or Slurm (ARGS='-k slurm')
-	$(VENV)/bin/python -m pytest tests/containers $(ARGS)
+	$(VENV)/bin/python -m pytest tests/containers -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .

@@ -10,6 +10,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 
+# files of minutes: workers that take these first, a file each, end together
+LONGEST = ["test_pipeline", "test_ways", "test_exec", "test_branches", "test_tune", "test_cli", "test_dag", "test_live"]
+LONGEST += ["test_compose", "test_entry_points", "test_host_commands"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    place = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real candles and exchange replies, from FORECAST_SHARED_DATA or beside the project."""

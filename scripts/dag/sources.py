@@ -1,7 +1,8 @@
 """Which modules a script is made of: declared as inputs, an edited module reruns the rules that use it."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from dag.image import ROOT
@@ -32,13 +33,24 @@ def sources(script: Path, modules: Iterable[str] = ()) -> list[str]:
     return sorted(str(path) for path in found)
 
 
-def _imports(path: Path, root: Path) -> set[Path]:
+@cache  # most modules are those of many rules
+def _imports(path: Path, root: Path) -> frozenset[Path]:
     """Modules under `root` that one file imports: `from a.b import c`, where c may be a module too, or `import a.b`."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _statements(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in names)
-    return {file for file in files if file.is_file()}
+    return frozenset(file for file in files if file.is_file())
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """The statements of a module, nested ones too; without their expressions, which are most of the tree."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        inner = ast.stmt, ast.excepthandler, ast.match_case
+        waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]

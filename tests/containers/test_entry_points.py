@@ -1,7 +1,7 @@
 """The commands of README.md and docs/, and those that users of the old system know from its overview, as written.
 
-In a checkout whose config is tiny, so that each is short; nothing else is different. support/documented.py says which
-commands the pages show and which of them are not run.
+In a checkout whose config is small, so that each is short; nothing else is different. support/documented.py says which
+commands the pages show and which of them are not run. Those that need no engine are in test_host_commands.py.
 """
 
 import json
@@ -13,27 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from support.engines import call, copy_project, shell
+from support.engines import call, shell
 from support.workflow import ROOT
 
-# the docs' example at a size for a test
-BRANCHES = {"branches": [{"interval": "1m", "horizon": 12}, {"interval": "5m", "horizon": 48, "days": 20}]}
-
 
 @pytest.fixture(scope="module")
-def project(image: str, tiny_project: Path) -> Iterator[Path]:
+def project(image: str, small_project: Path) -> Iterator[Path]:
     """The checkout, with a separate image; the network is removed at the end unless others use it."""
-    (tiny_project / ".env").write_text("IMAGE=forecast:tiny\n")
-    yield tiny_project
-    call(["docker", "compose", "down"], tiny_project, check=False)
-
-
-@pytest.fixture(scope="module")
-def host_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout for what needs no engine, with a finished run."""
-    folder = copy_project(tmp_path_factory.mktemp("host project"), tiny=True)
-    shell(folder, "snakemake -j4")
-    return folder
+    (small_project / ".env").write_text("IMAGE=forecast:tiny\n")
+    yield small_project
+    call(["docker", "compose", "down"], small_project, check=False)
 
 
 def settings(project: Path, artifacts: str = "artifacts") -> dict[str, Any]:
@@ -136,79 +125,6 @@ def test_make_help_lists_every_target(tmp_path: Path) -> None:
     assert {"run", "test", "image", "clean", *old.split()} <= listed
 
 
-# --- without containers ---
-
-
-def test_the_flags_are_listed() -> None:
-    assert "--consensus-live" in shell(ROOT, "./exec.sh --help")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "snakemake -j4 evaluate",
-        "snakemake artifacts/mock_eval.json",
-        "snakemake -j4 --configfile config/tiny.yaml",
-    ],
-)
-def test_a_part_of_a_finished_run_is_there(host_project: Path, command: str) -> None:
-    assert "Nothing to be done" in shell(host_project, command)
-
-
-def test_interpretation_and_decisions_after_a_run(host_project: Path) -> None:
-    trained = models(host_project)
-    shell(host_project, "snakemake -j4 artifacts/plots/interpretation.png")
-    assert (host_project / "artifacts" / "plots" / "interpretation.png").is_file()
-    assert "Deciding" in shell(host_project, "make refresh")
-    assert "Deciding" not in shell(host_project, "make audit")
-    assert models(host_project) == trained
-
-
-def test_the_settings_of_the_tft_are_tuned_and_used(host_project: Path) -> None:
-    shell(host_project, "snakemake -j4 tune")
-    shell(host_project, "snakemake -j4 tune --config tuning='{trials: 40}'")
-    tuned = yaml.safe_load((host_project / "artifacts" / "tuned.yaml").read_text())
-    shell(host_project, "snakemake -j4 --configfile artifacts/tuned.yaml")
-    used = settings(host_project)["tft"]
-    assert {key: used[key] for key in tuned["tft"]} == tuned["tft"]
-
-
-def test_settings_on_the_command_line(host_project: Path) -> None:
-    shell(host_project, "snakemake -j4 --config horizon=30 tft='{epochs: 5}' symbols='[BTCUSDT]'")
-    config = settings(host_project)
-    assert (config["horizon"], config["tft"]["epochs"], config["consensus"]["symbol"]) == (30, 5, "BTCUSDT")
-    shell(host_project, "snakemake -j4 --config horizon=30 tft='{epochs: 5}'")
-    shell(host_project, "snakemake -j4 --config members='[tft_raw, random_walk, ewma]'")
-    assert settings(host_project)["members"] == ["tft_raw", "random_walk", "ewma"]
-
-
-def test_several_branches(host_project: Path) -> None:
-    (host_project / "mine.yaml").write_text(yaml.safe_dump(BRANCHES))
-    shell(host_project, "snakemake -j4 --configfile mine.yaml")
-    assert len((host_project / "artifacts" / "branches.txt").read_text().splitlines()) == 3
-    assert "Nothing to be done" in shell(host_project, "snakemake -j4 evaluate --configfile mine.yaml")
-    audit = shell(host_project, "snakemake -j4 artifacts/5m-48/mock_eval.json --configfile mine.yaml")
-    assert "Nothing to be done" in audit
-    assert "Deciding" in shell(host_project, "make refresh ARTIFACTS=artifacts/5m-48")
-    assert "Deciding" not in shell(host_project, "make audit ARTIFACTS=artifacts/5m-48")
-    assert settings(host_project, "artifacts/5m-48")["paths"]["data"] == "data/5m-48"
-
-
-def test_candles_from_a_folder(host_project: Path) -> None:
-    """Those that the first run fetched, under the name of the docs."""
-    folder = host_project / "path" / "to" / "candles"
-    folder.mkdir(parents=True)
-    shell(host_project, "snakemake -j4")
-    for path in (host_project / "data" / "candles" / "train").glob("*.parquet"):
-        (folder / f"{path.stem}-1m.parquet").write_bytes(path.read_bytes())
-    shell(
-        host_project,
-        "snakemake -j4 --configfile config/replay.yaml "
-        "--config exchange='{folder: path/to/candles}' symbols='[BTCUSDT, ETHUSDT]'",
-    )
-    assert json.loads((host_project / "artifacts" / "mock_trade.json").read_text())["simulated"] is False
-
-
 # --- in Apptainer, on clusters ---
 
 
@@ -220,8 +136,8 @@ def test_everything_in_apptainer(sif: Path, project: Path) -> None:
 
 
 @pytest.mark.parametrize("options", ["", " --use-singularity"])
-def test_a_cluster_s_profile_plans(options: str, sif: Path, tiny_project: Path) -> None:
+def test_a_cluster_s_profile_plans(options: str, sif: Path, small_project: Path) -> None:
     """test_slurm.py really submits."""
-    if not (tiny_project / sif.name).exists():
-        os.link(sif, tiny_project / sif.name)
-    assert "train_tft" in shell(tiny_project, f"snakemake --profile profiles/slurm{options} -n --forceall")
+    if not (small_project / sif.name).exists():
+        os.link(sif, small_project / sif.name)
+    assert "train_tft" in shell(small_project, f"snakemake --profile profiles/slurm{options} -n --forceall")

@@ -1,18 +1,26 @@
-"""Calls as a user makes them, and copies of the project's files, as a clone would hold them."""
+"""Calls as a user makes them, copies of the project's files, as a clone would hold them, and what all tests share."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from common.locks import locked
 from support.workflow import ROOT
 
 TINY = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml")]
+# a run that makes every file, and each from as little as can be
+SMALL = {
+    "members": ["tft", "lhar_fhs", "random_walk"],
+    "folds": {"count": 1},
+    "tft": {"epochs": 1, "steps_per_epoch": 2},
+}
 
 
 def lacking(what: str) -> None:
@@ -42,6 +50,19 @@ def shell(folder: Path, command: str) -> str:
     return done.stdout + done.stderr
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of pytest's processes to need it makes for all. Nothing may be changed in it."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with locked(folder.with_suffix(".lock")):
+        if not folder.with_suffix(".made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            folder.with_suffix(".made").touch()
+    return folder
+
+
 def copy_project(folder: Path, tiny: bool) -> Path:
     """The project's files, as a clone holds them; `tiny` edits config/config.yaml to the size of config/tiny.yaml.
 
@@ -58,6 +79,14 @@ def copy_project(folder: Path, tiny: bool) -> Path:
         config = folder / "config" / "config.yaml"
         merged = merge(yaml.safe_load(config.read_text()), yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
         config.write_text(yaml.safe_dump(merged))
+    return folder
+
+
+def shrink(folder: Path, **more: Any) -> Path:
+    """Edit the configs of a copy to SMALL, and `more`: config/config.yaml and config/tiny.yaml, for what names that."""
+    for name in ("config.yaml", "tiny.yaml"):
+        config = folder / "config" / name
+        config.write_text(yaml.safe_dump(merge(yaml.safe_load(config.read_text()), SMALL | more)))
     return folder
 
 

@@ -18,6 +18,7 @@ import yaml
 from market.data_generating_process import DATA_START
 from market.intervals import MINUTE, parse_time
 from market.simulated import Simulated
+from support.engines import SMALL
 from support.loopback.demo import LATER, PORT, command
 from support.workflow import ROOT, snakemake
 
@@ -73,8 +74,9 @@ def test_the_workflow_trades_live_by_the_command_that_is_printed(tmp_path: Path)
         program, *arguments = shlex.split(printed)
         assert (program, arguments[:3]) == ("snakemake", ["-j2", "--configfile", "config/demo.yaml"])
         arguments[2] = str(ROOT / arguments[2])
+        (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
         began = 1000 * time.time()
-        snakemake(tmp_path, *arguments)
+        snakemake(tmp_path, *arguments, str(tmp_path / "small.yaml"))
     trade = json.loads((tmp_path / "runs/demo/artifacts/mock_trade.json").read_text())
     assert began - MINUTE <= parse_time(trade["decision"]["entry_time"]) <= 1000 * time.time()
     assert trade["simulated"] is False  # an exchange by ccxt like any other

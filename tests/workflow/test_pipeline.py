@@ -232,7 +232,7 @@ def test_a_live_exchange_from_the_decision_to_the_whole_audit(tmp_path: Path) ->
     with LoopbackExchange("binance", tape) as server:
         live = yaml.safe_load((ROOT / "config" / "live.yaml").read_text())
         live["exchange"]["options"]["urls"] = server.options["urls"]
-        live |= {"symbols": ["BTC/USDT"], "folds": {"count": 1}, "as_of": iso(now)}
+        live |= {"symbols": ["BTC/USDT"], "members": ["random_walk", "ewma"], "folds": {"count": 1}, "as_of": iso(now)}
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(live))
         configs = [str(ROOT / "config" / "tiny.yaml"), str(tmp_path / "mine.yaml")]
         snakemake(tmp_path, "-j2", "--configfile", *configs, "--", "artifacts/mock_eval.json", "run_config")

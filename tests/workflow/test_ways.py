@@ -14,29 +14,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.engines import copy_project, merge
+from support.engines import SMALL, copy_project, merge, shrink
 from support.workflow import ROOT, artifacts, planned, snakemake
 
 TINY = ROOT / "config" / "tiny.yaml"
 NOTHING = "Nothing to be done"
 # made in a second
 CHEAP = "data/as_of/train.json"
-# a run that makes every file, and each from as little as can be
-SMALL = {
-    "symbols": ["BTCUSDT"],
-    "members": ["tft", "lhar_fhs", "random_walk"],
-    "folds": {"count": 1},
-    "tft": {"epochs": 1, "steps_per_epoch": 2},
-}
+ONE = {"symbols": ["BTCUSDT"]}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose path has blanks, and whose config is small."""
     folder = copy_project(tmp_path_factory.mktemp("a check out") / "crypto forecast", tiny=True)
-    config = folder / "config" / "config.yaml"
-    config.write_text(yaml.safe_dump(merge(yaml.safe_load(config.read_text()), SMALL)))
-    return folder
+    return shrink(folder, **ONE)
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +265,7 @@ def test_containerize_names_the_image_that_there_is(tmp_path: Path) -> None:
 def test_a_config_of_windows_is_the_same_config(encode: object, checkout: Path, done: Path, tmp_path: Path) -> None:
     assert callable(encode)
     file = tmp_path / "mine.yaml"
-    file.write_bytes(encode(yaml.safe_dump(SMALL)))
+    file.write_bytes(encode(yaml.safe_dump(SMALL | ONE)))
     assert NOTHING in snakemake(done, "-n", "--configfile", str(file), snakefile=checkout / "Snakefile").stdout
 
 

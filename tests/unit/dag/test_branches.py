@@ -14,17 +14,17 @@ from common.errors import UserError
 from dag.branches import share_settings
 from dag.settings import as_config, resolve_all
 from support.configs import DEFAULTS, resolve, with_keys
-from support.engines import call
+from support.engines import SMALL, call
 from support.workflow import ROOT, STAGES, artifacts, planned, snakemake
 
 TINY = str(ROOT / "config" / "tiny.yaml")
-MINUTES = {"interval": "1m", "horizon": 12, "folds": {"count": 1}}
-FIVES = {"interval": "5m", "horizon": 6, "days": 15, "folds": {"count": 1}, "symbols": ["ETHUSDT"]}
+MINUTES = {"interval": "1m", "horizon": 12}
+FIVES = {"interval": "5m", "horizon": 6, "days": 15, "symbols": ["ETHUSDT"]}
 
 
 def configured(folder: Path, *branches: dict[str, Any]) -> list[str]:
-    """Options for the tiny config with these branches."""
-    (folder / "mine.yaml").write_text(yaml.safe_dump({"tft": {"epochs": 1}, "branches": list(branches)}))
+    """Options for a small config with these branches."""
+    (folder / "mine.yaml").write_text(yaml.safe_dump(SMALL | {"branches": list(branches)}))
     return ["-j2", "--configfile", TINY, str(folder / "mine.yaml")]
 
 

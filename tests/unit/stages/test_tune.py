@@ -21,6 +21,7 @@ from forecasting.tft.tuning import choose, loss, make_space, search
 from market.intervals import MINUTE
 from support.candles import candles
 from support.configs import DEFAULTS, resolve, with_keys
+from support.engines import SMALL
 from support.studies import BARS, SCHEME, SPACE, files
 from support.workflow import ROOT, planned, snakemake
 from tune import early_folds, tune
@@ -208,7 +209,7 @@ def test_tuning_is_asked_for_alone_and_needs_no_forecast(tmp_path: Path) -> None
 
 
 def test_a_tuned_run_says_how_many_were_tried(tmp_path: Path) -> None:
-    quick = {"members": ["tft", "lhar_fhs", "random_walk"], "tft": {"epochs": 1}, "tuning": {"trials": 2}}
+    quick = SMALL | {"symbols": ["BTCUSDT"], "folds": {"count": 2}, "tuning": {"trials": 2}}
     (tmp_path / "quick.yaml").write_text(yaml.safe_dump(quick))
     settings = ["-j2", "--configfile", str(ROOT / "config" / "tiny.yaml"), str(tmp_path / "quick.yaml")]
     log = snakemake(tmp_path, *settings, "--", "tune").stderr
