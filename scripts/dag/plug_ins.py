@@ -9,7 +9,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.plug_ins import ALONE, PlugIn
 from dag.image import ROOT
-from dag.sources import _imports
+from dag.sources import imports
 
 # what a clock is read by; the clocks that count from no given moment are for measuring durations
 CLOCKS = {f"time.{name}" for name in ("time", "time_ns", "localtime", "gmtime", "ctime", "clock_gettime")}
@@ -50,7 +50,7 @@ def files(plug_in: PlugIn) -> list[str]:
     while waiting:
         path = waiting.pop()
         _parsed(str(path))
-        for module in {module for root in roots for module in _imports(path, root)} - found:
+        for module in {module for root in roots for module in imports(path, root)} - found:
             found.add(module)
             waiting.append(module)
     return [str(own), *sorted(str(path) for path in found - {own})]

@@ -33,8 +33,7 @@ def sources(script: Path, modules: Iterable[str] = ()) -> list[str]:
     return sorted(str(path) for path in found)
 
 
-@cache  # most modules are those of many rules
-def _imports(path: Path, root: Path) -> frozenset[Path]:
+def imports(path: Path, root: Path) -> frozenset[Path]:
     """Modules under `root` that one file imports: `from a.b import c`, where c may be a module too, or `import a.b`."""
     names: set[str] = set()
     for node in _statements(ast.parse(path.read_text())):
@@ -44,6 +43,10 @@ def _imports(path: Path, root: Path) -> frozenset[Path]:
             names |= {alias.name for alias in node.names}
     files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in names)
     return frozenset(file for file in files if file.is_file())
+
+
+# most modules are those of many rules
+_imports = cache(imports)
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
