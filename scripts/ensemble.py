@@ -28,7 +28,7 @@ from forecasting.quantiles import Forecasts, forecast_table, read_forecasts
 from forecasting.realised import log_closes, realised_of, realised_returns
 from forecasting.task import Task
 
-# weights [n] by member at each of a split's forecasts; one that is 0 throughout may be left out
+# weights [n] by member at each of their forecasts; one that is 0 throughout may be left out
 Shares = Mapping[str, np.ndarray]
 
 
@@ -51,7 +51,7 @@ def ensemble(
     Raises UserError when members differ in origins, or a symbol's price never changes.
     """
     closes = log_closes(candles, live_candles)
-    past, now = Split.read(validation, closes, task), Split.read(forecasts, closes, task)
+    past, now = Candidates.read(validation, closes, task), Candidates.read(forecasts, closes, task)
     usual = _usual_losses(past, task)
     losses = {name: past.losses(name, usual) for name in past.members if name in now.members}
     identical = identical_members({name: (past.quantiles(name), now.quantiles(name)) for name in losses})
@@ -75,7 +75,7 @@ def ensemble(
 
 
 @dataclass(frozen=True)
-class Split:
+class Candidates:
     """The members' forecasts at the same origins, by name, without skipped members."""
 
     members: dict[str, Forecasts]
@@ -83,7 +83,7 @@ class Split:
     task: Task
 
     @classmethod
-    def read(cls, paths: Sequence[str], closes: Mapping[str, pd.Series], task: Task) -> "Split":
+    def read(cls, paths: Sequence[str], closes: Mapping[str, pd.Series], task: Task) -> "Candidates":
         """Read a file a member, named by it. Raises UserError when members differ in origins."""
         files = {Path(path).stem: read_forecasts(path, task.horizon, task.quantile_levels) for path in sorted(paths)}
         members = {name: forecasts for name, forecasts in files.items() if len(forecasts.origin)}
@@ -149,7 +149,7 @@ def describe(document: Weights) -> str:
 
 
 def _exponential(
-    past: Split, now: Split, members: Sequence[str], usual: pd.Series, settings: Mapping[str, Any]
+    past: Candidates, now: Candidates, members: Sequence[str], usual: pd.Series, settings: Mapping[str, Any]
 ) -> tuple[Shares, Shares]:
     """Exponential weights of the members at each forecast of `past` and of `now`, by the losses realised by then."""
     origin = np.concatenate([past.walk.origin, now.walk.origin])
@@ -165,7 +165,7 @@ def _exponential(
 
 
 def _fixed(
-    past: Split, now: Split, losses: Mapping[str, float], usual: pd.Series, settings: Mapping[str, Any]
+    past: Candidates, now: Candidates, losses: Mapping[str, float], usual: pd.Series, settings: Mapping[str, Any]
 ) -> tuple[Shares, Shares]:
     """The same weights at every forecast, of the members whose mean validation `losses` are close to the smallest."""
     members = select_members(losses, settings["tolerance"])
@@ -180,7 +180,7 @@ def _fixed(
     return before, after
 
 
-def _usual_losses(past: Split, task: Task) -> pd.Series:
+def _usual_losses(past: Candidates, task: Task) -> pd.Series:
     """The random walk's mean loss by symbol: in its units, quiet and volatile symbols count alike.
 
     Raises UserError when a symbol's price never changes.

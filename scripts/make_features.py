@@ -56,6 +56,15 @@ def features_of(
     return frame
 
 
+def features_of_all(
+    candles: Sequence[str], spans: Sequence[int], interval: str, extra: Sequence[Feature]
+) -> list[pd.DataFrame]:
+    """The features of each symbol, of these candle files."""
+    return [
+        features_of(path, [other for other in candles if other != path], spans, interval, extra) for path in candles
+    ]
+
+
 def mean_relative_return(paths: Sequence[str], span: int, interval: str) -> pd.DataFrame:
     """`timestamp, relative_return`: the mean over the given symbols of each bar's relative return.
 

@@ -1,6 +1,6 @@
 """Rule trial_ensemble: the leak trial of the ensemble, with the members' forecasts of a finished run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +11,7 @@ from common.files import read_json, read_parquet, write_json, write_parquet
 from common.job import job, quiet, say
 from ensemble import ensemble
 from forecasting.folds import FoldScheme
-from forecasting.leaks import Trial, after_cut, describe, find_leak, spread_cuts, write_changed
+from forecasting.leaks import Leak, after_cut, describe, find_leak, spread_cuts, tried, write_changed
 from forecasting.members import ENSEMBLE
 from forecasting.quantiles import quantile_columns
 from forecasting.task import Task
@@ -37,7 +37,6 @@ def trial_ensemble(
     candles: a file a symbol, and `cutoff`, of the training cutoff. stride: bars between origins. settings, calibration:
     the config's sections `ensemble`, `calibration`.
     """
-    trial: Trial = {"kind": "member", "name": ENSEMBLE, "cuts": 0, "leak": None}
 
     def table(fold: str, members: Sequence[str], bars: Sequence[str]) -> pd.DataFrame:
         with TemporaryDirectory() as folder, quiet():
@@ -52,12 +51,12 @@ def trial_ensemble(
                 write_parquet(other, with_wider(read_parquet(path), cut, task))
             return table(fold, members, write_changed(Path(folder, "candles"), candles, task.interval, cut))
 
-    for fold, times in spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts).items():
+    def leaks(fold: str, times: Sequence[int]) -> Iterator[Leak | None]:
         clean = table(fold, forecasts[fold], candles)
         for cut in times:
-            if trial["leak"] is None:
-                trial["cuts"] += 1
-                trial["leak"] = find_leak(clean, table_of_changed(fold, cut), cut, after_cut(cut))
+            yield find_leak(clean, table_of_changed(fold, cut), cut, after_cut(cut))
+
+    trial = tried(ENSEMBLE, spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts), leaks)
     write_json(output, {"trials": [trial]})
     say(describe(trial))
 

@@ -12,7 +12,7 @@ from common.plug_ins import PlugIn
 from forecasting.folds import FoldScheme
 from forecasting.leaks import Trial, after_cut, describe, find_leak, spread_cuts, write_changed
 from forecasting.task import Task
-from make_features import features_of
+from make_features import features_of_all
 from market.features import KEYS, Feature
 from market.plug_in_features import load_features
 
@@ -53,15 +53,9 @@ def trial_features(
 
 def tables(candles: Sequence[str], spans: Sequence[int], extra: Sequence[Feature], task: Task) -> pd.DataFrame:
     """The features of all symbols, one below the other, with their `symbol`."""
-    return pd.concat(
-        [
-            features_of(path, [other for other in candles if other != path], spans, task.interval, extra).assign(
-                symbol=Path(path).stem
-            )
-            for path in candles
-        ],
-        ignore_index=True,
-    )
+    frames = features_of_all(candles, spans, task.interval, extra)
+    parts = [frame.assign(symbol=Path(path).stem) for path, frame in zip(candles, frames, strict=True)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def column(table: pd.DataFrame, name: str) -> pd.DataFrame:

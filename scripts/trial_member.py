@@ -15,11 +15,11 @@ from forecasting.bars import Bars, InsufficientHistoryError
 from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSeries, load_baseline
 from forecasting.baselines.plug_in import load_plug_in
 from forecasting.folds import FoldScheme
-from forecasting.leaks import Leak, Trial, after_cut, changed, describe, find_leak, spread_cuts, write_changed
+from forecasting.leaks import Leak, after_cut, changed, describe, find_leak, spread_cuts, tried, write_changed
 from forecasting.quantiles import forecast_table
 from forecasting.split import FoldFiles, Split
 from forecasting.task import Task
-from make_features import features_of
+from make_features import features_of_all
 from market.candles import read_candles
 from market.features import Feature
 from market.plug_in_features import load_features
@@ -49,17 +49,13 @@ def trial_member(
     """
     baseline = load_plug_in(plug_in, twice=False) if plug_in else load_baseline(member)
     own = OwnFeatures(spans, load_features(extra)) if extra else None
-    trial: Trial = {"kind": "member", "name": member, "cuts": 0, "leak": None}
-    for fold, times in spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts).items():
+
+    def leaks(fold: str, times: Sequence[int]) -> Iterator[Leak | None]:
         files = FoldFiles(fold, features, features, candles, [], cutoff, cutoff)
         read = read_series(files, task, scheme, stride, [feature.name for feature in extra])
-        for leak in FoldTrial(baseline, candles, own, task, settings).leaks(*read, times):
-            trial["cuts"] += 1
-            trial["leak"] = leak
-            if leak:
-                break
-        if trial["leak"]:
-            break
+        return FoldTrial(baseline, candles, own, task, settings).leaks(*read, times)
+
+    trial = tried(member, spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts), leaks)
     write_json(output, {"trials": [trial]})
     say(describe(trial))
 
@@ -74,11 +70,9 @@ class OwnFeatures(NamedTuple):
         """Their columns of each symbol, by open time, made of the candles of these files as changed after the cut."""
         names = [feature.name.format(span=span) for feature in self.features for span in feature.spans(self.spans)]
         with TemporaryDirectory() as folder:
-            paths = write_changed(Path(folder), candles, interval, cut)
-            frames = [
-                features_of(path, [other for other in paths if other != path], self.spans, interval, self.features)
-                for path in paths
-            ]
+            frames = features_of_all(
+                write_changed(Path(folder), candles, interval, cut), self.spans, interval, self.features
+            )
         return [frame.set_index("timestamp")[names] for frame in frames]
 
 

@@ -1,6 +1,6 @@
 """Rule trial_tft: the leak trial of a TFT, with the models of a finished run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +13,11 @@ from common.job import job, say
 from common.plug_ins import PlugIn
 from forecasting.bars import InsufficientHistoryError
 from forecasting.folds import FoldScheme
-from forecasting.leaks import Trial, after_cut, describe, find_leak, spread_cuts, write_changed
+from forecasting.leaks import Leak, after_cut, describe, find_leak, spread_cuts, tried, write_changed
 from forecasting.split import FoldFiles, read_splits
 from forecasting.task import Task
 from forecasting.tft.correction import fit_hars, with_har_inputs
-from make_features import features_of
+from make_features import features_of_all
 from market.plug_in_features import load_features
 from predict_tft import forecast
 
@@ -45,7 +45,7 @@ def trial_tft(
     directly. features, candles: a file a symbol, and `cutoff`, of the training cutoff. stride: bars between origins.
     """
     torch.set_num_threads(threads)
-    trial: Trial = {"kind": "member", "name": member, "cuts": 0, "leak": None}
+    own = load_features(extra)
 
     def table(fold: str, features: Sequence[str], candles: Sequence[str]) -> pd.DataFrame:
         files = FoldFiles(fold, features, features, candles, [], cutoff, cutoff)
@@ -58,23 +58,21 @@ def trial_tft(
     def table_of_changed(fold: str, cut: int) -> pd.DataFrame:
         with TemporaryDirectory() as folder:
             paths = write_changed(Path(folder, "candles"), candles, task.interval, cut)
-            made = []
-            for path in paths:
-                made.append(str(Path(folder, "features", Path(path).name)))
-                others = [other for other in paths if other != path]
-                write_parquet(made[-1], features_of(path, others, spans, task.interval, load_features(extra)))
+            made = [str(Path(folder, "features", Path(path).name)) for path in paths]
+            for path, frame in zip(made, features_of_all(paths, spans, task.interval, own), strict=True):
+                write_parquet(path, frame)
             return table(fold, made, paths)
 
-    for fold, times in spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts).items():
+    def leaks(fold: str, times: Sequence[int]) -> Iterator[Leak | None]:
         try:
             clean = table(fold, features, candles)
         except InsufficientHistoryError as short:
             say(f"trial_tft: fold {fold} skipped (insufficient history: {short})")
-            continue
+            return
         for cut in times:
-            if trial["leak"] is None:
-                trial["cuts"] += 1
-                trial["leak"] = find_leak(clean, table_of_changed(fold, cut), cut, after_cut(cut))
+            yield find_leak(clean, table_of_changed(fold, cut), cut, after_cut(cut))
+
+    trial = tried(member, spread_cuts(scheme, read_json(cutoff)["as_of"], task, stride, cuts), leaks)
     write_json(output, {"trials": [trial]})
     say(describe(trial))
 

@@ -85,6 +85,11 @@ class PlugIn:
             given = f"an array of shape {array.shape}"
         raise UserError(f"{self}: returned {given}; it must return one of shape {shape}: {axes}")
 
+    def differs(self, where: str) -> UserError:
+        """The refusal of one that returns another thing when it is called again."""
+        what = "on no clock, no file, no random numbers without a seed"
+        return UserError(f"{self}: two calls differ at {where}; {ALONE}, {what}")
+
     def _place(self, error: BaseException) -> str:
         """The file and line of the user's code at which an error arose, the innermost of them."""
         if isinstance(error, SyntaxError):

@@ -4,7 +4,7 @@ What is compared are tables of forecasts (forecasting.quantiles.forecast_table) 
 forecasts `step`, and values.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,20 @@ def spread_cuts(scheme: FoldScheme, as_of: int, task: Task, stride: int, count: 
         name, time = grid[place]
         cuts[name].append(time)
     return cuts
+
+
+def tried(
+    member: str, cuts: Mapping[str, Sequence[int]], leaks: Callable[[str, Sequence[int]], Iterator[Leak | None]]
+) -> Trial:
+    """The trial of a member, fold by fold up to its first leak. leaks: the results of a fold's cuts, one by one."""
+    trial: Trial = {"kind": "member", "name": member, "cuts": 0, "leak": None}
+    for fold, times in cuts.items():
+        for leak in leaks(fold, times):
+            trial["cuts"] += 1
+            if leak:
+                trial["leak"] = leak
+                return trial
+    return trial
 
 
 def changed(candles: pd.DataFrame, cut: int) -> pd.DataFrame:

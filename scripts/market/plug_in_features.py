@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from common.plug_ins import ALONE, PlugIn
+from common.plug_ins import PlugIn
 from market.features import FEATURES, KEYS, OTHERS_RETURN, Feature, Segment
 from market.indicators import CALENDAR, SMALLEST_SCALE
 from market.intervals import iso
@@ -51,10 +51,7 @@ def _feature(plug_in: PlugIn, function: Callable[..., Any]) -> Feature:
         _check_finite(plug_in, one, segment)
         differing = np.flatnonzero(one.view(np.int32) != other.view(np.int32))
         if len(differing):
-            raise UserError(
-                f"{plug_in}: two calls differ at {iso(int(segment.timestamp[differing[0]]))}; {ALONE}, "
-                "on no clock, no file, no random numbers without a seed"
-            )
+            raise plug_in.differs(iso(int(segment.timestamp[differing[0]])))
         _check_memory(plug_in, one, segment, lambda late: _column(plug_in, function, late, span, count))
         return one
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from common.files import read_document, write_json, write_parquet
 from evaluate import evaluate
-from forecasting.documents import Evaluation
+from forecasting.documents import Evaluation, WeightSettings
 from forecasting.folds import FoldScheme
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from forecasting.quantiles import forecast_table
@@ -25,6 +25,14 @@ LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 START = 1_700_000_040_000 // MINUTE * MINUTE
 TEST_BARS, STRIDE = 100, 2
+WEIGHT_SETTINGS: WeightSettings = {
+    "weights": "equal",
+    "rate": 6,
+    "halflife": 168,
+    "tolerance": 0.002,
+    "window": 900,
+    "strength": 0.5,
+}
 # how wide each member's forecast is, in true deviations; the oracle's is right
 WIDTHS = {"tft": 1.1, "random_walk": 2.0, "ewma": 1.5, "ewma_drift": 2.5, "seasonal_naive": 3.0, "oracle": 1.0}
 
@@ -78,9 +86,8 @@ class Inputs:
 
     def write_weights(self, fold: int) -> str:
         path = self.folder / "forecasts" / str(fold) / "weights.json"
-        settings = {"weights": "equal", "rate": 6, "halflife": 168, "tolerance": 0.002, "window": 900, "strength": 0.5}
         weights = {"ewma": 1 - 0.1 * fold, **({"tft": 0.1 * fold} if fold else {})}
-        rest = {"validation_loss": {}, "identical": {}, "miscovered": {}, "settings": settings}
+        rest = {"validation_loss": {}, "identical": {}, "miscovered": {}, "settings": WEIGHT_SETTINGS}
         write_json(path, {"weights": weights, **rest})
         return str(path)
 

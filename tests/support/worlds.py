@@ -15,7 +15,7 @@ from forecasting.members import BASELINES, ENSEMBLE, TFT
 from forecasting.quantiles import forecast_table, quantile_columns
 from forecasting.task import Task
 from market.intervals import iso, step_ms
-from support.evaluations import LEVELS, NORMAL, evaluation_files
+from support.evaluations import LEVELS, NORMAL, WEIGHT_SETTINGS, evaluation_files
 from support.path_scores import path_scores
 
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
@@ -159,14 +159,7 @@ def weights_document() -> Weights:
         "validation_loss": dict.fromkeys([TFT, *BASELINES], 1.0),
         "identical": {},
         "miscovered": {},
-        "settings": {
-            "weights": "equal",
-            "rate": 6,
-            "halflife": 168,
-            "tolerance": 0.002,
-            "window": 900,
-            "strength": 0.5,
-        },
+        "settings": WEIGHT_SETTINGS,
     }
 
 

@@ -34,12 +34,16 @@ def garch_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> n
 
     def deviation(bars: Bars, rows: np.ndarray) -> np.ndarray:
         squares = np.nan_to_num(returns(bars.log_close, bars.segment) ** 2, nan=mean)
-        # the recursion in differences to the mean, from 0
-        excess = lfilter([alpha], [1.0, -beta], squares - mean)[rows, None]
+        excess = excess_variance(squares, mean, alpha, beta)[rows, None]
         latest = RECENT * smooth(squares, task.horizon)[rows, None]
         return np.sqrt(np.maximum(mean * task.steps + memory * excess, latest * task.steps))
 
     return fhs(deviation, series, task)
+
+
+def excess_variance(squares: np.ndarray, mean: float, alpha: float, beta: float) -> np.ndarray:
+    """σ²ₜ₊₁ − σ̄² [n] after each of the squared returns [n]: the recursion in differences to the mean, from 0."""
+    return lfilter([alpha], [1.0, -beta], squares - mean)
 
 
 def fit_garch(log_returns: np.ndarray, variance: float) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from common.plug_ins import ALONE, PlugIn
+from common.plug_ins import PlugIn
 from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSeries, for_each_symbol
 from forecasting.task import Task
 from market.intervals import iso
@@ -76,10 +76,7 @@ def _check_equal(
         wrong = np.argwhere(before.view(np.int64) != after.view(np.int64))
         if len(wrong):
             origin, step, _ = wrong[0]
-            raise UserError(
-                f"{plug_in}: two calls differ at {_at(one, origin)}, step {step + 1}; {ALONE}, "
-                "on no clock, no file, no random numbers without a seed"
-            )
+            raise plug_in.differs(f"{_at(one, origin)}, step {step + 1}")
 
 
 def _at(one: SymbolSeries, origin: int) -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from scipy.signal import lfilter
 
 from forecasting.bars import Bars, returns, typical_variance
-from forecasting.baselines.garch import fit_garch
+from forecasting.baselines.garch import excess_variance, fit_garch
 from forecasting.paths.history import History
 from forecasting.paths.sampling import cumulated, drawn_moments
 
@@ -69,8 +68,7 @@ class GarchPaths:
             past = log_returns[one.timestamp < train_end]
             mean, alpha, beta = fit_garch(past, typical_variance(past**2, one.bar_ms))
             squares = np.nan_to_num(log_returns**2, nan=mean)
-            # the recursion in differences to the mean, from 0
-            variance = np.maximum(mean + lfilter([alpha], [1.0, -beta], squares - mean), LEAST * mean)
+            variance = np.maximum(mean + excess_variance(squares, mean, alpha, beta), LEAST * mean)
             standardised = log_returns / np.sqrt(np.concatenate([[mean], variance[:-1]]))
             fitted.append((mean, alpha, beta))
             variances.append(variance)
