@@ -14,6 +14,7 @@ from common.files import write_json, write_parquet
 from common.job import job, say
 from forecasting.documents import Weights, WeightSettings
 from forecasting.ensemble import conformal
+from forecasting.ensemble.ticks import round_to_ticks, tick_size
 from forecasting.ensemble.weights import (
     equal_weights,
     exponential_weights,
@@ -23,7 +24,7 @@ from forecasting.ensemble.weights import (
     simplex_weights,
 )
 from forecasting.losses import pinball
-from forecasting.members import RANDOM_WALK
+from forecasting.members import DRIFT, RANDOM_WALK
 from forecasting.quantiles import Forecasts, forecast_table, read_forecasts
 from forecasting.realised import log_closes, realised_of, realised_returns
 from forecasting.task import Task
@@ -84,13 +85,16 @@ class Candidates:
 
     @classmethod
     def read(cls, paths: Sequence[str], closes: Mapping[str, pd.Series], task: Task) -> "Candidates":
-        """Read a file a member, named by it. Raises UserError when members differ in origins."""
+        """Read a file a member, named by it; `drift` is none of them, but the direction of those without one.
+
+        Raises UserError when members differ in origins.
+        """
         files = {Path(path).stem: read_forecasts(path, task.horizon, task.quantile_levels) for path in sorted(paths)}
         members = {name: forecasts for name, forecasts in files.items() if len(forecasts.origin)}
         for name, forecasts in members.items():
             if not forecasts.same_origins(members[RANDOM_WALK]):
                 raise UserError(f"{name}: has other origins than {RANDOM_WALK}; delete its forecasts and run again")
-        return cls(members, closes, task)
+        return cls(directed(members, task), closes, task)
 
     @property
     def walk(self) -> Forecasts:
@@ -118,11 +122,25 @@ class Candidates:
         return replace(self.walk, quantiles=np.asarray(total))
 
 
+def directed(members: Mapping[str, Forecasts], task: Task) -> dict[str, Forecasts]:
+    """The members but `drift`: where a member's median is no change at every origin, with `drift`'s in its place."""
+    others = {name: forecasts for name, forecasts in members.items() if name != DRIFT}
+    if DRIFT not in members:
+        return others
+    middle = list(task.quantile_levels).index(0.5)
+    shift = members[DRIFT].quantiles[..., [middle]]
+    for name, forecasts in others.items():
+        if shift.any() and not forecasts.quantiles[..., middle].any():
+            others[name] = replace(forecasts, quantiles=forecasts.quantiles + shift)
+    return others
+
+
 def calibrated(
     past: Forecasts, now: Forecasts, closes: Mapping[str, pd.Series], task: Task, settings: Mapping[str, Any]
 ) -> pd.DataFrame:
     """The table of the forecasts `now`, calibrated by the returns realised by each of their origins: those after the
-    origins of `past`, and after earlier ones of `now`."""
+    origins of `past`, and after earlier ones of `now`. Its quantiles are at prices that can occur: multiples of the
+    tick of the closes before them."""
     before = past.rows()
     symbols, origins, quantiles = [], [], []
     for symbol, rows in now.rows().items():
@@ -133,7 +151,13 @@ def calibrated(
         forecast = conformal.rolling(forecast, realised, origin, task, settings["window"], settings["strength"])
         symbols.append(symbol)
         origins.append(now.origin[rows])
-        quantiles.append(forecast[len(past.origin[earlier]) :])
+        forecast = forecast[len(past.origin[earlier]) :]
+        known = np.exp(closes[symbol].loc[: now.origin[rows][0]].to_numpy())
+        tick = tick_size(known)
+        if tick:
+            at_origin = np.exp(closes[symbol].loc[now.origin[rows]].to_numpy())
+            forecast = round_to_ticks(forecast, at_origin, tick)
+        quantiles.append(forecast)
     return forecast_table(symbols, origins, quantiles, task.quantile_levels)
 
 

@@ -24,14 +24,16 @@ class InsufficientHistoryError(UserError):
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one symbol, arrays [rows]: open time (ms), log close, id of the contiguous segment, variance, volume.
+    """Bars of one symbol, arrays [rows]: open time (ms), log close, log of the middle of the range, id of the
+    contiguous segment, variance, volume.
 
-    A bar's variance is the mean of two estimates: its squared log return, and that from its range (Parkinson).
-    `bar_ms` is a bar's length in milliseconds.
+    The middle is the geometric mean of high and low. A bar's variance is the mean of two estimates: its squared log
+    return, and that from its range (Parkinson). `bar_ms` is a bar's length in milliseconds.
     """
 
     timestamp: np.ndarray
     log_close: np.ndarray
+    middle: np.ndarray
     segment: np.ndarray
     variance: np.ndarray
     volume: np.ndarray
@@ -43,10 +45,12 @@ class Bars:
         timestamp = candles["timestamp"].to_numpy()
         log_close = np.log(candles["close"].to_numpy())
         segment = segments(timestamp, bar_ms)
-        range_variance = parkinson(candles["high"].to_numpy(), candles["low"].to_numpy())
+        high, low = candles["high"].to_numpy(), candles["low"].to_numpy()
+        range_variance = parkinson(high, low)
         squared_return = returns(log_close, segment) ** 2
         variance = np.where(np.isnan(squared_return), range_variance, (squared_return + range_variance) / 2)
-        return cls(timestamp, log_close, segment, variance, candles["volume"].to_numpy(), bar_ms)
+        middle = np.log(high * low) / 2
+        return cls(timestamp, log_close, middle, segment, variance, candles["volume"].to_numpy(), bar_ms)
 
     def before(self, end: int) -> "Bars":
         """The bars that open before `end` (ms)."""
@@ -54,6 +58,7 @@ class Bars:
         return Bars(
             self.timestamp[rows],
             self.log_close[rows],
+            self.middle[rows],
             self.segment[rows],
             self.variance[rows],
             self.volume[rows],

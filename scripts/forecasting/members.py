@@ -57,6 +57,7 @@ REGISTRY = (
     Member("garch_fhs", "baseline", "GARCH, FHS", "sky", "-", "garch:garch_fhs"),
     Member("har_fhs", "baseline", "HAR, FHS", "sky", "--", "simple:har_fhs"),
     Member("lhar_fhs", "baseline", "leverage HAR, FHS", "sky", "-.", "simple:lhar_fhs"),
+    Member("drift", "baseline", "leverage HAR + drift", "purple", "--", "drift:drift", all_symbols=True),
     Member("lightgbm", "baseline", "LightGBM", "green", "--", "boosting:lightgbm_quantiles", all_symbols=True),
     Member("ewma_drift", "baseline", "EWMA + drift", "purple", "-", "simple:ewma_drift"),
     Member("seasonal_naive", "baseline", "seasonal naive", "green", "-", "simple:seasonal_naive"),
@@ -73,6 +74,7 @@ TFT_RAW = "tft_raw"  # forecasts directly
 ORACLE = "oracle"  # knows the future: an upper bound, never part of a decision
 RANDOM_WALK = "random_walk"  # needed by all: losses are relative to its loss
 HAR = "har_fhs"
+DRIFT = "drift"  # gives the ensemble its direction
 
 BASELINES = tuple(member.name for member in REGISTRY if member.kind == "baseline")
 TFTS = tuple(member.name for member in REGISTRY if member.kind == "tft")

@@ -103,3 +103,40 @@ def write_cutoff(folder: Path, as_of: int) -> str:
     """A cutoff file; its path."""
     write_json(folder / f"{as_of}.json", {"as_of": as_of})
     return str(folder / f"{as_of}.json")
+
+
+def trending(
+    rows: int, seed: int, drift: float, halflife: float = 30.0, start: int = START
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Candles of a market with momentum, and each bar's expected return in deviations, known at the bar before: `drift`
+    times the average of past shocks, of that half-life and unit variance."""
+    random = np.random.default_rng([seed, 2])
+    ticks = random.standard_normal((rows, TICKS)) / np.sqrt(TICKS)
+    memory = 0.5 ** (1 / halflife)
+    signal = lfilter([np.sqrt(1 - memory**2)], [1, -memory], ticks.sum(axis=1))
+    expected = drift * np.concatenate([[0.0], signal[:-1]])
+    return _of_ticks(100 * np.exp(1e-3 * np.cumsum(ticks + expected[:, None] / TICKS)), random, start), expected
+
+
+def bouncing(rows: int, seed: int, tick: float = 0.1, start: int = START) -> pd.DataFrame:
+    """Candles of trades at bid or ask by chance, a tick apart, around a walk of less than a tick a minute."""
+    random = np.random.default_rng([seed, 3])
+    walk = 100 + 0.05 * np.cumsum(random.standard_normal(rows * TICKS) / np.sqrt(TICKS))
+    trades = np.floor(walk / tick) + (random.random(len(walk)) < walk / tick % 1)
+    return _of_ticks(np.round(tick * trades, 9), random, start)
+
+
+def _of_ticks(prices: np.ndarray, random: np.random.Generator, start: int) -> pd.DataFrame:
+    """Candles of minutes of TICKS prices each."""
+    bars = prices.reshape(-1, TICKS)
+    opened = np.concatenate([[bars[0, 0]], bars[:-1, -1]])
+    return pd.DataFrame(
+        {
+            "timestamp": start + MINUTE * np.arange(len(bars)),
+            "open": opened,
+            "high": np.maximum(bars.max(axis=1), opened),
+            "low": np.minimum(bars.min(axis=1), opened),
+            "close": bars[:, -1],
+            "volume": random.exponential(3, len(bars)),
+        }
+    )

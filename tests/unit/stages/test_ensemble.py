@@ -358,3 +358,56 @@ def test_a_constant_price_is_refused(frames: dict[str, pd.DataFrame], tmp_path: 
     with pytest.raises(UserError, match=r"^the price of B never changes in validation; remove it from symbols$"):
         ensemble(**given)
     assert not Path(given["output"]).exists()
+
+
+def shift_of(given: Mapping[str, Any], kind: str, member: str, shift: float) -> None:
+    """Shift a member's forecasts, in deviations of the step."""
+    (path,) = (path for path in given[kind] if Path(path).stem == member)
+    table = read_parquet(path)
+    deviation = table["symbol"].map(DEVIATION) * np.sqrt(table["step"])
+    columns = quantile_columns(LEVELS)
+    write_parquet(path, table.assign(**{name: table[name] + shift * deviation for name in columns}))
+
+
+def test_members_without_a_direction_take_that_of_drift(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """`drift` has no weight of its own; a member with a direction keeps it."""
+    members = {"random_walk": 1.1, "ewma": 1.0, "drift": 3.0, "ewma_drift": 1.0}
+    given = Run(tmp_path).write(members, frames) | {
+        "settings": EQUAL | {"tolerance": 9.0},
+        "calibration": NONE,
+    }
+    for kind in ("forecasts", "validation"):
+        shift_of(given, kind, "drift", 0.3)
+        shift_of(given, kind, "ewma_drift", -0.1)
+    ensemble(**given)
+    assert set(read_weights(given)["weights"]) == {"random_walk", "ewma", "ewma_drift"}
+    plain = spread(1.0, 1)[0]
+    for deviation, rows in zip(
+        DEVIATION.values(), read_forecasts(given["output"], HORIZON, LEVELS).rows().values(), strict=True
+    ):
+        unit = forecast_of(given)[rows] / deviation
+        shift = (0.3 + 0.3 - 0.1) / 3 * np.sqrt(np.arange(1, HORIZON + 1))[:, None]
+        np.testing.assert_allclose(unit, np.tile(plain * 3.1 / 3 + shift, (len(unit), 1, 1)), rtol=1e-6, atol=1e-6)
+
+
+def test_a_drift_without_a_shift_changes_no_byte(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    files = []
+    for extra in ({}, {"drift": 3.0}):
+        given = Run(tmp_path / f"{len(extra)}").write({"random_walk": 1.1, "ewma": 1.0, **extra}, frames)
+        ensemble(**given)
+        files.append([Path(given[name]).read_bytes() for name in ("output", "weights")])
+    assert files[0] == files[1]
+
+
+def test_forecasts_are_at_prices_that_can_occur(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """A symbol of a tick of 0.1, and one without."""
+    columns = ["open", "high", "low", "close"]
+    market = {"A": frames["A"], "B": frames["B"].assign(**frames["B"][columns].div(5).round(1).clip(lower=0.1) * 5)}
+    given = Run(tmp_path).write({"random_walk": 1.1}, market)
+    ensemble(**given)
+    forecasts, closes = read_forecasts(given["output"], HORIZON, LEVELS), log_closes(given["candles"])
+    for symbol, rows in forecasts.rows().items():
+        start = np.exp(closes[symbol].loc[forecasts.origin[rows]].to_numpy())
+        ticks = start[:, None, None] * np.exp(forecasts.quantiles[rows]) / 0.5
+        on_grid = np.abs(ticks - np.rint(ticks)) < 1e-6
+        assert on_grid.all() == (symbol == "B")
