@@ -110,7 +110,7 @@ def test_a_bounce_is_forecast(bounce: pd.DataFrame) -> None:
         for quantiles in (forecast, lhar_fhs(one, TASK, SETTINGS))
     ]
     assert losses[0].mean() < losses[1].mean()
-    assert losses[0][:5].mean() < 0.98 * losses[1][:5].mean()
+    assert losses[0][:5].mean() < 0.99 * losses[1][:5].mean()
 
 
 def test_what_comes_after_an_origin_changes_no_byte(
