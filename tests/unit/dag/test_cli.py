@@ -15,7 +15,7 @@ from snakemake.cli import parse_config
 
 from dag.cli import FlagError, LastRun, config_words, parse, translate
 from dag.settings import as_config
-from support.configs import DEFAULTS, resolve
+from support.configs import DEFAULTS, resolve, with_keys
 from support.workflow import ROOT
 
 ENVIRONMENT = os.environ | {
@@ -117,7 +117,8 @@ def test_every_setting_arrives_in_the_config(tmp_path: Path) -> None:
         flag: value for flag, (_, _, value) in SETTINGS.items()
     }
     untouched = DEFAULTS.keys() - {key.split(".")[0] for _, key, _ in SETTINGS.values()}
-    assert {key: config[key] for key in untouched - {"paths"}} == {key: DEFAULTS[key] for key in untouched - {"paths"}}
+    ready = as_config(resolve(with_keys(interval="5m", horizon=12)))
+    assert {key: config[key] for key in untouched - {"paths"}} == {key: ready[key] for key in untouched - {"paths"}}
 
 
 def test_folders_of_a_run_hold_its_training_logs_too(tmp_path: Path) -> None:
