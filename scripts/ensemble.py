@@ -124,7 +124,7 @@ def calibrated(
     """The table of the forecasts `now`, calibrated by the returns realised by each of their origins: those after the
     origins of `past`, and after earlier ones of `now`."""
     before = past.rows()
-    symbols, origins, quantiles = [], [], []
+    symbols, origins, prices, quantiles = [], [], [], []
     for symbol, rows in now.rows().items():
         earlier = before.get(symbol, slice(0, 0))
         origin = np.concatenate([past.origin[earlier], now.origin[rows]])
@@ -133,8 +133,9 @@ def calibrated(
         forecast = conformal.rolling(forecast, realised, origin, task, settings["window"], settings["strength"])
         symbols.append(symbol)
         origins.append(now.origin[rows])
+        prices.append(now.close[rows])
         quantiles.append(forecast[len(past.origin[earlier]) :])
-    return forecast_table(symbols, origins, quantiles, task.quantile_levels)
+    return forecast_table(symbols, origins, prices, quantiles, task.quantile_levels)
 
 
 def describe(document: Weights) -> str:

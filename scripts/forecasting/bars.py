@@ -24,13 +24,15 @@ class InsufficientHistoryError(UserError):
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one symbol, arrays [rows]: open time (ms), log close, id of the contiguous segment, variance, volume.
+    """Bars of one symbol, arrays [rows]: open time (ms), close and its log, id of the contiguous segment, variance,
+    volume.
 
     A bar's variance is the mean of two estimates: its squared log return, and that from its range (Parkinson).
     `bar_ms` is a bar's length in milliseconds.
     """
 
     timestamp: np.ndarray
+    close: np.ndarray
     log_close: np.ndarray
     segment: np.ndarray
     variance: np.ndarray
@@ -41,18 +43,20 @@ class Bars:
     def of(cls, candles: pd.DataFrame, bar_ms: int) -> "Bars":
         """The bars of a frame of candles."""
         timestamp = candles["timestamp"].to_numpy()
-        log_close = np.log(candles["close"].to_numpy())
+        close = candles["close"].to_numpy()
+        log_close = np.log(close)
         segment = segments(timestamp, bar_ms)
         range_variance = parkinson(candles["high"].to_numpy(), candles["low"].to_numpy())
         squared_return = returns(log_close, segment) ** 2
         variance = np.where(np.isnan(squared_return), range_variance, (squared_return + range_variance) / 2)
-        return cls(timestamp, log_close, segment, variance, candles["volume"].to_numpy(), bar_ms)
+        return cls(timestamp, close, log_close, segment, variance, candles["volume"].to_numpy(), bar_ms)
 
     def before(self, end: int) -> "Bars":
         """The bars that open before `end` (ms)."""
         rows = slice(int(np.searchsorted(self.timestamp, end)))
         return Bars(
             self.timestamp[rows],
+            self.close[rows],
             self.log_close[rows],
             self.segment[rows],
             self.variance[rows],

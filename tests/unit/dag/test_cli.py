@@ -31,8 +31,8 @@ TARGETS = {
     "--train": "train",
     "--predict": "predict",
     "--eval": "evaluate score_paths",
-    "--consensus-live": "consensus sample_paths",
-    "--consensus": "consensus sample_paths",
+    "--consensus-live": "consensus sample_paths forecast_prices",
+    "--consensus": "consensus sample_paths forecast_prices",
     "--consensus-eval": "audit",
     "--plots": "plots",
     "--consensus-plot": "plot_consensus",
@@ -202,6 +202,7 @@ def test_a_stage_is_a_target_and_writes_its_settings(flag: str) -> None:
 def test_stages_are_in_the_pipeline_s_order_and_once() -> None:
     later = ["--consensus-plot", "--plots", "--consensus-eval", "--consensus", "--consensus-live", "--eval"]
     targets = ["fetch", "features", "train", "predict", "evaluate", "score_paths", "consensus", "sample_paths"]
+    targets += ["forecast_prices"]
     targets += ["audit", "plots", "plot_consensus"]
     arguments = call(*later, "--predict", "--train", "--features", "--fetch", "--cores=5")
     assert arguments == ["-j5", *targets, "run_config"]
