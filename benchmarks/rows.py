@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import pandas as pd  # noqa: E402
 
 from common.files import write_json, write_parquet  # noqa: E402
+from dag.config import Config  # noqa: E402
 from forecasting.folds import FoldScheme  # noqa: E402
 from forecasting.members import MEMBERS, TFT, TFTS  # noqa: E402
 from forecasting.task import Task  # noqa: E402
@@ -32,6 +33,7 @@ from market.simulated import Simulated  # noqa: E402
 from market.warmup import warm_up  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+SPANS = Config().spans
 LONGEST, EPOCHS = 1_000_000, 4
 
 
@@ -41,11 +43,11 @@ def write_features(folder: Path, rows: int) -> list[str]:
     count = -(-rows // LONGEST)
     paths = []
     for coin in COINS[:count]:
-        bars = rows // count + warm_up(CONFIG["features"]["spans"])
+        bars = rows // count + warm_up(SPANS)
         found = market.fetch_ohlcv(f"{coin.base}/USDT", "1m", market.milliseconds() - bars * MINUTE, bars)
         candles = pd.DataFrame(found, columns=["timestamp", "open", "high", "low", "close", "volume"])
         candles = candles.astype({"timestamp": "int64"})
-        frame = compute_features(candles, None, CONFIG["features"]["spans"], MINUTE)
+        frame = compute_features(candles, None, SPANS, MINUTE)
         paths.append(str(folder / f"{coin.base}USDT.parquet"))
         write_parquet(paths[-1], frame)
         write_parquet(folder / "candles" / f"{coin.base}USDT.parquet", candles)

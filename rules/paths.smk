@@ -7,7 +7,6 @@ rule sample_paths:
     input:
         forecasts=f"{ARTIFACTS}/forecasts/live/{ENSEMBLE}.parquet",
         candles=candles_of("train"),
-        live_candles=candles_of("live"),
         train_cutoff=f"{DATA}/as_of/train.json",
         code=code("sample_paths"),
     output:

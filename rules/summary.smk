@@ -8,6 +8,7 @@ rule summary:
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
         paths=f"{ARTIFACTS}/path_scores.json",
+        forecast=f"{ARTIFACTS}/forecast.csv",
         # last of all, so that a run ends with it
         plots=PLOTS,
         code=code("summary"),

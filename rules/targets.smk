@@ -30,7 +30,7 @@ rule train:
 
 
 rule predict:
-    """All forecasts: of each fold's test origins, and the live ones with their sample paths."""
+    """All forecasts: of each fold's test origins, and the live ones with their sample paths and their table."""
     input:
         expand(
             f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet",
@@ -39,6 +39,7 @@ rule predict:
         ),
         expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *SELECTED]),
         f"{ARTIFACTS}/forecasts/live/paths.parquet",
+        f"{ARTIFACTS}/forecast.csv",
 
 
 rule plots:

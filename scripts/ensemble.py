@@ -142,7 +142,7 @@ def calibrated(
     origins of `past`, and after earlier ones of `now`. Its quantiles are at prices that can occur: multiples of the
     tick of the closes before them."""
     before = past.rows()
-    symbols, origins, quantiles = [], [], []
+    symbols, origins, prices, quantiles = [], [], [], []
     for symbol, rows in now.rows().items():
         earlier = before.get(symbol, slice(0, 0))
         origin = np.concatenate([past.origin[earlier], now.origin[rows]])
@@ -151,14 +151,11 @@ def calibrated(
         forecast = conformal.rolling(forecast, realised, origin, task, settings["window"], settings["strength"])
         symbols.append(symbol)
         origins.append(now.origin[rows])
+        prices.append(now.close[rows])
         forecast = forecast[len(past.origin[earlier]) :]
-        known = np.exp(closes[symbol].loc[: now.origin[rows][0]].to_numpy())
-        tick = tick_size(known)
-        if tick:
-            at_origin = np.exp(closes[symbol].loc[now.origin[rows]].to_numpy())
-            forecast = round_to_ticks(forecast, at_origin, tick)
-        quantiles.append(forecast)
-    return forecast_table(symbols, origins, quantiles, task.quantile_levels)
+        tick = tick_size(np.exp(closes[symbol].loc[: now.origin[rows][0]].to_numpy()))
+        quantiles.append(round_to_ticks(forecast, now.close[rows], tick) if tick else forecast)
+    return forecast_table(symbols, origins, prices, quantiles, task.quantile_levels)
 
 
 def describe(document: Weights) -> str:

@@ -72,7 +72,8 @@ def write_forecasts(
     for name, path in paths.items():
         try:
             quantiles = forecast(members[name], series, split.fit_end, task, settings)
-            write_parquet(path, form(forecast_table(split.symbols, split.origins, quantiles, task.quantile_levels)))
+            levels = task.quantile_levels
+            write_parquet(path, form(forecast_table(split.symbols, split.origins, split.closes, quantiles, levels)))
         except InsufficientHistoryError as short:
             if name == RANDOM_WALK:
                 raise UserError(

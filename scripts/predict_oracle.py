@@ -41,9 +41,11 @@ def predict_oracle(
     candles: one <symbol>.parquet a symbol, and `cutoff`, of the training cutoff. exchange: the config's section. Raises
     UserError when `reference` is damaged, or holds a symbol that the simulated market does not have.
     """
-    pairs = read_parquet(reference, ["symbol", "origin"]).drop_duplicates().sort_values(["symbol", "origin"])
-    origins = {str(symbol): rows["origin"].to_numpy() for symbol, rows in pairs.groupby("symbol")}
-    say(f"predict_oracle: fold {fold}: {len(pairs)} origins")
+    rows = read_parquet(reference, ["symbol", "origin", "close"]).drop_duplicates().sort_values(["symbol", "origin"])
+    origins, closes = (
+        {str(symbol): part[name].to_numpy() for symbol, part in rows.groupby("symbol")} for name in ("origin", "close")
+    )
+    say(f"predict_oracle: fold {fold}: {len(rows)} origins")
     if exchange["id"] == "simulated":
         quantiles = [true_quantiles(symbol, origin, exchange, task) for symbol, origin in origins.items()]
     else:
@@ -51,7 +53,8 @@ def predict_oracle(
         paths = {Path(path).stem: path for path in candles}
         bars = {symbol: Bars.of(read_candles(paths[symbol], task.interval), task.bar_ms) for symbol in origins}
         quantiles = [realised_volatility(bars[symbol], origin, fit_end, task) for symbol, origin in origins.items()]
-    write_parquet(output, forecast_table(list(origins), list(origins.values()), quantiles, task.quantile_levels))
+    times, prices = list(origins.values()), list(closes.values())
+    write_parquet(output, forecast_table(list(origins), times, prices, quantiles, task.quantile_levels))
 
 
 def realised_volatility(bars: Bars, origin: np.ndarray, fit_end: int, task: Task) -> np.ndarray:

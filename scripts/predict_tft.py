@@ -74,7 +74,7 @@ def forecast(models: Sequence[str], split: Split, task: Task, base: str | None) 
         factor = np.mean([correction_factor(part).numpy() for part in outputs], axis=0)
         quantiles = _base_quantiles(base, split, task) * factor
     parts = np.split(quantiles, np.cumsum([len(at) for at in split.rows])[:-1])
-    return forecast_table(split.symbols, split.origins, parts, task.quantile_levels)
+    return forecast_table(split.symbols, split.origins, split.closes, parts, task.quantile_levels)
 
 
 def _base_quantiles(base: str, split: Split, task: Task) -> np.ndarray:

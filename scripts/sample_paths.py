@@ -21,7 +21,6 @@ def live_paths(
     output: str,
     forecasts: str,
     candles: Sequence[str],
-    live_candles: Sequence[str],
     train_cutoff: str,
     task: Task,
     count: int,
@@ -29,11 +28,10 @@ def live_paths(
 ) -> None:
     """Write `count` joint paths of the live ensemble forecast (`path_table`).
 
-    candles: one <symbol>.parquet a symbol, of the training cutoff, whose dependence the paths have; live_candles: those
-    that continue them, with the close at the origin. Raises UserError where the symbols share no history or no origin,
-    or the origin's bar is missing.
+    candles: one <symbol>.parquet a symbol, of the training cutoff, whose dependence the paths have. Raises UserError
+    where the symbols share no history or no origin.
     """
-    history, bars = read_bars(candles, live_candles, task.interval)
+    history, _ = read_bars(candles, [], task.interval)
     names = [Path(path).stem for path in candles]
     end = read_json(train_cutoff)["as_of"]
     past = read_history({name: one.before(end) for name, one in zip(names, history, strict=True)}, task.horizon)
@@ -43,17 +41,10 @@ def live_paths(
         raise UserError(f"{forecasts}: does not hold one origin of each symbol; delete it and run again to rebuild it")
     origin = int(origins[0])
     ahead = origin + task.bar_ms * task.steps
-    closes = np.empty(len(symbols))
-    for name, one in zip(names, bars, strict=True):
-        row = int(np.searchsorted(one.timestamp, origin))
-        if row == len(one.timestamp) or one.timestamp[row] != origin:
-            raise UserError(f"{name}: the candles lack the bar at {iso(origin)}; delete the forecasts and run again")
-        # of the logarithm further digits are not the price's
-        closes[symbols.index(name)] = float(f"{np.exp(one.log_close[row]):.12g}")
     drawn = sample_paths(
         marginals(forecast.quantiles, task.quantile_levels, count), past, ahead, generator(seed, origin)
     )
-    write_parquet(output, path_table(symbols, origin, closes, drawn))
+    write_parquet(output, path_table(symbols, origin, forecast.close, drawn))
     say(f"sample_paths: {count} joint paths of {', '.join(symbols)}, {task.horizon} steps from {iso(origin)}")
 
 
@@ -63,7 +54,6 @@ if __name__ == "__main__":
             output=snakemake.output.paths,
             forecasts=snakemake.input.forecasts,
             candles=list(snakemake.input.candles),
-            live_candles=list(snakemake.input.live_candles),
             train_cutoff=snakemake.input.train_cutoff,
             task=Task(**snakemake.params.task),
             count=snakemake.params.sample_paths["count"],

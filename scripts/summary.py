@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
-from common.files import read_document, write_text
+import pandas as pd
+
+from common.errors import UserError
+from common.files import read_csv, read_document, write_text
 from common.job import job
 from common.text import percent, signed_percent
 from forecasting.documents import Evaluation
@@ -15,16 +18,17 @@ from trading.settlement import describe_result
 MOST_FOLDS, NOTABLE = 3, 0.05
 
 
-def summary(text: str, evaluation: str, trade: str, audit: str, paths: str) -> None:
-    """Write the summary as plain text, and print it."""
+def summary(text: str, evaluation: str, trade: str, audit: str, paths: str, forecast: str) -> None:
+    """Write the summary as plain text, and print it. Raises UserError when one of the files is damaged."""
     documents = read_document(evaluation, Evaluation), read_document(trade, Trade), read_document(audit, Audit)
-    lines = summarise(*documents, read_document(paths, PathScores))
+    outlook = price_outlook(forecast, documents[1]["config"]["symbol"])
+    lines = summarise(*documents, read_document(paths, PathScores), outlook)
     write_text(text, lines)
     print(lines, end="", flush=True)
 
 
-def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathScores) -> str:
-    """A dozen aligned lines, each a label and its content."""
+def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathScores, outlook: str) -> str:
+    """A dozen aligned lines, each a label and its content. outlook: the line of prices."""
     decision, best = trade["decision"], evaluation["best_baseline"]
     evaluated = evaluation["evaluated_model"] or best
     scores = evaluation["members"][evaluated]
@@ -45,6 +49,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
         ("paths", path_skill(paths)),
+        ("prices", outlook),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
         ("reason", decision["reason"]),
         ("plan", plan(trade)),
@@ -53,6 +58,19 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)
+
+
+def price_outlook(table: str, symbol: str) -> str:
+    """The symbol's prices at the last step of the forecast, of the table of all. Raises UserError where it has none."""
+    found = read_csv(table)
+    rows = found[found["symbol"] == symbol] if "symbol" in found else found.iloc[:0]
+    if not len(rows):
+        raise UserError(f"{table}: holds no forecast of {symbol}; delete it and run again to rebuild it")
+    last: pd.Series = rows.iloc[-1]
+    return (
+        f"{symbol} from {last['close']:.10g} to {last['price_q0.05']:.6g} … {last['price_q0.95']:.6g} (90 %) by "
+        f"{last['time']}, a rise {percent(last['p_up'])}; all symbols and steps: forecast.csv"
+    )
 
 
 def path_skill(paths: PathScores) -> str:
@@ -112,4 +130,5 @@ if __name__ == "__main__":
             trade=snakemake.input.trade,
             audit=snakemake.input.audit,
             paths=snakemake.input.paths,
+            forecast=snakemake.input.forecast,
         )

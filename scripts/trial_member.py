@@ -130,7 +130,7 @@ class FoldTrial:
     def _table(self, split: Split, series: Sequence[SymbolSeries]) -> pd.DataFrame:
         """The member's forecasts of a split, as its file holds them."""
         quantiles = forecast(self.baseline, series, split.fit_end, self.task, self.settings)
-        return forecast_table(split.symbols, split.origins, quantiles, self.task.quantile_levels)
+        return forecast_table(split.symbols, split.origins, split.closes, quantiles, self.task.quantile_levels)
 
     def _with_history(self, series: Sequence[SymbolSeries], cut: int) -> list[SymbolSeries]:
         """The same with the history of candles that are changed after the cut."""

@@ -47,8 +47,10 @@ STAGES = {
     "--train": Stage("train", "a model for each fold and seed, and for the decision"),
     "--predict": Stage("predict", "forecasts of the test origins, and the live ones"),
     "--eval": Stage("evaluate score_paths", "the evaluation against the baselines, and of sample paths"),
-    "--consensus-live": Stage("consensus sample_paths", "the decision, on fresh candles, and sample paths"),
-    "--consensus": Stage("consensus sample_paths", "the same, on the candles that were fetched last"),
+    "--consensus-live": Stage(
+        "consensus sample_paths forecast_prices", "decision, sample paths, table of prices, on fresh candles"
+    ),
+    "--consensus": Stage("consensus sample_paths forecast_prices", "the same, on the candles that were fetched last"),
     "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),

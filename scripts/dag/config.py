@@ -30,6 +30,7 @@ from dag.fields import (
     Options,
     Percent,
     Positive,
+    PositiveOrNull,
     Seed,
     Share,
     Symbol,
@@ -48,6 +49,10 @@ from forecasting.members import DEFAULT, MEMBERS, SELECTABLE, member_name, needs
 from market.intervals import MINUTE, step_ms
 
 REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+# windows of features, in horizons
+SPANS = (1 / 12, 1 / 4, 1, 4)
+# of the EWMA variance, in bars: shorter ones, as long as the horizon, forecast hours and days worse
+LEAST_HALFLIFE = 60
 
 N = TypeVar("N", bound=float)
 V = TypeVar("V")
@@ -121,6 +126,9 @@ Spans = Annotated[
     FromText,
     MustBe("a list of whole numbers of bars, each 2 or more, such as [5, 15, 60, 240]"),
     AfterValidator(increasing),
+]
+SpansOrNull = Annotated[
+    Spans | None, NullFromText, MustBe("null, or a list of whole numbers of bars, 2 or more, such as [5, 15, 60, 240]")
 ]
 Symbols = Annotated[
     list[Symbol],
@@ -226,8 +234,8 @@ class Candles(Section):
 class Features(Section):
     """What the models see of the candles."""
 
-    spans: Spans = [5, 15, 60, 240]
-    """windows, in bars, of returns, volatility, volume and moving averages"""
+    spans: SpansOrNull = None
+    """windows, in bars, of returns, volatility, volume and moving averages; null: 1/12, 1/4, 1 and 4 horizons"""
     extra: Functions = []
     """features of your own, each a function of a file, such as mine.py:my_feature (docs/plug-ins.md)"""
 
@@ -237,10 +245,11 @@ class Folds(Section):
 
     count: Count = 3
     """rolling-origin folds at the end of the history; models are trained anew for each"""
-    test_bars: Count = 1440
-    """bars in each fold's test set"""
-    stride: Count = 15
-    """bars from one test origin to the next"""
+    test_bars: CountOrNull = None
+    """bars in each fold's test set; null: 24 horizons, 240 bars or more, but no more than let all folds test a third of
+    the history"""
+    stride: CountOrNull = None
+    """bars from one test origin to the next; null: a quarter of the horizon"""
     embargo: NaturalOrNull = None
     """bars between a fold's training set and its test set; null: one horizon"""
     validation_fraction: UpToHalf = 0.2
@@ -366,10 +375,11 @@ class Tuning(Section):
 class Baselines(Section):
     """Settings of the baselines."""
 
-    ewma_halflife: Positive = 60
-    """half-life, in bars, of the exponentially weighted variance"""
-    drift_halflife: Positive = 240
-    """half-life, in bars, of the exponentially weighted mean return of ewma_drift"""
+    ewma_halflife: PositiveOrNull = None
+    """half-life, in bars, of the exponentially weighted variance; null: one horizon, 60 or more"""
+    drift_halflife: PositiveOrNull = None
+    """half-life, in bars, of the exponentially weighted mean return of ewma_drift; null: four horizons, 240 or
+    more"""
     refit_bars: CountOrNull = None
     """bars of a test set after which baselines are refitted, on all data up to then; null: never"""
 
@@ -444,8 +454,8 @@ class Plots(Section):
 
     timefmt: Text = "%m-%d %H:%M"
     """format of times (strftime, UTC)"""
-    pad_minutes: Natural = 120
-    """minutes of history before the entry in the plot of the trade, rounded up to whole bars"""
+    pad_minutes: NaturalOrNull = None
+    """minutes of history before the entry in the plot of the trade, rounded up to whole bars; null: two horizons"""
 
 
 class Paths(Section):
@@ -471,8 +481,9 @@ class Config(Section):
     """bar length as ccxt writes it: 1m, 5m, 15m, 1h, 4h, 1d, …"""
     as_of: TimeOrLatest = "latest"
     """cutoff, after which no candle is used: latest, or a UTC time such as 2024-05-31T12:00:00Z"""
-    days: Positive = 30
-    """days of history before as_of to train and evaluate on"""
+    days: PositiveOrNull = None
+    """days of history before as_of to train and evaluate on; null: 720 horizons, 10,000 bars or more, from 30 to
+    1200 days, or longer where the folds need it"""
     candles: Candles = Candles()
     features: Features = Features()
     lookback: Count = 48
@@ -508,6 +519,27 @@ class Config(Section):
         return step_ms(self.interval)
 
     @property
+    def spans(self) -> list[int]:
+        """Windows of features, in bars."""
+        ready = sorted({max(2, round(self.horizon * share)) for share in SPANS})
+        return ready if self.features.spans is None else self.features.spans
+
+    @property
+    def test_stride(self) -> int:
+        """Bars from one test origin to the next."""
+        return self.folds.stride or max(1, self.horizon // 4)
+
+    @property
+    def ewma_halflife(self) -> float:
+        """Half-life of the EWMA variance, in bars."""
+        return self.baselines.ewma_halflife or float(max(LEAST_HALFLIFE, self.horizon))
+
+    @property
+    def drift_halflife(self) -> float:
+        """Half-life of the EWMA of returns, in bars."""
+        return self.baselines.drift_halflife or 4.0 * max(LEAST_HALFLIFE, self.horizon)
+
+    @property
     def embargo(self) -> int:
         """Bars between a fold's training set and its test set."""
         return self.horizon if self.folds.embargo is None else self.folds.embargo
@@ -527,6 +559,11 @@ class Config(Section):
         """Longest holding period of a trade."""
         longest = self.horizon * self.bar_ms // MINUTE
         return longest if self.consensus.horizon_minutes is None else self.consensus.horizon_minutes
+
+    @property
+    def pad_minutes(self) -> int:
+        """History before the entry in the plot of the trade."""
+        return 2 * self.horizon * self.bar_ms // MINUTE if self.plots.pad_minutes is None else self.plots.pad_minutes
 
     def to_yaml(self) -> str:
         """The config as a file holds it, keys in order."""

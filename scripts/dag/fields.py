@@ -141,6 +141,7 @@ Width = Annotated[int, Field(ge=2), ToWhole, MustBe("a whole number, 2 or more")
 Seed = Annotated[int, Field(ge=0, lt=2**32), ToWhole, MustBe(f"a whole number from 0 to {2**32 - 1}")]
 Number = Annotated[float, ToNumber, MustBe("a number")]
 Positive = Annotated[float, Field(gt=0), ToNumber, MustBe("a number above 0")]
+PositiveOrNull = Annotated[Positive | None, NullFromText, MustBe("a number above 0, or null")]
 NotNegative = Annotated[float, Field(ge=0), ToNumber, MustBe("a number, 0 or more")]
 Share = Annotated[float, Field(ge=0, le=1), ToNumber, MustBe("a number from 0 to 1")]
 BelowOne = Annotated[float, Field(ge=0, lt=1), ToNumber, MustBe("a number from 0 to under 1")]

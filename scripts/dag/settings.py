@@ -1,7 +1,6 @@
 """The config, checked and resolved, once a run: one clear line for the first thing that is wrong."""
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -13,13 +12,12 @@ from snakemake.utils import update_config
 from common.errors import UserError
 from dag.config import Config
 from dag.fields import REFUSED_KEY
+from dag.history import history_of
 from dag.image import ROOT, sif_name
 from dag.plug_ins import located
 from dag.renamed import refuse_renamed
-from forecasting.baselines.har import HAR_WINDOWS
-from forecasting.members import REGISTRY, TFT, check_registry
-from market.intervals import DAY, MINUTE, season_bars
-from market.warmup import warm_up
+from forecasting.members import REGISTRY, check_registry
+from market.intervals import MINUTE
 
 # plain values, as Snakemake's params take them: the config with no null that stands for a default, and `history_bars`
 Settings = dict[str, Any]
@@ -81,16 +79,6 @@ def as_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
-def history_bars(config: Config) -> dict[str, int]:
-    """Bars to fetch before each cutoff: the whole history for `train`, enough for one origin for `live`."""
-    bar_ms = config.bar_ms
-    train = int(config.days * DAY // bar_ms)
-    # after ten half-lives a thousandth of the weight is left: an EWMA of the live bars is that of the whole history
-    decayed = math.ceil(10 * max(config.baselines.ewma_halflife, config.baselines.drift_halflife))
-    least = warm_up(config.features.spans) + config.lookback + 1
-    return {"train": train, "live": max(least, min(train, max(season_bars(bar_ms) + 1, decayed)))}
-
-
 def _branch(
     place: int, branch: Mapping[str, Any], whole: Mapping[str, Any], folders: Sequence[Path]
 ) -> tuple[str, dict[str, Any], Settings]:
@@ -122,15 +110,18 @@ def _resolved(config: Config) -> Settings:
     """Its settings, checked across sections."""
     _check_folder(config)
     _check_trade(config)
-    _check_history(config)
-    settings = config.model_dump()
-    settings["folds"]["embargo"] = config.embargo
+    history = history_of(config)
+    settings = config.model_dump() | {"days": history.days}
+    settings["features"]["spans"] = config.spans
+    settings["folds"] |= {"test_bars": history.test_bars, "stride": config.test_stride, "embargo": config.embargo}
+    settings["baselines"] |= {"ewma_halflife": config.ewma_halflife, "drift_halflife": config.drift_halflife}
     settings["tft"]["stride"] = config.origin_stride
     settings["consensus"]["symbol"] = config.decision_symbol
     settings["consensus"]["horizon_minutes"] = config.holding_minutes
     # a short name where the workflow runs in its checkout
     settings["image"] = config.image or (sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name()))
-    settings["history_bars"] = history_bars(config)
+    settings["plots"]["pad_minutes"] = config.pad_minutes
+    settings["history_bars"] = history.bars
     settings["paths"]["store"] = config.paths.store or f"{config.paths.data}/store"
     return settings
 
@@ -213,40 +204,4 @@ def _check_trade(config: Config) -> None:
         raise UserError(
             f"consensus.horizon_minutes: invalid value {minutes}; it must be a multiple of the interval "
             f"({bar} minutes), at most the horizon ({longest} minutes)"
-        )
-
-
-def _check_history(config: Config) -> None:
-    """Is there enough history for the first fold's windows, and a whole test window in every fold?"""
-    folds, lookback, horizon = config.folds, config.lookback, config.horizon
-    share = folds.validation_fraction
-    if folds.test_bars <= horizon:
-        raise UserError(
-            f"folds.test_bars: {folds.test_bars} bars hold no whole forecast; it must be more than horizon, {horizon}"
-        )
-    # the fitting part must hold a batch of windows, and the validation part one whole forecast
-    fit = (lookback + horizon + config.tft.batch_size) / (1 - share)
-    validate = (horizon + max(1, horizon // 4)) / share
-    if TFT in config.members:
-        fit = max(fit, (HAR_WINDOWS + 1) * horizon / (1 - share))
-    before = warm_up(config.features.spans) + config.embargo + folds.count * folds.test_bars
-    needed = before + math.ceil(max(fit, validate))
-    bars = history_bars(config)["train"]
-    if bars < needed:
-        raise UserError(
-            f"days: {config.days:g} of {config.interval} bars are {bars}; "
-            f"warm-up, lookback, horizon, folds and embargo need {needed}; "
-            f"give days={math.ceil(needed * config.bar_ms / DAY)} or more, or fewer or shorter folds"
-        )
-    _check_chunk(config, math.floor((bars - before) * (1 - share)))
-
-
-def _check_chunk(config: Config, bars: int) -> None:
-    """Do the first fold's `bars` to fit on hold a whole chunk?"""
-    forks = min(config.tft.forks, config.tft.batch_size)
-    needed = config.lookback + (forks - 1) * config.origin_stride + config.horizon
-    if bars < needed:
-        raise UserError(
-            f"tft.forks: a chunk of {forks} windows, {config.origin_stride} bars apart, takes {needed} bars, "
-            f"and the first fold has {bars} to fit on; give fewer forks, a smaller tft.stride, or more days"
         )

@@ -24,7 +24,7 @@ class InsufficientHistoryError(UserError):
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one symbol, arrays [rows]: open time (ms), log close, log of the middle of the range, id of the
+    """Bars of one symbol, arrays [rows]: open time (ms), close and its log, log of the middle of the range, id of the
     contiguous segment, variance, volume.
 
     The middle is the geometric mean of high and low. A bar's variance is the mean of two estimates: its squared log
@@ -32,6 +32,7 @@ class Bars:
     """
 
     timestamp: np.ndarray
+    close: np.ndarray
     log_close: np.ndarray
     middle: np.ndarray
     segment: np.ndarray
@@ -43,20 +44,22 @@ class Bars:
     def of(cls, candles: pd.DataFrame, bar_ms: int) -> "Bars":
         """The bars of a frame of candles."""
         timestamp = candles["timestamp"].to_numpy()
-        log_close = np.log(candles["close"].to_numpy())
+        close = candles["close"].to_numpy()
+        log_close = np.log(close)
         segment = segments(timestamp, bar_ms)
         high, low = candles["high"].to_numpy(), candles["low"].to_numpy()
         range_variance = parkinson(high, low)
         squared_return = returns(log_close, segment) ** 2
         variance = np.where(np.isnan(squared_return), range_variance, (squared_return + range_variance) / 2)
         middle = np.log(high * low) / 2
-        return cls(timestamp, log_close, middle, segment, variance, candles["volume"].to_numpy(), bar_ms)
+        return cls(timestamp, close, log_close, middle, segment, variance, candles["volume"].to_numpy(), bar_ms)
 
     def before(self, end: int) -> "Bars":
         """The bars that open before `end` (ms)."""
         rows = slice(int(np.searchsorted(self.timestamp, end)))
         return Bars(
             self.timestamp[rows],
+            self.close[rows],
             self.log_close[rows],
             self.middle[rows],
             self.segment[rows],

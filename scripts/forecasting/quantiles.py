@@ -10,17 +10,22 @@ import pandas as pd
 from common.errors import UserError
 from common.files import read_parquet
 
+# columns of a file beside the quantiles
+KEYS = ["symbol", "origin", "close", "step"]
+
 
 @dataclass(frozen=True)
 class Forecasts:
     """One member's forecasts, a row per (symbol, origin), sorted.
 
-    symbol [n] str, origin [n] int64 (ms, open time of the last observed bar), quantiles [n, horizon, levels], and how
-    many (origin, step) rows had quantiles that crossed before they were sorted.
+    symbol [n] str, origin [n] int64 (ms, open time of the last observed bar), close [n] there, quantiles [n, horizon,
+    levels] of the log return from it, and how many (origin, step) rows had quantiles that crossed before they were
+    sorted.
     """
 
     symbol: np.ndarray
     origin: np.ndarray
+    close: np.ndarray
     quantiles: np.ndarray
     crossings: int
 
@@ -51,22 +56,25 @@ def sort_quantiles(quantiles: np.ndarray) -> tuple[np.ndarray, int]:
 def forecast_table(
     symbols: Sequence[str],
     origins: Sequence[np.ndarray],
+    closes: Sequence[np.ndarray],
     quantiles: Sequence[np.ndarray],
     quantile_levels: Sequence[float],
 ) -> pd.DataFrame:
     """A member's forecasts as the rows of its file, by symbol, origin and step; quantiles sorted.
 
-    One item a symbol: origins [n] in ms, increasing, and quantiles [n, horizon, levels]. `attrs["crossings"]` counts
-    the rows whose quantiles crossed.
+    One item a symbol: origins [n] in ms, increasing, closes [n] there, and quantiles [n, horizon, levels].
+    `attrs["crossings"]` counts the rows whose quantiles crossed.
     """
-    parts = sorted(zip(symbols, origins, quantiles, strict=True), key=lambda part: part[0])
-    horizon = quantiles[0].shape[1]
-    rows, crossings = sort_quantiles(np.concatenate([values for _, _, values in parts]))
-    names = pd.array([symbol for symbol, _, _ in parts], dtype="str")
+    order = sorted(range(len(symbols)), key=lambda place: symbols[place])
+    times, prices, values = (np.concatenate([part[place] for place in order]) for part in (origins, closes, quantiles))
+    horizon = values.shape[1]
+    rows, crossings = sort_quantiles(values)
+    names = pd.array([symbols[place] for place in order], dtype="str")
     table = pd.DataFrame(
         {
-            "symbol": names.repeat([len(times) * horizon for _, times, _ in parts]),
-            "origin": np.repeat(np.concatenate([times for _, times, _ in parts]).astype(np.int64), horizon),
+            "symbol": names.repeat([len(origins[place]) * horizon for place in order]),
+            "origin": np.repeat(times.astype(np.int64), horizon),
+            "close": np.repeat([float(f"{price:.12g}") for price in prices.tolist()], horizon).astype(np.float64),
             "step": np.tile(np.arange(1, horizon + 1), len(rows)),
         }
     )
@@ -78,24 +86,25 @@ def forecast_table(
 
 def single_precision(table: pd.DataFrame) -> pd.DataFrame:
     """A table of forecasts with its quantiles as float32: those of validation are many, and compared alone."""
-    columns = table.columns[3:]
+    columns = [name for name in table if name not in KEYS]
     return table.astype(dict.fromkeys(columns, np.float32))
 
 
 def no_forecasts(symbols: Sequence[str], horizon: int, quantile_levels: Sequence[float]) -> pd.DataFrame:
     """The file of a skipped member: no rows."""
     empty = [np.empty((0, horizon, len(quantile_levels)))] * len(symbols)
-    return forecast_table(symbols, [np.empty(0, dtype=np.int64)] * len(symbols), empty, quantile_levels)
+    none = [np.empty(0)] * len(symbols)
+    return forecast_table(symbols, none, none, empty, quantile_levels)
 
 
 def read_forecasts(path: str | Path, horizon: int, quantile_levels: Sequence[float]) -> Forecasts:
     """Read a file of forecasts; one without rows is of a skipped member.
 
-    Raises UserError when it is damaged, or its steps, quantile levels or order are not the expected ones.
+    Raises UserError when it is damaged, or its columns, steps, quantile levels or order are not the expected ones.
     """
     frame = read_parquet(path)
     columns = quantile_columns(quantile_levels)
-    if list(frame.columns) != ["symbol", "origin", "step", *columns] or len(frame) % horizon:
+    if list(frame.columns) != [*KEYS, *columns] or len(frame) % horizon:
         raise _stale(path, horizon, columns)
     codes, names = pd.factorize(frame["symbol"])
     keys = np.stack([codes, frame["origin"], frame["step"]]).reshape(3, -1, horizon)
@@ -105,12 +114,16 @@ def read_forecasts(path: str | Path, horizon: int, quantile_levels: Sequence[flo
     increasing = (np.diff(symbol) > 0) | (np.diff(symbol) == 0) & (np.diff(origin) > 0)
     if not whole or not increasing.all() or not names.is_monotonic_increasing:
         raise _stale(path, horizon, columns)
+    close = frame["close"].to_numpy().reshape(-1, horizon)
+    if not (np.isfinite(close) & (close > 0) & (close == close[:, :1])).all():
+        raise UserError(f"{path}: its closes are not one price an origin; delete it and run again to rebuild it")
     quantiles = frame[columns].to_numpy().reshape(-1, horizon, len(columns))
     if not np.isfinite(quantiles).all() or (np.diff(quantiles, axis=-1) < 0).any():
         raise UserError(f"{path}: its quantiles cross or are not finite; delete it and run again to rebuild it")
-    return Forecasts(names.to_numpy(dtype=object)[symbol], origin, quantiles, int(frame.attrs.get("crossings", 0)))
+    crossings = int(frame.attrs.get("crossings", 0))
+    return Forecasts(names.to_numpy(dtype=object)[symbol], origin, close[:, 0], quantiles, crossings)
 
 
 def _stale(path: str | Path, horizon: int, columns: list[str]) -> UserError:
-    expected = f"sorted steps 1 to {horizon} of {', '.join(columns)}"
+    expected = f"sorted steps 1 to {horizon} of {', '.join(columns)}, with the close at each origin"
     return UserError(f"{path}: does not hold {expected}; delete it and run again to rebuild it")

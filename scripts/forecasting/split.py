@@ -61,6 +61,11 @@ class Split:
         """Open times (ms) [n] of each symbol's origins."""
         return [frame["timestamp"].to_numpy()[at] for frame, at in zip(self.features, self.rows, strict=True)]
 
+    @property
+    def closes(self) -> list[np.ndarray]:
+        """Closes [n] at each symbol's origins. Raises UserError when the bar of an origin is missing."""
+        return [bars.close[rows] for bars, rows in zip(self.bars, self.bar_rows(), strict=True)]
+
     def bar_rows(self) -> list[np.ndarray]:
         """Rows [n] of each symbol's origins in its bars. Raises UserError when the bar of an origin is missing."""
         found = []

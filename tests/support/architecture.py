@@ -25,6 +25,7 @@ RULES = {
     "predict_oracle": (4.5, 0, "artifacts/forecasts/"),
     "evaluate": (6, 0, "artifacts/evaluation.json"),
     "sample_paths": (5, 2.2, "artifacts/forecasts/live/"),
+    "forecast_prices": (6, 2.9, "artifacts/forecast.csv"),
     "score_paths": (5, -0.8, "artifacts/path_scores.json"),
     "consensus": (6, 1, "artifacts/mock_trade.json"),
     "fetch_outcome": (6, 2, "data/outcome/"),
@@ -46,6 +47,7 @@ INPUTS = [
     ("ensemble", "consensus"),
     ("ensemble", "sample_paths"),
     ("ensemble", "score_paths"),
+    ("ensemble", "forecast_prices"),
     ("predict_oracle", "evaluate"),
     ("evaluate", "consensus"),
     ("evaluate", "plot_evaluation"),
@@ -130,7 +132,7 @@ def draw(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (data, code) = plt.subplots(2, 1, figsize=(13, 9.5), height_ratios=[1, 1.6])
+    figure, (data, code) = plt.subplots(2, 1, figsize=(13, 10), height_ratios=[1.1, 1.6])
     for axes, boxes, edges in ((data, RULES, INPUTS), (code, PACKAGES, arrows())):
         axes.axis("off")
         places = {name: (column, row) for name, (column, row, _) in boxes.items()}
@@ -147,7 +149,7 @@ def draw(path: Path) -> None:
     code.set_title(
         "Packages of scripts/ (arrow: imports; those that follow from others are left out)", loc="left", fontsize=11
     )
-    data.set(xlim=(-0.5, 7.6), ylim=(-1.1, 2.4))
+    data.set(xlim=(-0.5, 7.6), ylim=(-1.1, 3.1))
     code.set(xlim=(-0.3, 7.1), ylim=(-0.8, 4.6))
     figure.tight_layout()
     figure.savefig(path, dpi=120, metadata={"Description": drawn()})

@@ -36,6 +36,7 @@ NOT_RUN = {
     "snakemake -j4 --configfile config/live.yaml --config exchange='{id: binance}'": (
         "no network; tests/workflow/test_pipeline.py runs it against a local server"
     ),
+    "snakemake -j4 --config interval=1d horizon=7": "tests/workflow/test_ready.py runs it with fewer members",
     "make import FOLDER=path/to/candles ARGS='--configfile mine.yaml'": (
         "tests/workflow/test_live.py runs what its recipe does"
     ),

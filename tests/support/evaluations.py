@@ -78,7 +78,8 @@ class Inputs:
         sizes = [self.returns(symbol).std() for symbol in self.symbols]
         fan = np.sqrt(np.arange(1, self.horizon + 1))[:, None] * NORMAL
         paths = [np.tile(width * size * fan, (len(rows), 1, 1)) for size in sizes]
-        table = forecast_table(self.symbols, [START + self.task.bar_ms * rows] * len(sizes), paths, LEVELS)
+        closes = [np.exp(self.returns(symbol).cumsum())[rows] for symbol in self.symbols]
+        table = forecast_table(self.symbols, [START + self.task.bar_ms * rows] * len(sizes), closes, paths, LEVELS)
         table.attrs["crossings"] = fold + 1
         path = self.folder / "forecasts" / str(fold) / f"{member}.parquet"
         write_parquet(path, table)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.files import write_json, write_parquet
+from forecast_prices import forecast_prices
 from forecasting.documents import Weights
 from forecasting.ensemble.weights import equal_weights
 from forecasting.members import BASELINES, ENSEMBLE, TFT
@@ -74,6 +75,8 @@ class World:
         ensemble[columns] = np.mean([tables[member][columns].to_numpy() for member in SELECTED], axis=0)
         for member, table in (tables | {ENSEMBLE: ensemble}).items():
             write_parquet(self.forecast(member), table)
+        task = Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS)
+        forecast_prices(str(self.prices), str(self.forecast(ENSEMBLE)), task)
         write_json(self.weights, weights_document())
         evaluated = tuple(self.symbols), self.interval, self.horizon, self.folds, self.simulated, self.width
         for name, content in evaluation_files(*evaluated).items():
@@ -103,6 +106,10 @@ class World:
     @property
     def path_scores(self) -> Path:
         return self.folder / "path_scores.json"
+
+    @property
+    def prices(self) -> Path:
+        return self.folder / "forecast.csv"
 
     def candles(self, symbol: str) -> Path:
         return self.folder / "candles" / f"{symbol}.parquet"
@@ -142,14 +149,16 @@ class World:
     def summary_inputs(self) -> dict[str, str]:
         """Arguments of the rule `summary`."""
         documents = {"evaluation": self.evaluation, "trade": self.trade, "audit": self.audit, "paths": self.path_scores}
-        return {name: str(path) for name, path in documents.items()} | {"text": str(self.folder / "summary.txt")}
+        files = documents | {"forecast": self.prices, "text": self.folder / "summary.txt"}
+        return {name: str(path) for name, path in files.items()}
 
     def _forecast_table(self, member: str) -> pd.DataFrame:
         ahead = np.arange(1, self.horizon + 1)
         spread = self.volatility * np.sqrt(ahead)[:, None] * NORMAL
         path = spread + (self.drift.get(member, 0) * ahead / self.horizon)[:, None]
         origins = [np.array([AS_OF - self.bar_ms])] * len(self.symbols)
-        return forecast_table(self.symbols, origins, [path[None]] * len(self.symbols), LEVELS)
+        closes = [pd.read_parquet(self.candles(symbol))["close"].to_numpy()[-1:] for symbol in self.symbols]
+        return forecast_table(self.symbols, origins, closes, [path[None]] * len(self.symbols), LEVELS)
 
 
 def weights_document() -> Weights:

@@ -39,7 +39,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_every_artifact(done: Path) -> None:
     expected = ["run.yaml", "evaluation.csv", "evaluation_steps.csv", "evaluation.json", "forecast_path.csv"]
-    expected += ["mock_trade.json", "mock_eval.json", "summary.txt"]
+    expected += ["forecast.csv", "mock_trade.json", "mock_eval.json", "summary.txt"]
     expected += [f"plots/{name}.{kind}" for name in ("evaluation", "forecast", "consensus") for kind in ("png", "pdf")]
     for name in expected:
         assert (done / "artifacts" / name).stat().st_size > 0, name
@@ -79,10 +79,22 @@ def test_forecasts_never_cross_and_hold_the_same_origins(done: Path) -> None:
     for fold in ("0", "1"):
         members = {path.stem: pd.read_parquet(path) for path in (done / "artifacts/forecasts" / fold).glob("*.parquet")}
         assert set(members) == {ENSEMBLE, TFT, ORACLE, *BASELINES}
-        keys = members["tft"][["symbol", "origin", "step"]]
+        keys = members["tft"][["symbol", "origin", "close", "step"]]
         for frame in members.values():
-            pd.testing.assert_frame_equal(frame[["symbol", "origin", "step"]], keys)
+            pd.testing.assert_frame_equal(frame[["symbol", "origin", "close", "step"]], keys)
             assert (np.diff(frame.filter(like="q0").to_numpy(), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(("fold", "cutoff"), [("0", "train"), ("live", "live"), ("0/validation", "train")])
+def test_forecasts_say_the_close_that_they_start_from(done: Path, fold: str, cutoff: str) -> None:
+    candles = {
+        path.stem: pd.read_parquet(path).set_index("timestamp")["close"].to_dict()
+        for path in (done / "data" / "candles" / cutoff).glob("*.parquet")
+    }
+    for member in (TFT, *BASELINES):
+        frame = pd.read_parquet(done / "artifacts" / "forecasts" / fold / f"{member}.parquet")
+        pairs = zip(frame["symbol"], frame["origin"], strict=True)
+        assert frame["close"].tolist() == [candles[symbol][origin] for symbol, origin in pairs], member
 
 
 def test_a_fold_is_trained_before_it_is_tested(done: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_branch_is_merged_into_what_stands_around_it() -> None:
     runs = resolve_all(with_keys(branches=branches, tft__dropout=0.5)).runs
     assert list(runs) == ["1h-24", "1m-30"]
     hours, minutes = runs.values()
-    assert (hours["days"], minutes["days"]) == (365, DEFAULTS["days"])
+    assert (hours["days"], minutes["days"]) == (365, 30)
     assert (hours["tft"]["epochs"], hours["tft"]["dropout"], minutes["tft"]["epochs"]) == (3, 0.5, 12)
     assert (hours["consensus"]["horizon_minutes"], minutes["folds"]["embargo"]) == (24 * 60, 30)
     assert hours["paths"] == {

@@ -15,7 +15,7 @@ from snakemake.cli import parse_config
 
 from dag.cli import FlagError, LastRun, config_words, parse, translate
 from dag.settings import as_config
-from support.configs import DEFAULTS, resolve
+from support.configs import DEFAULTS, resolve, with_keys
 from support.workflow import ROOT
 
 ENVIRONMENT = os.environ | {
@@ -31,8 +31,8 @@ TARGETS = {
     "--train": "train",
     "--predict": "predict",
     "--eval": "evaluate score_paths",
-    "--consensus-live": "consensus sample_paths",
-    "--consensus": "consensus sample_paths",
+    "--consensus-live": "consensus sample_paths forecast_prices",
+    "--consensus": "consensus sample_paths forecast_prices",
     "--consensus-eval": "audit",
     "--plots": "plots",
     "--consensus-plot": "plot_consensus",
@@ -117,7 +117,8 @@ def test_every_setting_arrives_in_the_config(tmp_path: Path) -> None:
         flag: value for flag, (_, _, value) in SETTINGS.items()
     }
     untouched = DEFAULTS.keys() - {key.split(".")[0] for _, key, _ in SETTINGS.values()}
-    assert {key: config[key] for key in untouched - {"paths"}} == {key: DEFAULTS[key] for key in untouched - {"paths"}}
+    ready = as_config(resolve(with_keys(interval="5m", horizon=12)))
+    assert {key: config[key] for key in untouched - {"paths"}} == {key: ready[key] for key in untouched - {"paths"}}
 
 
 def test_folders_of_a_run_hold_its_training_logs_too(tmp_path: Path) -> None:
@@ -201,6 +202,7 @@ def test_a_stage_is_a_target_and_writes_its_settings(flag: str) -> None:
 def test_stages_are_in_the_pipeline_s_order_and_once() -> None:
     later = ["--consensus-plot", "--plots", "--consensus-eval", "--consensus", "--consensus-live", "--eval"]
     targets = ["fetch", "features", "train", "predict", "evaluate", "score_paths", "consensus", "sample_paths"]
+    targets += ["forecast_prices"]
     targets += ["audit", "plots", "plot_consensus"]
     arguments = call(*later, "--predict", "--train", "--features", "--fetch", "--cores=5")
     assert arguments == ["-j5", *targets, "run_config"]

@@ -1,5 +1,6 @@
 """Settings of a run: nothing is left open, sections fit together, and keys of earlier configs are refused."""
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -66,10 +67,84 @@ def test_a_run_does_not_replay_what_it_writes_itself(tmp_path: Path) -> None:
     assert resolve(with_keys(**replayed, paths__data=str(tmp_path / "other")))
 
 
+READY = {
+    # interval, horizon: days, test bars, stride, spans
+    ("1m", 60): (30, 1440, 15, [5, 15, 60, 240]),
+    ("1m", 30): (30, 720, 7, [2, 8, 30, 120]),
+    ("1m", 1): (30, 240, 1, [2, 4]),
+    ("5m", 48): (120, 1152, 12, [4, 12, 48, 192]),
+    ("15m", 32): (240, 768, 8, [3, 8, 32, 128]),
+    ("1h", 24): (720, 576, 6, [2, 6, 24, 96]),
+    ("1h", 1): (417, 240, 1, [2, 4]),
+    ("4h", 12): (1200, 288, 3, [2, 3, 12, 48]),
+    ("1d", 7): (1200, 133, 1, [2, 7, 28]),
+    # longer than the most, since the folds need it
+    ("1d", 30): (1647, 183, 7, [2, 8, 30, 120]),
+}
+
+
+@pytest.mark.parametrize(("interval", "horizon"), READY)
+def test_interval_and_horizon_make_the_rest_ready(interval: str, horizon: int) -> None:
+    settings = resolve(with_keys(interval=interval, horizon=horizon))
+    folds, baselines = settings["folds"], settings["baselines"]
+    found = (settings["days"], folds["test_bars"], folds["stride"], settings["features"]["spans"])
+    assert found == READY[interval, horizon]
+    assert (baselines["ewma_halflife"], baselines["drift_halflife"]) == (60, 240)
+    assert settings["plots"]["pad_minutes"] == settings["consensus"]["horizon_minutes"] * 2
+
+
+def test_half_lives_grow_with_the_horizon() -> None:
+    baselines = resolve(with_keys(horizon=90))["baselines"]
+    assert (baselines["ewma_halflife"], baselines["drift_halflife"]) == (90, 360)
+
+
+def test_what_is_given_is_not_made_ready() -> None:
+    given = {
+        "days": 900, "features__spans": [3, 9], "folds__test_bars": 50, "folds__stride": 2,
+        "baselines__ewma_halflife": 11, "baselines__drift_halflife": 0.5, "plots__pad_minutes": 0,
+    }  # fmt: skip
+    settings = resolve(with_keys(interval="1d", horizon=7, **given))
+    for key, value in given.items():
+        section, _, name = key.rpartition("__")
+        assert (settings[section] if section else settings)[name] == value, key
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+@pytest.mark.parametrize(("interval", "horizon"), [*READY, ("3d", 2), ("1m", 1440), ("7m", 500)])
+def test_the_days_that_are_asked_for_are_enough(interval: str, horizon: int, count: int) -> None:
+    """Ready ones are, whatever the folds; and so are those that an error tells to give."""
+    asked = {"interval": interval, "horizon": horizon, "folds__count": count}
+    assert resolve(with_keys(**asked))
+    with pytest.raises(UserError, match="^days: 0.1 of .* need .* give days=") as caught:
+        resolve(with_keys(**asked, days=0.1))
+    enough = int(re.findall(r"give days=(\d+) or more", str(caught.value))[0])
+    for days in range(enough, enough + 40):
+        assert resolve(with_keys(**asked, days=days))["days"] == days
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=5 or more"),
+        ({"horizon": 0}, "horizon: invalid value 0; it must be a whole number, 1 or more"),
+        ({"interval": "1y"}, "interval: invalid value '1y'; it must be a bar length such as"),
+        ({"interval": "1d", "horizon": 7, "days": 365}, "days: 365 of 1d bars are 365; .* give days=774 or more"),
+        ({"days": 0}, "days: invalid value 0; it must be a number above 0, or null"),
+        ({"folds__stride": 0}, "folds.stride: invalid value 0; it must be a whole number, 1 or more, or null"),
+        ({"features__spans": 5}, "features.spans: invalid value 5; it must be null, or a list of whole numbers"),
+        ({"features__spans": [1]}, "features.spans.0: invalid value 1; it must be a whole number, 2 or more"),
+        ({"baselines__ewma_halflife": -1}, "baselines.ewma_halflife: invalid value -1; it must be a number above 0"),
+    ],
+)
+def test_a_mistake_about_ready_settings_gets_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        resolve(with_keys(**changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=2 or more"),
         (
             {"consensus__symbol": "XRPUSDT"},
             "consensus.symbol: XRPUSDT is not among symbols; it may be BTCUSDT, ETHUSDT",
@@ -106,7 +181,8 @@ def test_settings_that_do_not_fit_together_get_one_line(changes: dict[str, Any],
 
 def test_a_correction_needs_windows_for_its_har() -> None:
     """21 horizons to fit on, where the baselines alone make do with less."""
-    short = {"horizon": 240, "lookback": 60, "days": 5, "folds__count": 1, "tft__forks": 1}
+    folds = {"folds__count": 1, "folds__test_bars": 1440}
+    short = {"horizon": 240, "lookback": 60, "days": 5, "features__spans": [5, 240], "tft__forks": 1} | folds
     message = r"days: 5 of 1m bars are 7200; .* need 8260; give days=6 or more"
     with pytest.raises(UserError, match=message):
         resolve(with_keys(**short))

@@ -25,6 +25,7 @@ def table() -> pd.DataFrame:
     return forecast_table(
         ["ETHUSDT", "BTCUSDT"],
         [np.array([60_000, 120_000]), np.array([60_000])],
+        [np.array([2000.1, 0.1 + 0.2]), np.array([67_123.45])],
         [np.arange(12.0).reshape(2, 2, 3), -np.arange(6.0).reshape(1, 2, 3)],
         [0.05, 0.5, 0.95],
     )
@@ -32,12 +33,14 @@ def table() -> pd.DataFrame:
 
 def test_forecasts_round_trip(tmp_path: Path) -> None:
     frame = table()
-    assert list(frame.columns) == ["symbol", "origin", "step", "q0.05", "q0.5", "q0.95"]
+    assert list(frame.columns) == ["symbol", "origin", "close", "step", "q0.05", "q0.5", "q0.95"]
     assert frame["symbol"].tolist() == ["BTCUSDT"] * 2 + ["ETHUSDT"] * 4
     write_parquet(tmp_path / "a.parquet", frame)
     read = read_forecasts(tmp_path / "a.parquet", 2, [0.05, 0.5, 0.95])
     assert read.symbol.tolist() == ["BTCUSDT", "ETHUSDT", "ETHUSDT"]
     assert read.origin.tolist() == [60_000, 60_000, 120_000]
+    # of the last digits of a sum of prices nothing is kept
+    assert read.close.tolist() == [67_123.45, 2000.1, 0.3]
     assert read.rows() == {"BTCUSDT": slice(0, 1), "ETHUSDT": slice(1, 3)}
     np.testing.assert_array_equal(read.quantiles[0], [[-2, -1, 0], [-5, -4, -3]])
     np.testing.assert_array_equal(read.quantiles[1:], np.arange(12.0).reshape(2, 2, 3))
@@ -45,7 +48,8 @@ def test_forecasts_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_file_without_rows_holds_no_forecast(tmp_path: Path) -> None:
-    empty = forecast_table(["BTCUSDT"], [np.empty(0, np.int64)], [np.empty((0, 2, 3))], [0.05, 0.5, 0.95])
+    none = [np.empty(0, np.int64)]
+    empty = forecast_table(["BTCUSDT"], none, none, [np.empty((0, 2, 3))], [0.05, 0.5, 0.95])
     for name, frame in (("a", empty), ("b", table().iloc[:0])):
         write_parquet(tmp_path / f"{name}.parquet", frame)
         read = read_forecasts(tmp_path / f"{name}.parquet", 2, [0.05, 0.5, 0.95])
@@ -62,6 +66,10 @@ def test_a_file_without_rows_holds_no_forecast(tmp_path: Path) -> None:
         (2, [0.05, 0.5, 0.95], lambda frame: frame.iloc[[2, 3, 4, 5, 0, 1]]),
         (2, [0.05, 0.5, 0.95], lambda frame: frame.iloc[[0, 1, 4, 5, 2, 3]]),
         (2, [0.05, 0.5, 0.95], lambda frame: frame.iloc[:5]),
+        (2, [0.05, 0.5, 0.95], lambda frame: frame.drop(columns="close")),
+        (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(close=0.0)),
+        (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(close=np.nan)),
+        (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(close=np.arange(6.0) + 1)),
         (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(**{"q0.5": 99.0})),
         (2, [0.05, 0.5, 0.95], lambda frame: frame.assign(**{"q0.5": np.nan})),
     ],

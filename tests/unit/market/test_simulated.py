@@ -241,11 +241,13 @@ def test_predict_oracle(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
     origins = [DATA_START + 400 * MINUTE, DATA_START + 385 * MINUTE]
     pairs = [(symbol, origin) for symbol in ("ETHUSDT", "BTCUSDT") for origin in origins]
-    pd.DataFrame(pairs * 2, columns=["symbol", "origin"]).to_parquet(reference)
+    rows = [(symbol, origin, 1.0 + (origin == origins[0])) for symbol, origin in pairs]
+    pd.DataFrame(rows * 2, columns=["symbol", "origin", "close"]).to_parquet(reference)
     end = "2021-02-01T00:00:00Z"
     run_oracle(reference, output, end)
     frame = pd.read_parquet(output)
-    assert list(frame.columns) == ["symbol", "origin", "step", *(f"q{level:g}" for level in LEVELS)]
+    assert list(frame.columns) == ["symbol", "origin", "close", "step", *(f"q{level:g}" for level in LEVELS)]
+    assert frame["close"].tolist() == [1.0] * 3 + [2.0] * 3 + [1.0] * 3 + [2.0] * 3
     assert list(frame[["symbol", "origin", "step"]].itertuples(index=False, name=None)) == [
         (symbol, origin, step) for symbol, origin in sorted(pairs) for step in (1, 2, 3)
     ]
@@ -259,7 +261,7 @@ def test_predict_oracle(tmp_path: Path) -> None:
 
 def test_predict_oracle_refuses_an_unknown_symbol(tmp_path: Path) -> None:
     reference, output = tmp_path / "random_walk.parquet", tmp_path / "oracle.parquet"
-    pd.DataFrame({"symbol": ["NOPEUSDT"], "origin": [DATA_START]}).to_parquet(reference)
+    pd.DataFrame({"symbol": ["NOPEUSDT"], "origin": [DATA_START], "close": [1.0]}).to_parquet(reference)
     with pytest.raises(UserError, match="NOPEUSDT"):
         run_oracle(reference, output, "2021-02-01T00:00:00Z")
     assert not output.exists()

@@ -35,6 +35,7 @@ NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 HORIZON, ROWS = 4, 2400
 # a bar's deviation, of each symbol
 DEVIATION = {"A": 1e-3, "B": 2e-2}
+CLOSES = {"A": 50_000.5, "B": 0.0123}
 TASK = Task("1m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
 EQUAL = {"weights": "equal", "tolerance": 0.002, "rate": 6.0, "halflife": 168.0}
 EXPONENTIAL = EQUAL | {"weights": "exponential"}
@@ -157,7 +158,8 @@ class Run:
                 path = self.folder / kind / f"{name}.parquet"
                 times_of = origin[:0] if width is None else origin
                 quantiles = [spread(deviation * (width or 1), len(times_of)) for deviation in DEVIATION.values()]
-                write_parquet(path, forecast_table(list(DEVIATION), [times_of] * 2, quantiles, LEVELS))
+                closes = [np.full(len(times_of), price) for price in CLOSES.values()]
+                write_parquet(path, forecast_table(list(DEVIATION), [times_of] * 2, closes, quantiles, LEVELS))
                 given[kind].append(str(path))
         given["candles"] = [str(self.folder / "candles" / f"{name}.parquet") for name in frames]
         for path, frame in zip(given["candles"], frames.values(), strict=True):
@@ -206,6 +208,7 @@ def test_the_ensemble_is_the_mean_of_the_selected_members_calibrated_by_symbol(
     # calibration continues from validation to test
     forecasts = read_forecasts(given["output"], HORIZON, LEVELS)
     for symbol, rows in forecasts.rows().items():
+        assert set(forecasts.close[rows]) == {CLOSES[symbol]}
         origin = np.concatenate([past, forecasts.origin[rows]])
         realised = realised_returns(closes[symbol], origin, MINUTE, HORIZON)
         plain = spread(DEVIATION[symbol], len(origin))

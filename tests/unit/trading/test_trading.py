@@ -596,14 +596,28 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 14 <= len(lines) <= 19
+    assert 15 <= len(lines) <= 20
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
     assert any(line.startswith("paths       energy score +") for line in lines)
+    last = read_csv(world.prices).query("symbol == 'BTCUSDT'").iloc[-1]
+    interval = f"{last['price_q0.05']:.6g} … {last['price_q0.95']:.6g} (90 %) by 2024-06-01T01:00:00Z"
+    (prices,) = (line for line in lines if line.startswith("prices  "))
+    assert interval in prices and f"a rise {100 * last['p_up']:.1f} %" in prices
     assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()
     # the members' weights, a line a fold
     assert "fold 0: ewma 100.0 %" in text.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "symbol,close\nETHUSDT,1\n", "a,b\n1,2\n"])
+def test_a_table_of_prices_without_the_symbol_is_one_line(tmp_path: Path, text: str) -> None:
+    world = World(tmp_path)
+    run(world)
+    world.prices.write_text(text)
+    with pytest.raises(UserError, match=rf"^{world.prices}: .*; delete it and run again to rebuild it$") as caught:
+        summary(**world.summary_inputs())
+    assert "\n" not in str(caught.value)
 
 
 def test_an_ensemble_that_differs_from_those_evaluated_is_told(tmp_path: Path) -> None:

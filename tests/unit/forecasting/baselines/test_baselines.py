@@ -235,7 +235,10 @@ def test_the_last_bits_of_prices_make_no_other_file(name: str, frames: list[pd.D
     other[prices] *= 1 + 2.0**-52 * random.integers(-2, 3, (ROWS, 1))
     quantiles = [forecasts(name, series_of([frame], ORIGINS[::4]), fitted_end(frames)) for frame in (frames[0], other)]
     times = frames[0]["timestamp"].to_numpy()[ORIGINS[::4]]
-    one, two = (forecast_table(["A"], [times], part, LEVELS) for part in quantiles)
+    closes = [frame["close"].to_numpy()[ORIGINS[::4]] for frame in (frames[0], other)]
+    one, two = (
+        forecast_table(["A"], [times], [close], part, LEVELS) for close, part in zip(closes, quantiles, strict=True)
+    )
     assert quantiles[0][0].tobytes() != quantiles[1][0].tobytes()
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
@@ -311,6 +314,10 @@ def test_the_rule_s_files_are_blind_to_the_test_span_of_later_folds(frames: list
     # validation ends before the embargo, and the test starts after it
     assert past.origin.max() + 2 * HORIZON * MINUTE < test.origin.min() + MINUTE
     assert test.origin.max() + HORIZON * MINUTE <= end
+    for forecasts in (test, past):
+        for name, rows in forecasts.rows().items():
+            closes = frames["AB".index(name)].set_index("timestamp")["close"]
+            np.testing.assert_allclose(forecasts.close[rows], closes[forecasts.origin[rows]], rtol=1e-11)
 
 
 def test_the_rule_refits_in_the_test_span_alone(frames: list[pd.DataFrame], tmp_path: Path) -> None:
