@@ -408,6 +408,15 @@ class Calibration(Section):
     """share of the measured miscalibration that is corrected: 0 none, 1 all"""
 
 
+class Evaluation(Section):
+    """The investor for whom the economic value of a forecast's width is computed (docs/evaluation.md)."""
+
+    sharpe: Positive = 0.4
+    """Sharpe ratio a year that the investor expects"""
+    risk_aversion: Positive = 2
+    """coefficient of relative risk aversion"""
+
+
 class SamplePaths(Section):
     """Joint sample paths of all symbols, drawn from the ensemble forecast."""
 
@@ -491,6 +500,7 @@ class Config(Section):
     leak_trial: LeakTrial = LeakTrial()
     ensemble: Ensemble = Ensemble()
     calibration: Calibration = Calibration()
+    evaluation: Evaluation = Evaluation()
     sample_paths: SamplePaths = SamplePaths()
     consensus: Consensus = Consensus()
     plots: Plots = Plots()

@@ -15,6 +15,7 @@ import pandas as pd
 from common.files import read_document, write_json, write_parquet
 from evaluate import evaluate
 from forecasting.documents import Evaluation, WeightSettings
+from forecasting.evaluation.utility import Investor
 from forecasting.folds import FoldScheme
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from forecasting.quantiles import forecast_table
@@ -112,6 +113,7 @@ class Inputs:
             "task": self.task,
             "scheme": self.scheme,
             "stride": STRIDE,
+            "investor": Investor(sharpe=0.4, risk_aversion=2),
         }
         evaluate(**arguments | changed)
         return read_document(self.folder / "evaluation.json", Evaluation)
