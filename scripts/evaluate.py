@@ -31,7 +31,7 @@ from forecasting.evaluation.scores import (
     score_files,
 )
 from forecasting.evaluation.significance import make_panel
-from forecasting.evaluation.utility import Investor, economic_values, expected_deviation
+from forecasting.evaluation.utility import Investor, economic_values
 from forecasting.evaluation.verdict import compare
 from forecasting.folds import Fold, FoldScheme
 from forecasting.hac import hac_lags
@@ -85,7 +85,6 @@ def evaluate(
     best = comparison["best_baseline"]
     train_ends = {int(span.name): span.train_end for span in spans}
     cases = add_states(scores.cases, prices.closes, train_ends, task.bar_ms)
-    cases["deviation"] = expected_deviation(cases, prices.closes, train_ends, task.bar_ms, task.horizon)
     direction = directions(cases, direction_steps(task.horizon), stride, task.bar_ms)
     evaluated = comparison["evaluated_model"] or best
     ranked = rank(pooled, comparison, scores.skipped)

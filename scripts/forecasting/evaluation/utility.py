@@ -3,18 +3,15 @@
 docs/evaluation.md derives each figure.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from common.files import number
-from forecasting.bars import returns
 from forecasting.documents import EconomicValue
 from forecasting.evaluation.significance import bootstrap_losses, make_panel
 from forecasting.members import RANDOM_WALK
-from market.indicators import segments
 
 KEYS = ["fold", "symbol", "origin"]
 COUNT = "(origins)"  # no member's name
@@ -26,33 +23,14 @@ class Investor(NamedTuple):
     sharpe: float
     risk_aversion: float
 
-    def utility(self, variance: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-        """Realised utility [...], as a share of wealth a year, of a realised variance and a forecast deviation.
+    def utility(self, root: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """Mean realised utility [...], as a share of wealth a year, of forecasts freed of their bias.
 
-        SR² / γ · (√RV / σ − ½ RV / σ²), at most SR² / 2γ: Bollerslev, Hood, Huss and Pedersen (2018), Risk everywhere,
-        Review of Financial Studies 31(7). NaN where the deviation is 0.
+        ratio [...]: mean of realised over forecast variance, RV / σ²; root [...]: mean of its root. Of a forecast
+        variance cσ² it is SR² / γ · (E √RV / √c σ − ½ E RV / cσ²), at most SR² / 2γ: Bollerslev, Hood, Huss and
+        Pedersen (2018), Risk everywhere, Review of Financial Studies 31(7). c is E RV / σ², which makes it unbiased.
         """
-        ratio = np.divide(np.sqrt(variance), deviation, out=np.full(deviation.shape, np.nan), where=deviation > 0)
-        return self.sharpe**2 / self.risk_aversion * (ratio - ratio**2 / 2)
-
-
-def expected_deviation(
-    cases: pd.DataFrame, closes: Mapping[str, pd.Series], train_ends: Mapping[int, int], bar_ms: int, horizon: int
-) -> np.ndarray:
-    """The deviation [cases] by which the bars' realised variance is forecast: that of the return over the horizon,
-    times the root of the mean of the former over that of the latter's square in training.
-
-    They differ where bars are correlated (bounce, trend): the inverse of the variance ratio of Lo and MacKinlay (1988),
-    Review of Financial Studies 1(1). It is the same for all members. closes: log closes by symbol; train_ends: of each
-    fold (ms).
-    """
-    changes = {name: returns(one.to_numpy(), segments(one.index.to_numpy(), bar_ms)) for name, one in closes.items()}
-    factor = pd.Series(1.0, index=cases.index)
-    for (train_end, symbol), rows in cases.groupby([cases["fold"].map(train_ends), "symbol"], sort=False):
-        past = pd.Series(changes[str(symbol)][closes[str(symbol)].index < train_end])
-        of_bars, of_windows = ((past**2).rolling(horizon).sum(), past.rolling(horizon).sum() ** 2)
-        factor[rows.index] = np.sqrt(of_bars.mean() / of_windows.mean()) if of_windows.any() else np.nan
-    return (cases["deviation"] * factor).to_numpy()
+        return self.sharpe**2 / self.risk_aversion * (root / np.sqrt(ratio) - 0.5)
 
 
 def economic_values(
@@ -64,40 +42,42 @@ def economic_values(
     fold, and all is None where a member's quantiles are all equal somewhere; an interval also where there are too few
     origin times.
     """
-    variance, deviation = cases["variance"].to_numpy(), cases["deviation"].to_numpy()
-    ratio = np.divide(variance, deviation**2, out=np.full(len(cases), np.nan), where=deviation > 0)
-    log_variance = np.log(np.square(deviation), out=np.zeros(len(cases)), where=deviation > 0)
-    scored = cases[[*KEYS, "member"]].assign(
-        utility=investor.utility(variance, deviation), ratio=ratio, qlike=ratio + log_variance
-    )
-    walk = scored[scored["member"] == RANDOM_WALK].set_index(KEYS)["qlike"]
-    scored["qlike"] -= walk.reindex(pd.MultiIndex.from_frame(scored[KEYS])).to_numpy()
-    by_member = scored.set_index("member")[["utility", "ratio", "qlike"]].groupby("member")
-    means = by_member.sum(skipna=False).div(by_member.size(), axis=0)
-    gains = _gains(scored, best, spacing, lags)
-    return {
-        str(member): {
-            "utility": number(row["utility"]),
-            "gain": gains[member][0] if member in gains else None,
-            "confidence_interval": gains[member][1] if member in gains else None,
-            "variance_ratio": number(row["ratio"]),
-            "qlike": number(row["qlike"]),
+    deviation = cases["deviation"].where(cases["deviation"] > 0)
+    ratio = cases["variance"] / deviation**2
+    scored = cases[[*KEYS, "member"]].assign(ratio=ratio, root=np.sqrt(ratio), log=2 * np.log(deviation))
+    walk = scored[scored["member"] == RANDOM_WALK].set_index(KEYS)
+    values: dict[str, EconomicValue] = {}
+    for member, rows in scored.groupby("member"):
+        mean = rows[["ratio", "root", "log"]].mean(skipna=False)
+        same = walk.loc[pd.MultiIndex.from_frame(rows[KEYS])].mean(numeric_only=True, skipna=False)
+        values[str(member)] = {
+            "utility": number(float(investor.utility(mean["root"], mean["ratio"]))),
+            "gain": None,
+            "confidence_interval": None,
+            "variance_ratio": number(mean["ratio"]),
+            "qlike": number(mean["log"] - same["log"] + np.log(mean["ratio"] / same["ratio"])),
         }
-        for member, row in means.iterrows()
-    }
+    for member, interval in _gains(scored, investor, best, spacing, lags).items():
+        values[member]["gain"] = number((values[member]["utility"] or np.nan) - (values[best]["utility"] or np.nan))
+        values[member]["confidence_interval"] = interval
+    return values
 
 
-def _gains(scored: pd.DataFrame, best: str, spacing: int, lags: int) -> dict[str, tuple[float, list[float] | None]]:
-    """Mean utility less that of `best`, with its 95 % confidence interval, of members with a utility everywhere."""
-    wide = scored.pivot(index=KEYS, columns="member", values="utility").dropna(axis="columns")
-    if best not in wide:
+def _gains(
+    scored: pd.DataFrame, investor: Investor, best: str, spacing: int, lags: int
+) -> dict[str, list[float] | None]:
+    """The members that are compared with `best`, each with the 95 % confidence interval of its gain in utility: those
+    with a ratio everywhere, as `best` must have. A resampled utility is that of the resampled means."""
+    wide = scored.pivot(index=KEYS, columns="member", values=["root", "ratio"]).dropna(axis="columns")
+    members = list(wide["ratio"].columns) if "ratio" in wide else []
+    if best not in members:
         return {}
-    gains = wide.sub(wide[best], axis=0)
-    members = list(gains.columns)
-    panel = make_panel(gains.assign(**{COUNT: 1.0}).reset_index(), [*members, COUNT], spacing)
-    intervals = {}
-    if panel.suffices(lags):
-        draws = bootstrap_losses(panel, lags + 1)
-        ends = np.quantile(draws[:, :-1] / draws[:, -1:], [0.025, 0.975], axis=0)
-        intervals = dict(zip(members, ends.T.tolist(), strict=True))
-    return {member: (float(gains[member].mean()), intervals.get(member)) for member in members}
+    columns = [f"{kind} {member}" for kind in ("root", "ratio") for member in members]
+    panel = make_panel(wide.set_axis(columns, axis=1).assign(**{COUNT: 1.0}).reset_index(), [*columns, COUNT], spacing)
+    if not panel.suffices(lags):
+        return dict.fromkeys(members)
+    draws = bootstrap_losses(panel, lags + 1)
+    means = (draws[:, :-1] / draws[:, -1:]).reshape(len(draws), 2, len(members))
+    utility = investor.utility(means[:, 0], means[:, 1])
+    ends = np.quantile(utility - utility[:, [members.index(best)]], [0.025, 0.975], axis=0)
+    return dict(zip(members, ends.T.tolist(), strict=True))

@@ -372,21 +372,15 @@ def test_constant_price_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_width_is_worth(inputs: Inputs) -> None:
-    """The wider a forecast is than the true one, the smaller its utility; a tenth too wide is near the best for a
-    realised variance of two bars."""
     values = inputs.run()["economic_value"]
-    utility = {name: value["utility"] or 0.0 for name, value in values.items()}
-    assert utility["tft"] == pytest.approx(utility["oracle"], rel=0.03)
-    order = sorted(WIDTHS, key=lambda name: WIDTHS[name])[1:]
-    assert sorted(utility, key=lambda name: -utility[name])[2:] == order[1:]
-    assert all(0 < value < 0.04 for value in utility.values())
+    assert all(0.02 < (value["utility"] or 0) < 0.04 for value in values.values())
     assert values["ewma"]["gain"] == 0 and values["ewma"]["confidence_interval"] == [0, 0]
-    lower, upper = values["tft"]["confidence_interval"] or [0, 0]
-    assert 0 < lower < (values["tft"]["gain"] or 0) < upper
-    qlike = {name: value["qlike"] or 0.0 for name, value in values.items()}
-    assert qlike["oracle"] < qlike["ewma"] < qlike["random_walk"] == 0
-    # Σ r² of two bars, of a forecast that is twice as wide: a quarter
-    assert values["random_walk"]["variance_ratio"] == pytest.approx(0.25, rel=0.2)
+    for name, value in values.items():
+        lower, upper = value["confidence_interval"] or [1, 0]
+        assert lower <= (value["gain"] or 0) <= upper
+        # the squared returns of two bars, of a forecast so many times as wide as it should be
+        assert value["variance_ratio"] == pytest.approx(1 / WIDTHS[name] ** 2, rel=0.2)
+    assert values["random_walk"]["qlike"] == 0
 
 
 def test_an_investor_s_utility_goes_by_the_settings(inputs: Inputs) -> None:
