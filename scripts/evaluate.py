@@ -13,7 +13,7 @@ import pandas as pd
 from common.errors import UserError
 from common.files import number, read_document, read_json, write_csv, write_json
 from common.job import job, say
-from forecasting.documents import Comparison, Evaluation, FoldSpan, MemberScores, Metrics, Pit, Weights
+from forecasting.documents import Comparison, Details, Evaluation, FoldSpan, MemberScores, Metrics, Pit, Weights
 from forecasting.evaluation.conditions import add_states, by_condition, coverage_tests
 from forecasting.evaluation.direction import direction_verdict, directions
 from forecasting.evaluation.scores import (
@@ -82,11 +82,8 @@ def evaluate(
     panel = make_panel(relative_losses(scores.losses), compared, stride * task.bar_ms)
     lags = hac_lags(task.horizon, stride, panel.origin_times())
     comparison = compare(panel, lags)
-    best = comparison["best_baseline"]
     train_ends = {int(span.name): span.train_end for span in spans}
     cases = add_states(scores.cases, prices.closes, train_ends, task.bar_ms)
-    direction = directions(cases, direction_steps(task.horizon), stride, task.bar_ms)
-    evaluated = comparison["evaluated_model"] or best
     ranked = rank(pooled, comparison, scores.skipped)
     evaluation: Evaluation = {
         "simulated": known_until["simulated"],
@@ -103,20 +100,32 @@ def evaluate(
         if known_until["simulated"]
         else "realised volatility",
         "pit": _pit(pooled, task.quantile_levels),
-        "direction": direction,
-        "verdict_direction": direction_verdict(evaluated, direction[evaluated]),
-        "by_condition": by_condition(cases),
-        "coverage_tests": coverage_tests(cases, task.horizon * task.bar_ms),
-        "economic_value": economic_values(cases, investor, best, stride * task.bar_ms, lags),
         "skipped": scores.skipped,
         "previous_trials": previous_trials,
         **comparison,
+        **details(cases, comparison, task, stride, investor, lags),
     }
     write_csv(table, mean_scores(scores.cells, CELL_KEYS))
     write_csv(steps, mean_scores(scores.cells, [*CELL_KEYS, "step"]))
     write_csv(leaderboard, ranked)
     write_json(summary, evaluation)
     say(f"{report(ranked, comparison, scores.skipped)}\n{evaluation['verdict_direction']}")
+
+
+def details(
+    cases: pd.DataFrame, comparison: Comparison, task: Task, stride: int, investor: Investor, lags: int
+) -> Details:
+    """Direction, coverage by state of the market and economic value of every member."""
+    best = comparison["best_baseline"]
+    evaluated = comparison["evaluated_model"] or best
+    direction = directions(cases, direction_steps(task.horizon), stride, task.bar_ms)
+    return {
+        "direction": direction,
+        "verdict_direction": direction_verdict(evaluated, direction[evaluated]),
+        "by_condition": by_condition(cases),
+        "coverage_tests": coverage_tests(cases, task.horizon * task.bar_ms),
+        "economic_value": economic_values(cases, investor, best, stride * task.bar_ms, lags),
+    }
 
 
 def rank(pooled: pd.DataFrame, comparison: Comparison, skipped: Mapping[str, Sequence[str]]) -> pd.DataFrame:

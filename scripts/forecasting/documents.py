@@ -125,6 +125,17 @@ class Comparison(TypedDict):
     verdict_tft: str | None
 
 
+class Details(TypedDict):
+    """Of each member: direction, coverage by state of the market and its tests, economic value; and a sentence on the
+    direction of the evaluated model."""
+
+    direction: dict[str, list[Direction] | None]
+    verdict_direction: str
+    by_condition: dict[str, dict[str, ConditionScores]]
+    coverage_tests: dict[str, CoverageTests]
+    economic_value: dict[str, EconomicValue]
+
+
 class FoldSpan(TypedDict):
     """A fold: when its training ended, its test span, how many origins it was tested at, and the members' mean weights
     in its ensemble."""
@@ -144,7 +155,7 @@ class Pit(TypedDict):
     members: dict[str, list[float]]
 
 
-class Evaluation(Comparison):
+class Evaluation(Comparison, Details):
     """evaluation.json."""
 
     simulated: bool
@@ -157,11 +168,6 @@ class Evaluation(Comparison):
     members: dict[str, MemberScores]
     oracle: Literal["data-generating process", "realised volatility"] | None
     pit: Pit
-    direction: dict[str, list[Direction] | None]
-    verdict_direction: str
-    by_condition: dict[str, dict[str, ConditionScores]]
-    coverage_tests: dict[str, CoverageTests]
-    economic_value: dict[str, EconomicValue]
     skipped: dict[str, list[str]]
     previous_trials: int
 
@@ -173,6 +179,7 @@ class WeightSettings(TypedDict):
     rate: float
     halflife: float
     tolerance: float
+    method: Literal["rolling", "pid", "auto"]
     window: int
     strength: float
 
@@ -182,11 +189,12 @@ class Weights(TypedDict):
     in validation.
 
     identical: members whose forecasts are another's, which counts alone. miscovered: members left out, with the
-    coverage of their outermost interval in the latest validation.
+    coverage of their outermost interval in the latest validation. calibration: the method that was taken.
     """
 
     weights: dict[str, float]
     validation_loss: dict[str, float]
     identical: dict[str, str]
     miscovered: dict[str, float]
+    calibration: Literal["rolling", "pid"]
     settings: WeightSettings

@@ -31,6 +31,7 @@ WEIGHT_SETTINGS: WeightSettings = {
     "rate": 6,
     "halflife": 168,
     "tolerance": 0.002,
+    "method": "rolling",
     "window": 900,
     "strength": 0.5,
 }
@@ -88,7 +89,13 @@ class Inputs:
     def write_weights(self, fold: int) -> str:
         path = self.folder / "forecasts" / str(fold) / "weights.json"
         weights = {"ewma": 1 - 0.1 * fold, **({"tft": 0.1 * fold} if fold else {})}
-        rest = {"validation_loss": {}, "identical": {}, "miscovered": {}, "settings": WEIGHT_SETTINGS}
+        rest = {
+            "validation_loss": {},
+            "identical": {},
+            "miscovered": {},
+            "calibration": "rolling",
+            "settings": WEIGHT_SETTINGS,
+        }
         write_json(path, {"weights": weights, **rest})
         return str(path)
 

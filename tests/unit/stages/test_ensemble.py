@@ -38,7 +38,7 @@ DEVIATION = {"A": 1e-3, "B": 2e-2}
 TASK = Task("1m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
 EQUAL = {"weights": "equal", "tolerance": 0.002, "rate": 6.0, "halflife": 168.0}
 EXPONENTIAL = EQUAL | {"weights": "exponential"}
-CALIBRATION = {"window": 300, "strength": 0.5}
+CALIBRATION = {"method": "rolling", "window": 300, "strength": 0.5}
 NONE = CALIBRATION | {"strength": 0.0}
 
 
@@ -221,6 +221,29 @@ def test_too_wide_an_ensemble_is_narrowed_by_half(frames: dict[str, pd.DataFrame
         plain = np.concatenate([spread(2 * d, len(forecast_of(given)) // 2) for d in DEVIATION.values()])
         ratio = forecast_of(given)[..., [0, 4]] / plain[..., [0, 4]]
         assert np.median(ratio) == pytest.approx(factor, rel=0.08)
+
+
+def test_pid_is_taken_where_it_is_better_in_validation(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """Too wide a forecast: `rolling` at no strength leaves it, `pid` narrows it; of a right one both differ little."""
+    given = Run(tmp_path).write({"random_walk": 2.0}, frames)
+    made = {}
+    for method in ("rolling", "pid", "auto"):
+        ensemble(**given | {"calibration": NONE | {"method": method}})
+        made[method] = Path(given["output"]).read_bytes()
+        assert read_weights(given)["calibration"] == ("rolling" if method == "rolling" else "pid")
+        assert read_weights(given)["settings"]["method"] == method
+    assert made["auto"] == made["pid"] != made["rolling"]
+    ensemble(**given | {"calibration": NONE | {"method": "auto", "strength": 1.0}})
+    assert read_weights(given)["calibration"] == "rolling"
+
+
+def test_the_method_is_chosen_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    chosen = []
+    for width in (1.0, 5.0):
+        given = Run(tmp_path / str(width)).write({"random_walk": 1.0}, frames, {"random_walk": width})
+        ensemble(**given | {"calibration": CALIBRATION | {"method": "auto"}})
+        chosen.append(read_weights(given)["calibration"])
+    assert chosen[0] == chosen[1]
 
 
 def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
