@@ -69,6 +69,6 @@ def replay_files():
 
 PLOTS = expand(
     f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
-    plot=["evaluation", "forecast", "consensus", "paths"],
+    plot=["evaluation", "evaluation_detail", "forecast", "consensus", "paths"],
     kind=["png", "pdf"],
 )

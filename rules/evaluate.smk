@@ -34,6 +34,7 @@ rule evaluate:
         folds=SCHEME,
         stride=SETTINGS["folds"]["stride"],
         exchange=SETTINGS["exchange"]["id"],
+        investor=SETTINGS["evaluation"],
         previous_trials=SETTINGS["tuning"]["previous_trials"],
     message:
         "Scoring the forecasts"

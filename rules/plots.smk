@@ -3,7 +3,7 @@
 
 
 rule plot_evaluation:
-    """Skill and coverage by fold and by step."""
+    """Skill and coverage by fold and by step; states of the market, economic value, direction."""
     input:
         table=f"{ARTIFACTS}/evaluation.csv",
         steps=f"{ARTIFACTS}/evaluation_steps.csv",
@@ -12,6 +12,8 @@ rule plot_evaluation:
     output:
         png=update(f"{ARTIFACTS}/plots/evaluation.png"),
         pdf=update(f"{ARTIFACTS}/plots/evaluation.pdf"),
+        detail_png=update(f"{ARTIFACTS}/plots/evaluation_detail.png"),
+        detail_pdf=update(f"{ARTIFACTS}/plots/evaluation_detail.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_evaluation/plot.log",
     benchmark:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from forecasting.ensemble.weights import (
     select_members,
     simplex_weights,
 )
-from forecasting.losses import pinball
+from forecasting.losses import pinball, winkler
 from forecasting.members import DRIFT, RANDOM_WALK
 from forecasting.quantiles import Forecasts, forecast_table, read_forecasts
 from forecasting.realised import log_closes, realised_of, realised_returns
@@ -63,12 +63,16 @@ def ensemble(
         before, after = _exponential(past, now, list(usable), usual, settings)
     else:
         before, after = _fixed(past, now, usable, usual, settings)
-    write_parquet(output, calibrated(past.mixed(before), now.mixed(after), closes, task, calibration))
+    earlier = past.mixed(before)
+    method = calibration_method(earlier, closes, task, calibration)
+    taken = {**calibration, "method": method}
+    write_parquet(output, calibrated(earlier, now.mixed(after), closes, task, taken))
     document: Weights = {
         "weights": {name: share for name in sorted(after) if (share := round(float(after[name].mean()), 4))},
         "validation_loss": {name: float(loss.mean()) for name, loss in losses.items()},
         "identical": identical,
         "miscovered": miscovered,
+        "calibration": method,
         "settings": cast(WeightSettings, {**settings, **calibration}),
     }
     write_json(weights, document)
@@ -148,7 +152,7 @@ def calibrated(
         origin = np.concatenate([past.origin[earlier], now.origin[rows]])
         forecast = np.concatenate([past.quantiles[earlier], now.quantiles[rows]])
         realised = realised_returns(closes[symbol], origin, task.bar_ms, task.horizon)
-        forecast = conformal.rolling(forecast, realised, origin, task, settings["window"], settings["strength"])
+        forecast = _calibrated(forecast, realised, origin, task, settings)
         symbols.append(symbol)
         origins.append(now.origin[rows])
         prices.append(now.close[rows])
@@ -156,6 +160,42 @@ def calibrated(
         tick = tick_size(np.exp(closes[symbol].loc[: now.origin[rows][0]].to_numpy()))
         quantiles.append(round_to_ticks(forecast, now.close[rows], tick) if tick else forecast)
     return forecast_table(symbols, origins, prices, quantiles, task.quantile_levels)
+
+
+def calibration_method(
+    past: Forecasts, closes: Mapping[str, pd.Series], task: Task, settings: Mapping[str, Any]
+) -> Literal["rolling", "pid"]:
+    """The method of the settings; of `auto`, the one with the smaller Winkler score in the latter half of validation.
+
+    The score is of the outermost interval, each symbol's relative to that of the forecasts `past` as they are.
+    """
+    if settings["method"] != "auto":
+        return cast(Literal["rolling", "pid"], settings["method"])
+    scores = dict.fromkeys(("rolling", "pid"), 0.0)
+    for symbol, rows in past.rows().items():
+        origin, quantiles = past.origin[rows], past.quantiles[rows]
+        realised = realised_returns(closes[symbol], origin, task.bar_ms, task.horizon)
+        usual = _latest_winkler(realised, quantiles, task)
+        for method in scores:
+            made = _calibrated(quantiles, realised, origin, task, {**settings, "method": method})
+            scores[method] += _latest_winkler(realised, made, task) / usual if usual > 0 else 0
+    return "pid" if scores["pid"] < scores["rolling"] else "rolling"
+
+
+def _calibrated(
+    quantiles: np.ndarray, realised: np.ndarray, origin: np.ndarray, task: Task, settings: Mapping[str, Any]
+) -> np.ndarray:
+    if settings["method"] == "pid":
+        return conformal.pid(quantiles, realised, origin, task)
+    return conformal.rolling(quantiles, realised, origin, task, settings["window"], settings["strength"])
+
+
+def _latest_winkler(realised: np.ndarray, quantiles: np.ndarray, task: Task) -> float:
+    """Mean Winkler score of the outermost interval in the latter half of the forecasts; 0 where there is none."""
+    half = len(realised) // 2
+    coverage = task.quantile_levels[-1] - task.quantile_levels[0]
+    scores = winkler(realised[half:], quantiles[half:, :, 0], quantiles[half:, :, -1], coverage)
+    return float(np.nanmean(scores)) if np.isfinite(scores).any() else 0.0
 
 
 def describe(document: Weights) -> str:

@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import read_document, read_json, write_csv, write_json
+from common.files import number, read_document, read_json, write_csv, write_json
 from common.job import job, say
-from forecasting.documents import Comparison, Evaluation, FoldSpan, MemberScores, Metrics, Pit, Weights
+from forecasting.documents import Comparison, Details, Evaluation, FoldSpan, MemberScores, Metrics, Pit, Weights
+from forecasting.evaluation.conditions import add_states, by_condition, coverage_tests
+from forecasting.evaluation.direction import direction_verdict, directions
 from forecasting.evaluation.scores import (
     CELL_KEYS,
     METRICS,
     RealisedPrices,
     Scores,
+    direction_steps,
     files_by_fold,
     mean_scores,
     naive_mae,
@@ -28,6 +31,7 @@ from forecasting.evaluation.scores import (
     score_files,
 )
 from forecasting.evaluation.significance import make_panel
+from forecasting.evaluation.utility import Investor, economic_values
 from forecasting.evaluation.verdict import compare
 from forecasting.folds import Fold, FoldScheme
 from forecasting.hac import hac_lags
@@ -51,6 +55,7 @@ def evaluate(
     task: Task,
     scheme: FoldScheme,
     stride: int,
+    investor: Investor,
     previous_trials: int = 0,
 ) -> None:
     """Write the scores of every fold, symbol and member (`table`), of every step too (`steps`), pooled over these
@@ -59,13 +64,15 @@ def evaluate(
     forecasts: files named <fold>/<member>.parquet; one without rows is of a member that was skipped in the fold.
     weights: of each fold's ensemble, <fold>/weights.json.
     candles: one <symbol>.parquet a symbol, and `cutoff`, both of the training cutoff.
-    stride: bars between origins. previous_trials: configurations that the TFT's was chosen from. Raises UserError when
-    members differ in their origins, or a bar that forecasts are scored against is missing from the candles.
+    stride: bars between origins. investor: whose utility is computed. previous_trials: configurations that the TFT's
+    was chosen from. Raises UserError when members differ in their origins, or a bar that forecasts are scored against
+    is missing from the candles.
     """
     known_until, files = read_json(cutoff), files_by_fold(forecasts)
     spans = [scheme.fold(fold, known_until["as_of"], task.bar_ms) for fold in files]
     shares = {Path(path).parent.name: read_document(path, Weights)["weights"] for path in weights}
-    scores = score_files(files, _prices(candles, spans[0].train_end, task.bar_ms), task)
+    prices = _prices(candles, spans[0].train_end, task.bar_ms)
+    scores = score_files(files, prices, task)
     missing = sorted(set(symbols) - set(scores.cells["symbol"]))
     if missing:
         raise UserError(f"no test origin of {', '.join(missing)} in any fold; drop it, or lengthen the folds")
@@ -73,7 +80,10 @@ def evaluate(
     pooled = pool(scores.cells)
     compared = [name for name in pooled.index if name not in scores.skipped]
     panel = make_panel(relative_losses(scores.losses), compared, stride * task.bar_ms)
-    comparison = compare(panel, hac_lags(task.horizon, stride, panel.origin_times()))
+    lags = hac_lags(task.horizon, stride, panel.origin_times())
+    comparison = compare(panel, lags)
+    train_ends = {int(span.name): span.train_end for span in spans}
+    cases = add_states(scores.cases, prices.closes, train_ends, task.bar_ms)
     ranked = rank(pooled, comparison, scores.skipped)
     evaluation: Evaluation = {
         "simulated": known_until["simulated"],
@@ -93,12 +103,29 @@ def evaluate(
         "skipped": scores.skipped,
         "previous_trials": previous_trials,
         **comparison,
+        **details(cases, comparison, task, stride, investor, lags),
     }
     write_csv(table, mean_scores(scores.cells, CELL_KEYS))
     write_csv(steps, mean_scores(scores.cells, [*CELL_KEYS, "step"]))
     write_csv(leaderboard, ranked)
     write_json(summary, evaluation)
-    say(report(ranked, comparison, scores.skipped))
+    say(f"{report(ranked, comparison, scores.skipped)}\n{evaluation['verdict_direction']}")
+
+
+def details(
+    cases: pd.DataFrame, comparison: Comparison, task: Task, stride: int, investor: Investor, lags: int
+) -> Details:
+    """Direction, coverage by state of the market and economic value of every member."""
+    best = comparison["best_baseline"]
+    evaluated = comparison["evaluated_model"] or best
+    direction = directions(cases, direction_steps(task.horizon), stride, task.bar_ms)
+    return {
+        "direction": direction,
+        "verdict_direction": direction_verdict(evaluated, direction[evaluated]),
+        "by_condition": by_condition(cases),
+        "coverage_tests": coverage_tests(cases, task.horizon * task.bar_ms),
+        "economic_value": economic_values(cases, investor, best, stride * task.bar_ms, lags),
+    }
 
 
 def rank(pooled: pd.DataFrame, comparison: Comparison, skipped: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -143,11 +170,6 @@ def report(ranked: pd.DataFrame, comparison: Comparison, skipped: Mapping[str, S
     ]
     verdicts = [sentence for sentence in (comparison["verdict"], comparison["verdict_tft"]) if sentence]
     return "\n".join([*lines, *notes, *verdicts])
-
-
-def number(value: float) -> float | None:
-    """A number as JSON has it: None for NaN and infinities."""
-    return float(value) if np.isfinite(value) else None
 
 
 def _prices(candles: Sequence[str], train_end: int, bar_ms: int) -> RealisedPrices:
@@ -205,5 +227,6 @@ if __name__ == "__main__":
             task=Task(**snakemake.params.task),
             scheme=FoldScheme(**snakemake.params.folds),
             stride=snakemake.params.stride,
+            investor=Investor(**snakemake.params.investor),
             previous_trials=snakemake.params.previous_trials,
         )

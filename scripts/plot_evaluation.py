@@ -1,4 +1,5 @@
-"""Rule plot_evaluation: skill of every member, also by step ahead; coverage and PIT of the evaluated model."""
+"""Rule plot_evaluation: skill of every member, also by step ahead; coverage and PIT of the evaluated model. A second
+figure: states of the market, economic value, direction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +14,18 @@ from common.files import read_csv, read_document
 from common.job import job
 from forecasting.documents import Evaluation
 from forecasting.members import MODELS, ORACLE, RANDOM_WALK, display_name
+from plotting.evaluation_detail import detail_figure
 from plotting.style import GREY, INK, legend_below, member_line, new_figure, save
 
 NOMINAL = {"coverage50": 0.5, "coverage90": 0.9}
 
 
-def plot_evaluation(png: str, pdf: str, table: str, steps: str, summary: str) -> None:
-    """Draw the evaluation `table` (a row per fold, symbol, member), `steps` (… and step) and `summary` (JSON)."""
-    figure = evaluation_figure(read_csv(table), read_csv(steps), read_document(summary, Evaluation))
-    save(figure, png, pdf)
+def plot_evaluation(png: str, pdf: str, detail_png: str, detail_pdf: str, table: str, steps: str, summary: str) -> None:
+    """Draw the evaluation `table` (a row per fold, symbol, member), `steps` (… and step) and `summary` (JSON): skill
+    and coverage (`png`, `pdf`); states of the market, economic value and direction (`detail_png`, `detail_pdf`)."""
+    evaluation = read_document(summary, Evaluation)
+    save(evaluation_figure(read_csv(table), read_csv(steps), evaluation), png, pdf)
+    save(detail_figure(evaluation, _setting(evaluation)), detail_png, detail_pdf)
 
 
 def evaluation_figure(folds: pd.DataFrame, steps: pd.DataFrame, evaluation: Evaluation) -> Figure:
@@ -186,6 +190,8 @@ if __name__ == "__main__":
         plot_evaluation(
             png=snakemake.output.png,
             pdf=snakemake.output.pdf,
+            detail_png=snakemake.output.detail_png,
+            detail_pdf=snakemake.output.detail_pdf,
             table=snakemake.input.table,
             steps=snakemake.input.steps,
             summary=snakemake.input.summary,

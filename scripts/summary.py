@@ -8,9 +8,10 @@ from common.errors import UserError
 from common.files import read_csv, read_document, write_text
 from common.job import job
 from common.text import percent, signed_percent
-from forecasting.documents import Evaluation
+from forecasting.documents import ConditionScores, EconomicValue, Evaluation
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
 from forecasting.paths.documents import PathScores
+from forecasting.regimes import REGIMES
 from trading.documents import Audit, Trade
 from trading.settlement import describe_result
 
@@ -44,9 +45,12 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         *([("tuning", f"settings of the TFT chosen from {trials} configurations on early folds")] if trials else []),
         ("skill", f"{evaluated}: {', '.join(skills)}"),
         ("coverage", coverage),
+        ("", states(evaluation["by_condition"][evaluated])),
+        ("utility", utility(evaluation["economic_value"][evaluated], best)),
         *(("" if place else "ensemble", line) for place, line in enumerate(ensembles(evaluation, trade))),
         ("verdict", evaluation["verdict"]),
         *([("", evaluation["verdict_tft"])] if evaluation["verdict_tft"] else []),
+        ("", evaluation["verdict_direction"]),
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
         ("paths", path_skill(paths)),
         ("prices", outlook),
@@ -71,6 +75,25 @@ def price_outlook(table: str, symbol: str) -> str:
         f"{symbol} from {last['close']:.10g} to {last['price_q0.05']:.6g} … {last['price_q0.95']:.6g} (90 %) by "
         f"{last['time']}, a rise {percent(last['p_up'])}; all symbols and steps: forecast.csv"
     )
+
+
+def states(scores: Mapping[str, ConditionScores]) -> str:
+    """Coverage of the 90 % interval by volatility at the origin, and after jumps."""
+    known = {name: percent(score["coverage90"]) for name, score in scores.items() if score["origins"]}
+    volatility = [f"{known[name]} in {name}" for name in REGIMES if name in known]
+    parts = [f"{', '.join(volatility)} volatility"] if volatility else []
+    parts += [f"{known['after_jump']} after a jump"] if "after_jump" in known else []
+    return f"90 % interval: {', '.join(parts)}"
+
+
+def utility(value: EconomicValue, best: str) -> str:
+    """What the width is worth, and its gain over the best baseline."""
+    gain, interval = value["gain"], value["confidence_interval"]
+    worth = "unknown" if value["utility"] is None else f"{100 * value['utility']:.2f} % of wealth a year"
+    if gain is None:
+        return worth
+    band = "" if interval is None else f" ({100 * interval[0]:+.2f} … {100 * interval[1]:+.2f})"
+    return f"{worth} by the width of the forecast, {signed_percent(gain)}{band} over {best}"
 
 
 def path_skill(paths: PathScores) -> str:

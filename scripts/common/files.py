@@ -6,6 +6,7 @@ A JSON artifact that another rule reads is a TypedDict: its writer is checked ag
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,11 @@ import pyarrow.parquet as pq
 from common.errors import UserError, one_line
 
 Document = TypeVar("Document")
+
+
+def number(value: float) -> float | None:
+    """A number as JSON has it: None for NaN and infinities."""
+    return float(value) if math.isfinite(value) else None
 
 
 @contextmanager

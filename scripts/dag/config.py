@@ -185,6 +185,7 @@ FolderOrNull = Annotated[Folder | None, NullFromText, MustBe("a folder, or null"
 TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
 SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
+CalibrationMethod = Annotated[Literal["rolling", "pid", "auto"], MustBe("rolling, pid or auto")]
 Weighting = Annotated[Literal["exponential", "equal", "simplex"], MustBe("exponential, equal or simplex")]
 
 
@@ -410,12 +411,24 @@ class Ensemble(Section):
 
 
 class Calibration(Section):
-    """How the ensemble forecast is calibrated (rolling conformal)."""
+    """How the ensemble forecast is calibrated (docs/calibration.md)."""
 
+    method: CalibrationMethod = "rolling"
+    """rolling: by past outcomes' rank; pid: by conformal PID control; auto: pid in folds where its Winkler score in
+    validation is smaller"""
     window: Count = 900
-    """origins before a forecast that its calibration uses"""
+    """rolling: origins before a forecast that its calibration uses"""
     strength: Share = 0.5
-    """share of the measured miscalibration that is corrected: 0 none, 1 all"""
+    """rolling: share of the measured miscalibration that is corrected: 0 none, 1 all"""
+
+
+class Evaluation(Section):
+    """The investor for whom the economic value of a forecast's width is computed (docs/evaluation.md)."""
+
+    sharpe: Positive = 0.4
+    """Sharpe ratio a year that the investor expects"""
+    risk_aversion: Positive = 2
+    """coefficient of relative risk aversion"""
 
 
 class SamplePaths(Section):
@@ -502,6 +515,7 @@ class Config(Section):
     leak_trial: LeakTrial = LeakTrial()
     ensemble: Ensemble = Ensemble()
     calibration: Calibration = Calibration()
+    evaluation: Evaluation = Evaluation()
     sample_paths: SamplePaths = SamplePaths()
     consensus: Consensus = Consensus()
     plots: Plots = Plots()

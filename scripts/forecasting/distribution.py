@@ -1,5 +1,5 @@
 """From quantiles at a few levels to a whole distribution: any quantile, its probability, density, expected shortfall,
-samples.
+deviation, samples.
 
 Between the levels the quantile is linear in the normal score z = Φ⁻¹(p), so a Gaussian is reproduced exactly. Beyond
 the outer levels the tails are exponential, with the inner density where they start: below the lowest level p₀ at q₀,
@@ -77,6 +77,26 @@ class Distribution:
         beyond, mass = np.minimum(1 - p, 1 - high), 1 - high
         integral = integral + self.quantiles[..., -1] * (mass - beyond)
         return (integral + self._decay[..., 1] * (mass + beyond * (np.log(beyond / mass) - 1))) / p
+
+    def deviation(self) -> np.ndarray:
+        """The standard deviation [...]."""
+        # from the lowest quantile on, so that equal ones have exactly none
+        quantiles = self.quantiles - self.quantiles[..., :1]
+        low, high = quantiles[..., 0], quantiles[..., -1]
+        below, above = self._decay[..., 0], self._decay[..., 1]
+        # a tail is its start plus or minus an exponential variable of mean b
+        mean = self._mass[0] * (low - below) + self._mass[1] * (high + above)
+        square = self._mass[0] * ((low - below) ** 2 + below**2) + self._mass[1] * ((high + above) ** 2 + above**2)
+        density = _normal_density(self._score)
+        for k, (start, end) in enumerate(pairwise(self._score)):
+            slope = self._slope[..., k]
+            level = quantiles[..., k] - slope * start
+            # ∫ φ, ∫ z φ and ∫ z² φ over the segment
+            mass, first = self.quantile_levels[k + 1] - self.quantile_levels[k], density[k] - density[k + 1]
+            second = mass + start * density[k] - end * density[k + 1]
+            mean = mean + level * mass + slope * first
+            square = square + level**2 * mass + 2 * level * slope * first + slope**2 * second
+        return np.sqrt(np.maximum(square - mean**2, 0))
 
     def sample(self, n: int, random: np.random.Generator) -> np.ndarray:
         """n independent draws [n, ...] from each distribution."""

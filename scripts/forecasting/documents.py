@@ -68,6 +68,49 @@ class Difference(TypedDict):
     origins: int
 
 
+class Direction(TypedDict):
+    """A member's median as a forecast of direction at a step: R² and MAE against no change, the hit rate of its sign
+    at the `told` origins where neither it nor the outcome is 0, and the one-sided p of independent signs."""
+
+    step: int
+    r2: float | None
+    mae: float | None
+    told: int
+    hit_rate: float | None
+    p: float | None
+
+
+class ConditionScores(TypedDict):
+    """Scores at the origins of one state of the market; Winkler scores are relative to the random walk's there."""
+
+    origins: int
+    coverage50: float | None
+    coverage90: float | None
+    winkler50: float | None
+    winkler90: float | None
+
+
+class CoverageTests(TypedDict):
+    """Misses of the 90 % interval of the last step at origins a horizon apart, and p-values of tests of them."""
+
+    origins: int
+    miss_rate: float
+    kupiec: float | None
+    independence: float | None
+    christoffersen: float | None
+
+
+class EconomicValue(TypedDict):
+    """Of the forecast deviation at the last step: realised utility (share of wealth a year), its gain over the best
+    baseline, mean realised over forecast variance, and QLIKE less the random walk's."""
+
+    utility: float | None
+    gain: float | None
+    confidence_interval: list[float] | None
+    variance_ratio: float | None
+    qlike: float | None
+
+
 class Comparison(TypedDict):
     """Models against baselines; `evaluated_model` is null where no model has forecasts in every fold."""
 
@@ -80,6 +123,17 @@ class Comparison(TypedDict):
     confidence_set: list[str] | None
     verdict: str
     verdict_tft: str | None
+
+
+class Details(TypedDict):
+    """Of each member: direction, coverage by state of the market and its tests, economic value; and a sentence on the
+    direction of the evaluated model."""
+
+    direction: dict[str, list[Direction] | None]
+    verdict_direction: str
+    by_condition: dict[str, dict[str, ConditionScores]]
+    coverage_tests: dict[str, CoverageTests]
+    economic_value: dict[str, EconomicValue]
 
 
 class FoldSpan(TypedDict):
@@ -101,7 +155,7 @@ class Pit(TypedDict):
     members: dict[str, list[float]]
 
 
-class Evaluation(Comparison):
+class Evaluation(Comparison, Details):
     """evaluation.json."""
 
     simulated: bool
@@ -125,6 +179,7 @@ class WeightSettings(TypedDict):
     rate: float
     halflife: float
     tolerance: float
+    method: Literal["rolling", "pid", "auto"]
     window: int
     strength: float
 
@@ -134,11 +189,12 @@ class Weights(TypedDict):
     in validation.
 
     identical: members whose forecasts are another's, which counts alone. miscovered: members left out, with the
-    coverage of their outermost interval in the latest validation.
+    coverage of their outermost interval in the latest validation. calibration: the method that was taken.
     """
 
     weights: dict[str, float]
     validation_loss: dict[str, float]
     identical: dict[str, str]
     miscovered: dict[str, float]
+    calibration: Literal["rolling", "pid"]
     settings: WeightSettings

@@ -15,6 +15,7 @@ import pandas as pd
 from common.files import read_document, write_json, write_parquet
 from evaluate import evaluate
 from forecasting.documents import Evaluation, WeightSettings
+from forecasting.evaluation.utility import Investor
 from forecasting.folds import FoldScheme
 from forecasting.members import BASELINES, ENSEMBLE, ORACLE, TFT
 from forecasting.quantiles import forecast_table
@@ -30,6 +31,7 @@ WEIGHT_SETTINGS: WeightSettings = {
     "rate": 6,
     "halflife": 168,
     "tolerance": 0.002,
+    "method": "rolling",
     "window": 900,
     "strength": 0.5,
 }
@@ -88,7 +90,13 @@ class Inputs:
     def write_weights(self, fold: int) -> str:
         path = self.folder / "forecasts" / str(fold) / "weights.json"
         weights = {"ewma": 1 - 0.1 * fold, **({"tft": 0.1 * fold} if fold else {})}
-        rest = {"validation_loss": {}, "identical": {}, "miscovered": {}, "settings": WEIGHT_SETTINGS}
+        rest = {
+            "validation_loss": {},
+            "identical": {},
+            "miscovered": {},
+            "calibration": "rolling",
+            "settings": WEIGHT_SETTINGS,
+        }
         write_json(path, {"weights": weights, **rest})
         return str(path)
 
@@ -113,6 +121,7 @@ class Inputs:
             "task": self.task,
             "scheme": self.scheme,
             "stride": STRIDE,
+            "investor": Investor(sharpe=0.4, risk_aversion=2),
         }
         evaluate(**arguments | changed)
         return read_document(self.folder / "evaluation.json", Evaluation)

@@ -168,6 +168,7 @@ def weights_document() -> Weights:
         "validation_loss": dict.fromkeys([TFT, *BASELINES], 1.0),
         "identical": {},
         "miscovered": {},
+        "calibration": "rolling",
         "settings": WEIGHT_SETTINGS,
     }
 

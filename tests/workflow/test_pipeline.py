@@ -40,7 +40,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_every_artifact(done: Path) -> None:
     expected = ["run.yaml", "evaluation.csv", "evaluation_steps.csv", "evaluation.json", "forecast_path.csv"]
     expected += ["forecast.csv", "mock_trade.json", "mock_eval.json", "summary.txt"]
-    expected += [f"plots/{name}.{kind}" for name in ("evaluation", "forecast", "consensus") for kind in ("png", "pdf")]
+    expected += [
+        f"plots/{name}.{kind}"
+        for name in ("evaluation", "evaluation_detail", "forecast", "consensus")
+        for kind in ("png", "pdf")
+    ]
     for name in expected:
         assert (done / "artifacts" / name).stat().st_size > 0, name
     assert (done / "lightning_logs" / "fold-live-tft-seed1" / "metrics.csv").exists()

@@ -1,4 +1,4 @@
-"""Rolling conformal calibration of a forecast's spread, by step ahead, from the outcomes realised by each origin.
+"""Conformal calibration of a forecast's spread, by step ahead, from the outcomes realised by each origin.
 
 For a pair of levels (p, 1 − p) with median m, the score of an outcome y is r = |y − m| / half-spread of the side where
 it fell, so the interval covers y where r ≤ 1, and stretched by f where r ≤ f. f is the conformal quantile of the latest
@@ -16,6 +16,11 @@ from math import ceil
 import numpy as np
 
 from forecasting.task import Task
+
+# of `pid`, chosen as docs/calibration.md says
+RATE, LEAK, GAIN = 0.005, 0.001, 0.1
+# the tangent's argument at most: it is infinite at π / 2
+STEEPEST = 1.5
 
 
 def rolling(
@@ -49,6 +54,48 @@ def rolling(
             spread = quantiles[:, step, [low, high]] - quantiles[:, step, [middle]]
             calibrated[:, step, [low, high]] += (factor[:, None] - 1) * spread
     return np.sort(calibrated, axis=-1)
+
+
+def pid(quantiles: np.ndarray, realised: np.ndarray, origin: np.ndarray, task: Task) -> np.ndarray:
+    """Quantiles [n, horizon, levels] with the spread around the median multiplied by f, and sorted; arguments, and what
+    each origin uses, are those of `rolling`.
+
+    Conformal PID control of Angelopoulos, Candès and Tibshirani (2023), NeurIPS, of log f: after an outcome within the
+    interval it falls, after one outside it rises (P), and it saturates in the sum of all errors (I). Their scorecaster
+    (D) is the forecast itself. The first is also forgotten, by `LEAK` an outcome, as what it followed has passed.
+    """
+    levels = task.quantile_levels
+    middle, pairs = list(levels).index(0.5), _pairs(levels)
+    scores = np.stack(
+        [_scores(realised, *np.moveaxis(quantiles[..., [low, middle, high]], -1, 0)) for low, high in pairs], axis=-1
+    )
+    scores[np.isnan(realised)] = np.nan
+    ahead = task.bar_ms * np.arange(1, quantiles.shape[1] + 1)
+    count = np.searchsorted(origin, origin[:, None] - ahead, side="right")
+    factors = np.exp(_controlled(scores, count, np.array([1 - levels[high] + levels[low] for low, high in pairs])))
+    calibrated = quantiles.astype(np.float64)
+    for place, pair in enumerate(pairs):
+        spread = quantiles[..., pair] - quantiles[..., [middle]]
+        calibrated[..., pair] += (factors[..., [place]] - 1) * spread
+    return np.sort(calibrated, axis=-1)
+
+
+def _controlled(scores: np.ndarray, count: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    """log f [n, horizon, pairs] by the scores [n, horizon, pairs] of the first `count` [n, horizon] origins at each;
+    NaN is left out. misses [pairs]: the share of outcomes that should lie outside."""
+    logs = np.zeros_like(scores)
+    tracked, total = np.zeros(scores.shape[1:]), np.zeros(scores.shape[1:])
+    done = np.zeros(scores.shape[1], dtype=np.int64)
+    for place, known in enumerate(count):
+        while (due := np.flatnonzero(done < known)).size:
+            score, used = scores[done[due], due], logs[done[due], due]
+            error = np.where(np.isnan(score), 0, (score > np.exp(used)) - misses)
+            tracked[due] = (1 - LEAK) * tracked[due] + RATE * error
+            total[due] += error
+            done[due] += 1
+        n = np.maximum(done, 2)[:, None]
+        logs[place] = tracked + GAIN * np.tan(np.clip(total * np.log(n) / n, -STEEPEST, STEEPEST))
+    return logs
 
 
 def _pairs(quantile_levels: Sequence[float]) -> list[tuple[int, int]]:

@@ -28,4 +28,4 @@ def round_to_ticks(quantiles: np.ndarray, close: np.ndarray, tick: float) -> np.
     and at least one. No change stays exactly 0."""
     start = close.reshape(-1, *[1] * (quantiles.ndim - 1))
     ticks = np.maximum(np.rint(start * np.exp(quantiles) / tick), 1.0)
-    return np.log(ticks / np.rint(start / tick))
+    return np.log(ticks / np.maximum(np.rint(start / tick), 1.0))

@@ -28,6 +28,9 @@ SCALE_FREE = [*COVERAGES, "mase", "mape"]
 METRICS = list(Metrics.__annotations__)
 CELL_KEYS = ["fold", "symbol", "member"]
 
+# whose means in different states of the market are compared
+CONDITIONAL = ["coverage50", "coverage90", "winkler50", "winkler90"]
+
 FilesByFold = dict[str, dict[str, str]]
 
 
@@ -47,11 +50,13 @@ class Scores:
     """Scores of all members.
 
     cells: a row of mean metrics per fold, symbol, member and step. losses: a row per fold, symbol and origin with the
-    pinball loss of each member, NaN where it was skipped. crossings: by member. skipped: folds by member.
+    pinball loss of each member, NaN where it was skipped. cases: a row per fold, symbol, origin and member (`_cases`).
+    crossings: by member. skipped: folds by member.
     """
 
     cells: pd.DataFrame
     losses: pd.DataFrame
+    cases: pd.DataFrame
     crossings: dict[str, int]
     skipped: dict[str, list[str]]
 
@@ -91,6 +96,7 @@ def score_files(files: FilesByFold, prices: RealisedPrices, task: Task) -> Score
     """
     cells: list[pd.DataFrame] = []
     losses: list[pd.DataFrame] = []
+    cases: list[pd.DataFrame] = []
     crossings: dict[str, int] = {}
     skipped: dict[str, list[str]] = {}
     for fold, members in files.items():
@@ -111,9 +117,17 @@ def score_files(files: FilesByFold, prices: RealisedPrices, task: Task) -> Score
                 scale = prices.naive_mae[symbol]
                 metrics = score(actual[rows], forecasts.quantiles[rows], task.quantile_levels, scale)
                 cells.append(_cell(int(fold), symbol, member, metrics))
+                origins = fold_losses.iloc[rows, :3].assign(member=member)
+                cases.append(_cases(origins, metrics, actual[rows], forecasts.quantiles[rows], task))
                 fold_losses.loc[rows.start : rows.stop - 1, member] = metrics["pinball"].mean(axis=1)
         losses.append(fold_losses)
-    return Scores(pd.concat(cells, ignore_index=True), pd.concat(losses, ignore_index=True), crossings, skipped)
+    cell, loss, kept = (pd.concat(parts, ignore_index=True) for parts in (cells, losses, cases))
+    return Scores(cell, loss, kept, crossings, skipped)
+
+
+def direction_steps(horizon: int) -> list[int]:
+    """The steps at which the median's direction is scored: the first, and a quarter, half and all of the horizon."""
+    return sorted({1, -(-horizon // 4), -(-horizon // 2), horizon})
 
 
 def score(
@@ -190,6 +204,29 @@ def _cell(fold: int, symbol: str, member: str, metrics: dict[str, np.ndarray]) -
     means = {name: values.mean(axis=0) for name, values in metrics.items()}
     shares = means.pop("pit")
     return pd.DataFrame(keys | means | {f"pit{k}": shares[:, k] for k in range(shares.shape[1])})
+
+
+def _cases(
+    origins: pd.DataFrame, metrics: dict[str, np.ndarray], actual: np.ndarray, quantiles: np.ndarray, task: Task
+) -> pd.DataFrame:
+    """What is kept of each forecast of a member, beside its keys (`fold`, `symbol`, `origin`, `member`), a row each.
+
+    Means over the steps of `CONDITIONAL`; of the last step whether its 90 % interval was `inside`, its `deviation`, and
+    the realised `variance` of the horizon's bars; at `direction_steps` the median and the realised return.
+    """
+    means = {name: metrics[name].mean(axis=1) for name in CONDITIONAL}
+    last = {
+        "inside": metrics["coverage90"][:, -1] > 0,
+        "deviation": Distribution(task.quantile_levels, quantiles[:, -1]).deviation(),
+        "variance": (np.diff(actual, axis=1, prepend=0) ** 2).sum(axis=1),
+    }
+    median = quantiles[..., list(task.quantile_levels).index(0.5)]
+    steps = {
+        f"{name}{step}": values[:, step - 1]
+        for name, values in (("median", median), ("realised", actual))
+        for step in direction_steps(task.horizon)
+    }
+    return origins.assign(**means, **last, **steps)
 
 
 def _pooled(cells: pd.DataFrame) -> pd.DataFrame:

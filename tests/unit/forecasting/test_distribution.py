@@ -142,3 +142,21 @@ def test_ties_are_points_of_mass() -> None:
 def test_invalid_quantiles_are_refused(quantile_levels: list[float], quantiles: list[float]) -> None:
     with pytest.raises(ValueError):
         Distribution(quantile_levels, np.array(quantiles))
+
+
+def test_the_deviation_of_a_gaussian_is_nearly_its_own() -> None:
+    z = stats.norm.ppf(LEVELS)
+    found = Distribution(LEVELS, np.stack([z, 3 * z + 5])).deviation()
+    np.testing.assert_allclose(found, [1, 3], rtol=0.02)
+
+
+def test_the_deviation_is_that_of_its_density() -> None:
+    distribution = batch()
+    x = np.linspace(-60, 60, 1_200_001)[:, None, None]
+    density = distribution.pdf(x)
+    mean, square = (trapezoid(density * x**power, x, axis=0) for power in (1, 2))
+    np.testing.assert_allclose(distribution.deviation(), np.sqrt(square - mean**2), rtol=1e-4)
+
+
+def test_equal_quantiles_have_no_deviation() -> None:
+    assert Distribution(LEVELS, np.full(7, 0.3)).deviation() == 0

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from audit import audit
 from common.files import read_csv, read_document, read_json, read_parquet
 from consensus import consensus
+from forecasting.documents import Direction, Evaluation
 from forecasting.members import BASELINES, MODELS, ORACLE
 from market.candles import read_candles
 from plot_consensus import consensus_figure, draw_history, plot_consensus
 from plot_evaluation import plot_evaluation, relative_loss, shown_range, weighted_mean
 from plot_forecast import plot_forecast
+from plotting.evaluation_detail import STATES, detail_figure
 from plotting.style import member_line, time_positions
 from support.pictures import has_badge
 from support.worlds import AS_OF, World, write_candles
@@ -36,13 +38,16 @@ AWKWARD: dict[str, dict[str, Any]] = {
 
 
 def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
-    """Decide, audit and draw all three figures into `out`; their paths."""
+    """Decide, audit and draw all four figures into `out`; their paths."""
     folder = world.folder
     consensus(**world.consensus_inputs())
     audit(**world.audit_inputs())
-    files = {name: {"png": str(out / f"{name}.png"), "pdf": str(out / f"{name}.pdf")} for name in ("ev", "fc", "co")}
+    names = ("ev", "de", "fc", "co")
+    files = {name: {kind: str(out / f"{name}.{kind}") for kind in ("png", "pdf")} for name in names}
     plot_evaluation(
         **files["ev"],
+        detail_png=files["de"]["png"],
+        detail_pdf=files["de"]["pdf"],
         table=str(folder / "evaluation.csv"),
         steps=str(folder / "evaluation_steps.csv"),
         summary=str(world.evaluation),
@@ -96,7 +101,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_does_not(tmp_path: Path) 
     world = World(tmp_path / "other")
     write_candles(world.outcome("BTCUSDT"), AS_OF + world.bar_ms * np.arange(12), np.linspace(60_000, 61_000, 12))
     for first, other in zip(one, draw(world, tmp_path / "other" / "plots"), strict=True):
-        evaluation = first.stem == "ev"  # it does not show what was realised after the decision
+        evaluation = first.stem in ("ev", "de")  # they do not show what was realised after the decision
         assert (first.read_bytes() == other.read_bytes()) == evaluation, first.name
 
 
@@ -182,3 +187,25 @@ def test_a_far_worse_member_does_not_flatten_the_others() -> None:
     assert shown_range(skills.assign(ewma=[0.02, -0.5]), "tft") == (-0.12, -0.12, 0.06)  # cut where it leaves
     assert shown_range(skills.assign(tft=-0.6), "tft") == (-0.6, -0.6, 0.06)
     assert shown_range(skills * np.nan, "tft") == (-0.03, 0, 0)
+
+
+def test_the_figure_of_states_names_who_is_significant_and_who_is_off_the_scale(tmp_path: Path) -> None:
+    """Filled points where the hit rate is significant; no line below the lowest R² that is drawn."""
+    made = read_document(World(tmp_path).evaluation, Evaluation)
+    told: Direction = {"step": 1, "r2": 0.01, "mae": 1, "told": 9, "hit_rate": 0.6, "p": 0.01}
+    made["direction"] |= {"tft": [told, {**told, "step": 2, "p": 0.2}], "ewma": [{**told, "r2": -0.5}]}
+    made["economic_value"]["random_walk"]["gain"] = -0.03
+    axes = detail_figure(made, "BTC").axes
+    faces = [line.get_markerfacecolor() for line in axes[3].lines if line.get_marker() == "o"]
+    assert faces == [member_line("tft")["color"], "white"]
+    labels = [text.get_text() for text in axes[2].get_yticklabels()]
+    assert len(labels) == len(made["members"])
+    assert [text.get_text() for text in axes[2].texts] == ["◂ off the scale"] and labels[0].startswith("random walk")
+    counts = [label.get_text().split("\n")[-1] for label in axes[0].get_xticklabels()]
+    states = made["by_condition"]["ensemble"]
+    assert counts == [f"{states[name]['origins']} origins" for name in STATES]
+
+
+def test_no_direction_is_said_in_its_panel(tmp_path: Path) -> None:
+    axes = detail_figure(read_document(World(tmp_path).evaluation, Evaluation), "BTC").axes
+    assert [text.get_text() for text in axes[3].texts] == ["no member forecasts direction"]

@@ -39,7 +39,7 @@ CLOSES = {"A": 50_000.5, "B": 0.0123}
 TASK = Task("1m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
 EQUAL = {"weights": "equal", "tolerance": 0.002, "rate": 6.0, "halflife": 168.0}
 EXPONENTIAL = EQUAL | {"weights": "exponential"}
-CALIBRATION = {"window": 300, "strength": 0.5}
+CALIBRATION = {"method": "rolling", "window": 300, "strength": 0.5}
 NONE = CALIBRATION | {"strength": 0.0}
 
 
@@ -226,6 +226,29 @@ def test_too_wide_an_ensemble_is_narrowed_by_half(frames: dict[str, pd.DataFrame
         assert np.median(ratio) == pytest.approx(factor, rel=0.08)
 
 
+def test_pid_is_taken_where_it_is_better_in_validation(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """Too wide a forecast: `rolling` at no strength leaves it, `pid` narrows it; of a right one both differ little."""
+    given = Run(tmp_path).write({"random_walk": 2.0}, frames)
+    made = {}
+    for method in ("rolling", "pid", "auto"):
+        ensemble(**given | {"calibration": NONE | {"method": method}})
+        made[method] = Path(given["output"]).read_bytes()
+        assert read_weights(given)["calibration"] == ("rolling" if method == "rolling" else "pid")
+        assert read_weights(given)["settings"]["method"] == method
+    assert made["auto"] == made["pid"] != made["rolling"]
+    ensemble(**given | {"calibration": NONE | {"method": "auto", "strength": 1.0}})
+    assert read_weights(given)["calibration"] == "rolling"
+
+
+def test_the_method_is_chosen_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    chosen = []
+    for width in (1.0, 5.0):
+        given = Run(tmp_path / str(width)).write({"random_walk": 1.0}, frames, {"random_walk": width})
+        ensemble(**given | {"calibration": CALIBRATION | {"method": "auto"}})
+        chosen.append(read_weights(given)["calibration"])
+    assert chosen[0] == chosen[1]
+
+
 def test_weights_are_by_validation_alone(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     """A member that is good in the test span alone is not selected."""
     given = Run(tmp_path).write({"random_walk": 2.0, "ewma": 1.0, "tft": 4.0}, frames, late={"ewma": 9.0, "tft": 1.0})
@@ -407,6 +430,11 @@ def test_forecasts_are_at_prices_that_can_occur(frames: dict[str, pd.DataFrame],
     columns = ["open", "high", "low", "close"]
     market = {"A": frames["A"], "B": frames["B"].assign(**frames["B"][columns].div(5).round(1).clip(lower=0.1) * 5)}
     given = Run(tmp_path).write({"random_walk": 1.1}, market)
+    (path,) = given["forecasts"]
+    table = read_parquet(path)
+    bar = (table["origin"] - START) // MINUTE
+    prices = [market[symbol]["close"][at] for symbol, at in zip(table["symbol"], bar, strict=True)]
+    write_parquet(path, table.assign(close=prices))
     ensemble(**given)
     forecasts, closes = read_forecasts(given["output"], HORIZON, LEVELS), log_closes(given["candles"])
     for symbol, rows in forecasts.rows().items():

@@ -13,8 +13,11 @@ from common.errors import UserError
 from common.files import write_parquet
 from forecasting.documents import Difference
 from forecasting.evaluation.scores import naive_mae
+from forecasting.evaluation.utility import Investor
 from forecasting.evaluation.verdict import verdict
-from support.evaluations import LEVELS, NORMAL, WIDTHS, Inputs
+from forecasting.quantiles import quantile_columns
+from forecasting.regimes import REGIMES
+from support.evaluations import LEVELS, NORMAL, START, WIDTHS, Inputs
 
 HORIZON = 2
 COLUMNS = ["member", "pinball", "skill %", "95 % CI", "p", "in 50", "in 90", "mae", "oracle", "set"]
@@ -200,7 +203,7 @@ def test_terminal_table(inputs: Inputs, capsys: pytest.CaptureFixture[str]) -> N
     assert re.split("  +", lines[0]) == COLUMNS
     assert [line.split()[0] for line in lines[1:7]][:3] == ["oracle", "tft", "ewma"]
     assert len({len(line) for line in lines[:7]}) == 1
-    assert lines[-1] == summary["verdict"]
+    assert lines[-2:] == [summary["verdict"], summary["verdict_direction"]]
 
 
 def test_pit_of_the_true_distribution_is_nominal(inputs: Inputs) -> None:
@@ -367,3 +370,59 @@ def test_constant_price_is_refused(tmp_path: Path) -> None:
     frame = pd.read_parquet(inputs.candles[0]).assign(close=1.0)
     write_parquet(inputs.candles[0], frame)
     refused(inputs, "the price of BTC is constant in the test spans")
+
+
+def test_what_the_width_is_worth(inputs: Inputs) -> None:
+    values = inputs.run()["economic_value"]
+    assert all(0.02 < (value["utility"] or 0) < 0.04 for value in values.values())
+    assert values["ewma"]["gain"] == 0 and values["ewma"]["confidence_interval"] == [0, 0]
+    for name, value in values.items():
+        lower, upper = value["confidence_interval"] or [1, 0]
+        assert lower <= (value["gain"] or 0) <= upper
+        # the squared returns of two bars, of a forecast so many times as wide as it should be
+        assert value["variance_ratio"] == pytest.approx(1 / WIDTHS[name] ** 2, rel=0.2)
+    assert values["random_walk"]["qlike"] == 0
+
+
+def test_an_investor_s_utility_goes_by_the_settings(inputs: Inputs) -> None:
+    usual = inputs.run()["economic_value"]["tft"]["utility"]
+    bold = inputs.run(investor=Investor(0.8, 1))["economic_value"]["tft"]["utility"]
+    assert usual and bold == pytest.approx(8 * usual)
+
+
+def test_medians_of_no_change_forecast_no_direction(inputs: Inputs) -> None:
+    summary = inputs.run()
+    assert summary["direction"] == dict.fromkeys(WIDTHS)
+    assert summary["verdict_direction"] == "The TFT forecasts no direction: its median is no change at every origin."
+
+
+def test_a_median_that_knows_the_sign_is_called_so(inputs: Inputs) -> None:
+    for fold in (0, 1):
+        path = inputs.folder / "forecasts" / str(fold) / "tft.parquet"
+        table = pd.read_parquet(path)
+        for symbol in inputs.symbols:
+            rows = table["symbol"] == symbol
+            close = np.log(pd.read_parquet(inputs.folder / "candles" / f"{symbol}.parquet")["close"].to_numpy())
+            at = ((table["origin"][rows] - START) // inputs.task.bar_ms).to_numpy()
+            realised = close[at + table["step"][rows].to_numpy()] - close[at]
+            table.loc[rows, quantile_columns(inputs.task.quantile_levels)] += 0.1 * realised[:, None]
+        write_parquet(path, table)
+    summary = inputs.run()
+    first, last = summary["direction"]["tft"] or []
+    assert [first["step"], last["step"]] == [1, 2]
+    assert last["hit_rate"] == 1 and (last["p"] or 1) < 0.001
+    assert last["r2"] == pytest.approx(1 - 0.9**2) and last["mae"] == pytest.approx(0.9)
+    assert summary["verdict_direction"].endswith("; at step 2 R² 19.00 %, hit rate 100.0 % (p < 0.001).")
+
+
+def test_coverage_by_state_is_of_all_origins(inputs: Inputs) -> None:
+    summary = inputs.run()
+    for member, states in summary["by_condition"].items():
+        assert states["low"]["origins"] + states["medium"]["origins"] + states["high"]["origins"] == 196
+        assert states["after_jump"]["origins"] + states["no_jump"]["origins"] == 196
+        pooled = sum(states[name]["origins"] * (states[name]["coverage90"] or 0) for name in REGIMES) / 196
+        assert pooled == pytest.approx(summary["members"][member]["coverage90"])
+    # 49 origins a fold, 2 bars apart
+    assert {test["origins"] for test in summary["coverage_tests"].values()} == {196}
+    assert (summary["coverage_tests"]["random_walk"]["kupiec"] or 1) < 0.01
+    assert (summary["coverage_tests"]["oracle"]["kupiec"] or 0) > 0.05

@@ -596,7 +596,7 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 15 <= len(lines) <= 20
+    assert 18 <= len(lines) <= 23
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
@@ -606,6 +606,9 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     (prices,) = (line for line in lines if line.startswith("prices  "))
     assert interval in prices and f"a rise {100 * last['p_up']:.1f} %" in prices
     assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()
+    assert any(re.match(r" +90 % interval: \d.* volatility", line) for line in lines)
+    assert any(re.match(r"utility +\d\.\d\d % of wealth a year", line) for line in lines)
+    assert any(line.endswith("forecasts no direction: its median is no change at every origin.") for line in lines)
     # the members' weights, a line a fold
     assert "fold 0: ewma 100.0 %" in text.read_text()
 

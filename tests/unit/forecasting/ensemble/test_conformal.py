@@ -1,11 +1,11 @@
-"""Rolling calibration: no look-ahead, factors computed by hand, and wrong spreads that are corrected."""
+"""Rolling and online calibration: no look-ahead, factors computed by hand, and wrong spreads that are corrected."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from forecasting.ensemble.conformal import rolling
+from forecasting.ensemble.conformal import GAIN, LEAK, RATE, pid, rolling
 from forecasting.task import Task
 
 STEP = 60_000
@@ -123,3 +123,72 @@ def test_the_median_is_needed() -> None:
     task = replace(TASK, quantile_levels=[0.25, 0.75])
     with pytest.raises(ValueError):
         rolling(np.zeros((1, 1, 2)), np.zeros((1, 1)), np.zeros(1, dtype=np.int64), task)
+
+
+def test_what_is_realised_after_an_origin_does_not_change_its_row_by_pid() -> None:
+    quantiles, realised, origin = world(160, 5, width=2.0)
+    before = pid(quantiles, realised, origin, TASK)
+    ahead = STEP * np.arange(1, 6)
+    for i in (3, 60, 81, 82, 88, 143, 159):
+        unknown = origin[:, None] + ahead > origin[i]
+        for other in (realised * 100, np.full_like(realised, np.nan)):
+            after = pid(quantiles, np.where(unknown, other, realised), origin, TASK)
+            assert after[: i + 1].tobytes() == before[: i + 1].tobytes()
+        # the last realised one counts
+        last = np.flatnonzero(~unknown[:, 0])[-1]
+        moved = []
+        for outcome in (quantiles[last, 0, 3], 1e3):
+            other = realised.copy()
+            other[last, 0] = outcome
+            moved.append(pid(quantiles, other, origin, TASK)[i, 0])
+        assert (moved[0] != moved[1]).any()
+
+
+def test_pid_by_hand() -> None:
+    """Half of the outcomes should lie outside: a miss, a hit, an unknown one, a miss."""
+    quantiles, realised = ratios([2.0, 0.5, np.nan, 3.0], 5)
+    after = pid(quantiles, realised, np.arange(5) * STEP, QUARTILES)
+    tracked, total, expected = 0.0, 0.0, [1.0]
+    for n, error in enumerate((0.5, -0.5, 0.0, 0.5), start=1):
+        tracked, total = (1 - LEAK) * tracked + RATE * error, total + error
+        count = max(n, 2)
+        expected.append(np.exp(tracked + GAIN * np.tan(total * np.log(count) / count)))
+    np.testing.assert_allclose(after[:, 0, 2], expected)
+    np.testing.assert_allclose(after[:, 0, 0], -2 * after[:, 0, 2])
+    assert (after[:, 0, 1] == 0).all()
+
+
+@pytest.mark.parametrize("width", [2.0, 1.0, 0.5])
+def test_a_wrong_width_is_corrected_in_part_by_pid(width: float) -> None:
+    """In part, as what is forgotten pulls back: more of what is too narrow, whose errors are larger."""
+    quantiles, realised, origin = world(4000, 2, width)
+    after = pid(quantiles, realised, origin, TASK)
+    inside, plain = (
+        np.mean((one[2000:, :, 0] <= realised[2000:]) & (realised[2000:] <= one[2000:, :, 6]))
+        for one in (after, quantiles)
+    )
+    if width == 1:
+        assert inside == pytest.approx(0.9, abs=0.015)
+    else:
+        assert abs(inside - 0.9) < 0.8 * abs(plain - 0.9)
+        assert (inside - 0.9) * (plain - 0.9) > 0
+    assert (np.diff(after) >= 0).all()
+
+
+def test_pid_follows_a_market_that_changes_and_no_burst_of_misses_makes_it_infinite() -> None:
+    quantiles, realised, origin = world(6000, 1, 1.0)
+    realised[3000:] = quantiles[3000:, :, 3] + 2 * (realised[3000:] - quantiles[3000:, :, 3])
+    after = pid(quantiles, realised, origin, TASK)
+    inside = (after[..., 0] <= realised) & (realised <= after[..., 6])
+    plain = (quantiles[..., 0] <= realised) & (realised <= quantiles[..., 6])
+    assert plain[5000:].mean() < 0.65 and inside[5000:].mean() > 0.78
+    assert np.isfinite(pid(quantiles, np.full_like(realised, 1e6), origin, TASK)).all()
+
+
+def test_pid_leaves_what_has_no_spread_or_no_partner() -> None:
+    quantiles, realised, origin = world(150, 1, width=2.0)
+    flat = np.repeat(quantiles[..., [3]], 7, axis=-1)
+    assert pid(flat, realised, origin, TASK).tobytes() == flat.tobytes()
+    task = replace(TASK, quantile_levels=[0.25, 0.5, 0.75, 0.8])
+    after = pid(quantiles[..., [2, 3, 4, 6]], realised, origin, task)
+    assert (after[..., [1, 3]] == quantiles[..., [3, 6]]).all()
