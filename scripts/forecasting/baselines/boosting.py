@@ -75,7 +75,7 @@ def lightgbm_quantiles(series: Sequence[SymbolSeries], task: Task, settings: Bas
 
 
 def _symbols(series: Sequence[SymbolSeries], task: Task) -> list[_Symbol]:
-    hars = [fit_har(one.history, task.horizon, leverage=True) for one in series]
+    hars = [fit_har(one.history, task.horizon, extended=True) for one in series]
     scales = max(len(har.scales) for har in hars)
     regressors = [har.padded_regressors(one.bars, scales) for har, one in zip(hars, series, strict=True)]
     log_variances = [columns[:, :3] for columns in regressors]

@@ -3,12 +3,13 @@
 All of it is causal: a row's value uses that row and earlier ones. Parameters are fitted on the bars that are given.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, typical_variance
+from forecasting.baselines.shape import shape_regressors
 from market.intervals import DAY
 
 # non-overlapping windows that a HAR is fitted on, at least
@@ -17,10 +18,12 @@ HAR_WINDOWS = 20
 SCALES = (1 / 12, 1 / 4, 1, 4, 24, 168)
 # a variance is at least this share of its typical value: a frozen bar has none, and its logarithm would dominate
 FLOOR = 1e-3
+# a volume is at least this share of the mean one
+VOLUME_FLOOR = 1e-3
 # a forecast variance is at least this share of that of the latest bars: a history without a break tells nothing of one
 RECENT = 0.25
-# penalty of the HAR's coefficients, in mean squares of the standardised regressors
-RIDGE = 1e-3
+# penalty of the HAR's coefficients, in mean squares of the standardised regressors: of scales alone, and of all
+RIDGE, RIDGE_OF_ALL = 1e-3, 0.1
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,35 @@ class Har:
     all of them deseasonalised; the season of the h bars ahead is put back. Corsi (2009), A simple approximate
     long-memory model of realized volatility, J. Financial Econometrics 7(2); on logarithms of range-based variances.
 
-    With `leverage`, xₖ is of the bars' deviations instead, in which a jump, which does not last, weighs less (Forsberg
+    With `extended`, xₖ is of the bars' deviations instead, in which a jump, which does not last, weighs less (Forsberg
     and Ghysels 2007, Why do absolute returns predict volatility so well?, J. Financial Econometrics 5(1)), and the
     share of falls in the squared returns over three scales is a regressor too (Corsi and Renò 2012, Discrete-time
     volatility forecasting with persistent leverage effect, J. Business & Economic Statistics 30(3); Patton and Sheppard
-    2015, Good volatility, bad volatility, Review of Economics and Statistics 97(3)).
+    2015, Good volatility, bad volatility, Review of Economics and Statistics 97(3)), and so are volume and the shape of
+    the moves (forecasting.baselines.shape).
 
-    scales: time scales in bars. centre, spread [regressors]: mean and standard deviation that regressors are
-    standardised by. coefficients: [1 + regressors, horizon].
+    scales: time scales in bars. floor, volume_floor: added to variances and volumes before a logarithm is taken.
+    centre, spread [regressors]: mean and standard deviation that regressors are standardised by. coefficients: [1 +
+    regressors, horizon].
     """
 
     season: Season
     floor: float
+    volume_floor: float
     scales: tuple[float, ...]
-    leverage: bool
+    extended: bool
     centre: np.ndarray
     spread: np.ndarray
     coefficients: np.ndarray
 
     def regressors(self, bars: Bars) -> np.ndarray:
-        """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first, then falls."""
-        return (_regressors(bars, self.season, self.scales, self.floor, self.leverage) - self.centre) / self.spread
+        """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first; extended also
+        falls' shares, volume and shape."""
+        values = _log_variances(bars, self.season, self.scales, self.floor, self.extended)
+        if self.extended:
+            shape = shape_regressors(bars, self.scales, self.floor, self.volume_floor)
+            values = np.column_stack([values, _falls(bars, self.scales, self.floor), shape])
+        return (values - self.centre) / self.spread
 
     def padded_regressors(self, bars: Bars, scales: int) -> np.ndarray:
         """The regressors, with 0 for those of `scales` scales that this HAR's history is too short for: a column is
@@ -139,7 +150,11 @@ class Har:
         return np.sqrt(mean * self.season.ahead(timestamp, bar_ms, mean.shape[1]))
 
 
-def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
+# centre, spread and coefficients of a HAR that only gives its regressors
+_UNFITTED = (np.zeros(1), np.ones(1), np.zeros((0, 0)))
+
+
+def fit_har(bars: Bars, horizon: int, extended: bool) -> Har:
     """The HAR of these bars. Raises InsufficientHistoryError when they hold fewer than HAR_WINDOWS non-overlapping
     windows, or no price change."""
     require_windows(bars, horizon, HAR_WINDOWS)
@@ -150,30 +165,39 @@ def fit_har(bars: Bars, horizon: int, leverage: bool) -> Har:
     if not floor:
         raise InsufficientHistoryError("the price never changes")
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
-    raw = _regressors(bars, season, scales, floor, leverage)
+    har = Har(season, floor, VOLUME_FLOOR * float(bars.volume.mean()) + 1e-12, scales, extended, *_UNFITTED)
+    raw = har.regressors(bars)
     centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)
     total = np.cumsum(np.concatenate([[0.0], variance]))
     steps = np.arange(1, horizon + 1)
     mean = (total[rows[:, None] + 1 + steps] - total[rows + 1, None]) / steps
-    coefficients = _ridge((raw[rows] - centre) / spread, np.log(mean + floor))
-    return Har(season, floor, scales, leverage, centre, spread, coefficients)
+    ridge = RIDGE_OF_ALL if extended else RIDGE
+    coefficients = _ridge((raw[rows] - centre) / spread, np.log(mean + floor), ridge)
+    return replace(har, centre=centre, spread=spread, coefficients=coefficients)
 
 
-def _regressors(bars: Bars, season: Season, scales: tuple[float, ...], floor: float, leverage: bool) -> np.ndarray:
+def _log_variances(
+    bars: Bars, season: Season, scales: tuple[float, ...], floor: float, of_deviations: bool
+) -> np.ndarray:
+    """Log of the deseasonalised variance [rows, scales] over each scale, or that of the deviations' mean."""
     variance = bars.variance / season.at(bars.timestamp)
-    if not leverage:
+    if not of_deviations:
         return np.stack([np.log(smooth(variance, scale) + floor) for scale in scales], axis=1)
     deviation = np.sqrt(variance)
-    log_variances = [2 * np.log(smooth(deviation, scale) + np.sqrt(floor)) for scale in scales]
+    return np.stack([2 * np.log(smooth(deviation, scale) + np.sqrt(floor)) for scale in scales], axis=1)
+
+
+def _falls(bars: Bars, scales: tuple[float, ...], floor: float) -> np.ndarray:
+    """Log of the falls' share [rows, 3] of the squared returns, over the second to fourth scale."""
     log_returns = np.nan_to_num(returns(bars.log_close, bars.segment))
     squares, falls = log_returns**2, np.where(log_returns < 0, log_returns**2, 0.0)
     shares = [np.log((smooth(falls, scale) + floor) / (smooth(squares, scale) + floor)) for scale in scales[1:4]]
-    return np.stack([*log_variances, *shares], axis=1)
+    return np.stack(shares, axis=1)
 
 
-def _ridge(regressors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _ridge(regressors: np.ndarray, targets: np.ndarray, ridge: float) -> np.ndarray:
     """Ridge regression [1 + regressors, targets] with a small penalty: neighbouring scales are nearly collinear."""
     design = np.column_stack([np.ones(len(regressors)), regressors])
-    penalty = RIDGE * len(design) * np.diag([0.0, *np.ones(regressors.shape[1])])
+    penalty = ridge * len(design) * np.diag([0.0, *np.ones(regressors.shape[1])])
     # the last bits of a matrix product depend on the machine
     return np.round(np.linalg.solve(design.T @ design + penalty, design.T @ targets), 8)

@@ -70,12 +70,12 @@ def seasonal_ewma_fhs(series: SymbolSeries, task: Task, settings: BaselineSettin
 
 def har_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
     """FHS of a seasonal HAR's deviations (forecasting.baselines.har)."""
-    return fhs(fit_har(series.history, task.horizon, leverage=False).deviation, series, task)
+    return fhs(fit_har(series.history, task.horizon, extended=False).deviation, series, task)
 
 
 def lhar_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
-    """FHS of the deviations of a seasonal HAR with absolute variation and leverage."""
-    return fhs(fit_har(series.history, task.horizon, leverage=True).deviation, series, task)
+    """FHS of the deviations of a seasonal HAR with absolute variation, leverage, volume and shape."""
+    return fhs(fit_har(series.history, task.horizon, extended=True).deviation, series, task)
 
 
 def seasonal_naive(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:

@@ -51,7 +51,7 @@ def fit_hars(symbols: Sequence[str], bars: Sequence[Bars], end: int, horizon: in
     hars = []
     for symbol, symbol_bars in zip(symbols, bars, strict=True):
         try:
-            hars.append(fit_har(symbol_bars.before(end), horizon, leverage=True))
+            hars.append(fit_har(symbol_bars.before(end), horizon, extended=True))
         except InsufficientHistoryError as short:
             raise InsufficientHistoryError(
                 f"{symbol} before {iso(end)}: {short}; increase days, or remove it from symbols"

@@ -186,11 +186,11 @@ def test_lightgbm_corrects_the_har_alone_and_among_others(frames: list[pd.DataFr
 
 
 def test_lightgbm_finds_what_the_har_cannot_see() -> None:
-    """Wednesdays are four times as volatile, which the HAR, with its season of weekends alone, does not forecast."""
+    """Wednesdays are eight times as volatile, which the HAR, with its season of weekends alone, does not forecast."""
     hour = 60 * MINUTE
     times = START + hour * np.arange(24 * 7 * 60)
     wednesday = (times // DAY + 3) % 7 == 2
-    bars = Bars.of(candles(times, 1e-3 * np.where(wednesday, 4.0, 1.0), seed=6), hour)
+    bars = Bars.of(candles(times, 1e-3 * np.where(wednesday, 8.0, 1.0), seed=6), hour)
     first = 24 * 7 * 45
     series = SymbolSeries(bars.before(int(times[first])), bars, np.arange(first, len(times) - HORIZON, 3))
     trees, base = (of_one_symbol(name, series) for name in ("lightgbm", "lhar_fhs"))

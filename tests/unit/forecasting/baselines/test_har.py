@@ -9,6 +9,7 @@ import pytest
 from forecasting.bars import Bars, InsufficientHistoryError, typical_variance
 from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_har, fit_season
 from forecasting.baselines.interface import BaselineSettings, SymbolBaseline, SymbolSeries
+from forecasting.baselines.shape import shape_regressors
 from forecasting.baselines.simple import ewma_fhs, har_fhs, lhar_fhs
 from forecasting.losses import covered, pinball
 from forecasting.task import Task
@@ -18,7 +19,7 @@ from support.markets import START, StochasticVolatility, poisoned
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 HORIZON = 12
 FIVE = 5 * MINUTE
-LEVERAGE = pytest.mark.parametrize("leverage", [False, True])
+EXTENDED = pytest.mark.parametrize("extended", [False, True])
 
 
 TASK = Task("5m", lookback=1, horizon=HORIZON, quantile_levels=LEVELS)
@@ -93,9 +94,9 @@ def market_bars() -> Bars:
     return Bars.of(MARKET.candles(FITTED + TESTED, seed=6), FIVE)
 
 
-@LEVERAGE
-def test_har_recovers_a_log_autoregression_with_a_season(market_bars: Bars, leverage: bool) -> None:
-    har = fit_har(market_bars.before(int(market_bars.timestamp[FITTED])), HORIZON, leverage)
+@EXTENDED
+def test_har_recovers_a_log_autoregression_with_a_season(market_bars: Bars, extended: bool) -> None:
+    har = fit_har(market_bars.before(int(market_bars.timestamp[FITTED])), HORIZON, extended)
     rows = np.arange(FITTED, FITTED + TESTED - HORIZON)
     forecast = np.log(har.deviation_from(har.regressors(market_bars)[rows], market_bars.timestamp[rows], FIVE))
     truth = np.log(MARKET.expected(rows, MARKET.log_variance(FITTED + TESTED, seed=6), HORIZON))
@@ -121,35 +122,35 @@ def test_har_beats_ewma_and_covers_what_it_says(market_bars: Bars, member: Symbo
     assert covered(realised, har[..., 1], har[..., 3]).mean() == pytest.approx(0.5, abs=0.03)
 
 
-@LEVERAGE
-def test_a_row_s_regressors_are_blind_to_later_bars(leverage: bool) -> None:
+@EXTENDED
+def test_a_row_s_regressors_are_blind_to_later_bars(extended: bool) -> None:
     frame = MARKET.candles(2000, seed=7).drop(index=range(900, 930))
     bars, row = Bars.of(frame, FIVE), 1500
-    har = fit_har(bars.before(int(bars.timestamp[1000])), HORIZON, leverage)
+    har = fit_har(bars.before(int(bars.timestamp[1000])), HORIZON, extended)
     other = Bars.of(poisoned(frame, int(bars.timestamp[row])), FIVE)
     before, after = har.regressors(bars), har.regressors(other)
     assert before[: row + 1].tobytes() == after[: row + 1].tobytes()
     assert (before[row + 1 :] != after[row + 1 :]).any(axis=1).all()
 
 
-@LEVERAGE
-def test_the_har_is_fitted_on_nothing_but_the_bars_it_is_given(leverage: bool) -> None:
+@EXTENDED
+def test_the_har_is_fitted_on_nothing_but_the_bars_it_is_given(extended: bool) -> None:
     frame = MARKET.candles(2000, seed=8)
     end = int(frame["timestamp"][1200])
     frames = frame, poisoned(frame, end - 1)
-    one, two = (fit_har(Bars.of(candles, FIVE).before(end), HORIZON, leverage) for candles in frames)
+    one, two = (fit_har(Bars.of(candles, FIVE).before(end), HORIZON, extended) for candles in frames)
     assert one.coefficients.tobytes() == two.coefficients.tobytes()
 
 
 def test_scales_reach_no_further_than_a_quarter_of_the_history() -> None:
     bars = Bars.of(MARKET.candles(4 * 24 * HORIZON, seed=9), FIVE)
-    assert fit_har(bars, HORIZON, leverage=False).scales == tuple(k * HORIZON for k in SCALES[:5])
-    assert len(fit_har(bars, HORIZON, leverage=True).centre) == 5 + 3
+    assert fit_har(bars, HORIZON, extended=False).scales == tuple(k * HORIZON for k in SCALES[:5])
+    assert len(fit_har(bars, HORIZON, extended=True).centre) == 5 + 3 + 9
 
 
 @pytest.mark.parametrize("interval, slots", [("4h", 6), ("1d", 1), ("3d", 1), ("7d", 1)])
-@LEVERAGE
-def test_long_intervals(interval: str, slots: int, leverage: bool) -> None:
+@EXTENDED
+def test_long_intervals(interval: str, slots: int, extended: bool) -> None:
     step, rows = step_ms(interval), 1600
     market = StochasticVolatility(memory=0.95, noise=0.3, weekend=0.3 if step <= DAY else 1.0, bar_ms=step)
     bars = Bars.of(market.candles(rows, seed=10), step)
@@ -161,21 +162,21 @@ def test_long_intervals(interval: str, slots: int, leverage: bool) -> None:
     else:
         assert season.days.tolist() == [1.0] * 7
     origins = np.arange(rows * 3 // 4, rows - 5)
-    member = lhar_fhs if leverage else har_fhs
+    member = lhar_fhs if extended else har_fhs
     forecast = member(SymbolSeries(history, bars, origins), Task(interval, 1, 5, LEVELS), SETTINGS)
     inside = covered(bars.paths(origins, 5), forecast[..., 0], forecast[..., 4]).mean()
     assert inside == pytest.approx(0.9, abs=0.07)
 
 
-@LEVERAGE
-def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
+@EXTENDED
+def test_frozen_bars_leave_everything_finite(extended: bool) -> None:
     frame = MARKET.candles(3000, seed=11)
     still = slice(1000, 1600)
     frame.loc[1000:1599, ["open", "high", "low", "close"]] = frame["close"][999]
     frame.loc[1000:1599, "volume"] = 0.0
     bars = Bars.of(frame, FIVE)
     assert (bars.variance[still] == 0).all()
-    har = fit_har(bars, HORIZON, leverage)
+    har = fit_har(bars, HORIZON, extended)
     regressors = har.regressors(bars)
     assert np.isfinite(regressors).all()
     scale = har.deviation_from(regressors, bars.timestamp, FIVE)
@@ -185,21 +186,41 @@ def test_frozen_bars_leave_everything_finite(leverage: bool) -> None:
     assert har.floor == pytest.approx(FLOOR * typical_variance(bars.variance / har.season.at(bars.timestamp), FIVE))
 
 
-@LEVERAGE
-def test_a_short_history_is_refused(leverage: bool) -> None:
+@EXTENDED
+def test_a_short_history_is_refused(extended: bool) -> None:
     frame = MARKET.candles(HAR_WINDOWS * HORIZON + HORIZON, seed=12)
-    assert fit_har(Bars.of(frame, FIVE), HORIZON, leverage).coefficients.shape[1] == HORIZON
+    assert fit_har(Bars.of(frame, FIVE), HORIZON, extended).coefficients.shape[1] == HORIZON
     short = Bars.of(frame.iloc[: HAR_WINDOWS * HORIZON - 1], FIVE)
     with pytest.raises(InsufficientHistoryError, match="^18 non-overlapping windows of 12 bars, 20 needed$"):
-        fit_har(short, HORIZON, leverage)
+        fit_har(short, HORIZON, extended)
     broken = Bars.of(pd.concat([frame.iloc[k : k + 12] for k in range(0, 200, 14)]), FIVE)
     with pytest.raises(InsufficientHistoryError, match="^0 non-overlapping windows of 12 bars"):
-        fit_har(broken, HORIZON, leverage)
+        fit_har(broken, HORIZON, extended)
 
 
-@LEVERAGE
-def test_a_constant_price_is_refused(leverage: bool) -> None:
+@EXTENDED
+def test_a_constant_price_is_refused(extended: bool) -> None:
     frame = MARKET.candles(1000, seed=13)
     frame[["open", "high", "low", "close"]] = 100.0
     with pytest.raises(InsufficientHistoryError, match="^the price never changes$"):
-        fit_har(Bars.of(frame, FIVE), HORIZON, leverage)
+        fit_har(Bars.of(frame, FIVE), HORIZON, extended)
+
+
+def test_shape_regressors_by_hand() -> None:
+    """A walk that trends, without ranges beyond its closes; then frozen bars, and no volume."""
+    rows, up = 400, 2e-3
+    closes = 100 * np.exp(up * np.arange(rows))
+    frame = pd.DataFrame({"timestamp": START + MINUTE * np.arange(rows), "close": closes, "volume": 5.0})
+    frame = frame.assign(open=frame["close"].shift(fill_value=100.0))
+    frame = frame.assign(high=frame[["open", "close"]].max(axis=1), low=frame[["open", "close"]].min(axis=1))
+    found = shape_regressors(Bars.of(frame, MINUTE), (1.0, 3.0, 12.0, 48.0), 1e-12, 1e-3)[-1]
+    ranges = np.log(1 / (4 * np.log(2)))
+    # the same volume, every move as large as the last; the range's variance is that of r²/(4 ln 2)
+    np.testing.assert_allclose(found[:6], [0, 0, 0, np.log(np.pi / 2), ranges, 0], atol=2e-2)
+    # only rises, and a trend beyond its bound
+    assert found[6] == pytest.approx(1)
+    np.testing.assert_array_equal(found[7:], [4, 4])
+    frozen = frame.assign(**dict.fromkeys(("open", "high", "low", "close"), 100.0), volume=0.0)
+    still = shape_regressors(Bars.of(frozen, MINUTE), (1.0, 3.0, 12.0, 48.0), 1e-12, 1e-3)
+    assert np.isfinite(still).all()
+    np.testing.assert_array_equal(still[:, 7:], 0)

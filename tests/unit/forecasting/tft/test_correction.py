@@ -230,10 +230,10 @@ def test_what_training_corrects_is_the_har_of_each_symbol(
 ) -> None:
     (frames, base), bars = corrected, world.bars()
     assert [len(har.scales) for har in base.hars] == [5, 4]
-    # the input of the scale that B lacks is empty, and its shares of falls stand where A's do
+    # the input of the scale that B lacks is empty, and its other regressors stand where A's do
     assert (frames[1]["har_4"] == 0).all()
-    shares = base.hars[1].regressors(bars[1])[-len(frames[1]) :, -3:]
-    np.testing.assert_allclose(frames[1][["har_5", "har_6", "har_7"]], shares, rtol=1e-5)
+    others = base.hars[1].regressors(bars[1])[-len(frames[1]) :, 4:]
+    np.testing.assert_allclose(frames[1][[f"har_{place}" for place in range(5, 17)]], others, rtol=1e-5, atol=1e-6)
     panel = Panel(frames, fit_scaler(frames), TASK, symbols=["A", "B"], base=base)
     origins = np.array([700, 900, panel.starts[1] + 100, panel.starts[1] + 150])
     deviation = panel.deviation(origins)
@@ -271,7 +271,7 @@ def test_a_correction_of_what_the_har_cannot_see_is_kept(world: World, capsys: p
         assert (forecasts.quantiles[..., 2] == 0).all()
     trained = checkpoint.load(model)
     assert (trained.metadata["member"], trained.metadata["fit_end"]) == ("tft", FIT_END)
-    assert trained.features[-8:] == [f"har_{place}" for place in range(8)]
+    assert trained.features[-17:] == [f"har_{place}" for place in range(17)]
     # a checkpoint that is read and written again gives the same forecasts
     again = str(world.folder / "again.ckpt")
     checkpoint.save(again, trained, torch.load(model, weights_only=True)["hyper_parameters"])
