@@ -6,7 +6,8 @@ rule audit:
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
-        candles=f"{DATA}/outcome/{SETTINGS['consensus']['symbol']}.parquet",
+        plans=of_decided(f"{ARTIFACTS}/decisions/{{symbol}}-plans.csv"),
+        candles=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
         code=code("audit"),
     output:
         audit=update(f"{ARTIFACTS}/mock_eval.json"),

@@ -42,6 +42,11 @@ def candles_of(cutoff):
     return [f"{DATA}/candles/{cutoff}/{symbol}.parquet" for symbol in SYMBOLS]
 
 
+def of_decided(form):
+    """The files of a form, {symbol} in it, of the symbols among which the run's decision is."""
+    return expand(form, symbol=SYMBOLS if SETTINGS["consensus"]["symbol"] == BEST else SETTINGS["consensus"]["symbol"])
+
+
 def trials_if_required(names):
     """Results of leak trials, where the config insists that plug-ins pass them."""
     return [f"{ARTIFACTS}/leak_trial/{name}.json" for name in names if SETTINGS["leak_trial"]["required"]]

@@ -11,6 +11,7 @@ from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS, member_nam
 from market.candle_folder import candle_files
 from market.sources import source_of
 from market.exchange import EXCHANGES
+from trading.documents import BEST
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
@@ -32,6 +33,8 @@ FEATURES = plug_ins.plug_ins(SETTINGS["features"]["extra"])
 BASELINES = [name for name in SELECTED if name not in TFTS and name not in PLUGINS]
 # the oracle knows the future: it is an upper bound, and never part of a decision
 EVALUATED = [ENSEMBLE, *SELECTED, ORACLE]
+# of figures of one symbol
+SHOWN = SYMBOLS[0] if SETTINGS["consensus"]["symbol"] == BEST else SETTINGS["consensus"]["symbol"]
 EARLY_FOLDS = max(1, len(FOLDS) // 2)
 # optimiser steps of one training, and the device that it has to itself
 STEPS = SETTINGS["tft"]["epochs"] * SETTINGS["tft"]["steps_per_epoch"]

@@ -63,7 +63,7 @@ rule plot_paths:
     """Live sample paths, probabilities of touching a level, scores beside those of simpler paths."""
     input:
         paths=f"{ARTIFACTS}/forecasts/live/paths.parquet",
-        candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
+        candles=f"{DATA}/candles/live/{SHOWN}.parquet",
         summary=f"{ARTIFACTS}/path_scores.json",
         cutoff=f"{DATA}/as_of/live.json",
         code=code("plot_paths"),
@@ -82,7 +82,7 @@ rule plot_paths:
     resources:
         **LIGHT,
     params:
-        symbol=SETTINGS["consensus"]["symbol"],
+        symbol=SHOWN,
         interval=SETTINGS["interval"],
         # a function: Snakemake takes the braces of a text for wildcards
         timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],

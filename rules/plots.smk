@@ -54,7 +54,7 @@ rule plot_forecast:
     resources:
         **LIGHT,
     params:
-        symbols=sorted(SYMBOLS, key=lambda symbol: symbol != SETTINGS["consensus"]["symbol"]),
+        symbols=sorted(SYMBOLS, key=lambda symbol: symbol != SHOWN),
         interval=SETTINGS["interval"],
         # a function: Snakemake takes the braces of a text for wildcards
         timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
@@ -70,8 +70,8 @@ rule plot_consensus:
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
         path=f"{ARTIFACTS}/forecast_path.csv",
-        candles=f"{DATA}/candles/live/{SETTINGS['consensus']['symbol']}.parquet",
-        realised=f"{DATA}/outcome/{SETTINGS['consensus']['symbol']}.parquet",
+        candles=of_decided(f"{DATA}/candles/live/{{symbol}}.parquet"),
+        realised=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
         code=code("plot_consensus"),
     output:
         png=update(f"{ARTIFACTS}/plots/consensus.png"),

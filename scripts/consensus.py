@@ -1,6 +1,7 @@
-"""Rule consensus: the live forecasts become one price path and one sealed decision, BUY or HOLD."""
+"""Rule consensus: the live forecasts become one sealed decision a symbol, BUY or HOLD, and one of them the run's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,82 +9,181 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import read_document, read_json, sha256, write_csv, write_json
+from common.files import (
+    csv_text,
+    parquet_columns,
+    read_document,
+    read_json,
+    read_parquet,
+    sha256,
+    text_sha256,
+    write_csv,
+    write_json,
+    write_text,
+)
 from common.job import job, say
 from forecasting.documents import Evaluation, Weights
+from forecasting.novelty import Novelty, novelty
+from forecasting.paths.distribution import PathDistribution, read_paths
 from forecasting.quantiles import Forecasts, quantile_columns, read_forecasts
 from forecasting.task import Task
-from market.candles import read_candles
+from market.candles import Quality, read_candles
 from market.exchange import open_exchange
+from market.features import KEYS
 from market.intervals import MINUTE, iso
-from trading.decision import Entry, MemberForecast, decide, freshness_gate, seal, steps_ahead
-from trading.documents import Trade, TradeConfig, UnsealedTrade
+from trading.decision import EnsembleForecast, Entry, MemberForecast, decide, steps_ahead
+from trading.documents import BEST, PathForecast, Trade, TradeConfig, UnsealedTrade
+from trading.gates import Gate, calibration_gate, data_quality_gate, freshness_gate, novelty_gate, skill_gate
+from trading.ranking import decisions_table, ranked
+from trading.seal import seal
+
+
+@dataclass(frozen=True)
+class SymbolFiles:
+    """A symbol's candles up to the cutoff, their quality, its features up to there, and those of training."""
+
+    candles: str
+    quality: str
+    features: str
+    trained: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """What all decisions of a run stand on: the ensemble forecast with its file, the members' forecasts and files by
+    name, their weights, the sample paths by symbol, the evaluation, and the decisions' age (`_age`)."""
+
+    cutoff: Mapping[str, Any]
+    task: Task
+    file: str
+    ensemble: Forecasts
+    members: Mapping[str, tuple[str, Forecasts]]
+    weights: Mapping[str, float]
+    paths: Mapping[str, PathDistribution]
+    evaluation: Evaluation
+    age: float | None
+
+    @property
+    def origin(self) -> int:
+        """Open time (ms) of the last bar before the decision."""
+        return int(self.cutoff["as_of"] - self.task.bar_ms)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A symbol's decision, and the text of the tables beside it: its forecast path, and its plans."""
+
+    document: UnsealedTrade
+    path: str
+    plans: str
 
 
 def consensus(
     trade: str,
     path: str,
+    table: str,
+    folder: str,
     forecast: str,
     weights: str,
     forecasts: Sequence[str],
+    paths: str,
     evaluation: str,
-    candles: str,
+    files: Mapping[str, SymbolFiles],
     cutoff: str,
     exchange_settings: Mapping[str, Any],
     symbol: str,
     task: Task,
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the sealed decision `trade` (JSON) and the ensemble forecast `path` (CSV, prices).
+    """Write a sealed decision a symbol into `folder`, <symbol>.json, with its forecast path, <symbol>-path.csv
+    (prices), and its plans, <symbol>-plans.csv; and the `table` of all (CSV). `trade` and `path` are those of `symbol`,
+    a slug or the best.
 
-    forecast: the live ensemble forecast; weights: its members'. forecasts: a live file a member, named by it. candles:
-    the symbol's bars up to the cutoff, whose last close is the entry. symbol: its slug. settings, exchange_settings:
-    the config's sections `consensus` and `exchange`, whose clock tells the decision's age. Raises UserError on an
-    impossible horizon_minutes or cash, and when forecasts, candles and cutoff are not of the same time.
+    forecast: the live ensemble forecast; weights: its members'; paths: its sample paths. forecasts: a live file a
+    member, named by it. files: by symbol. settings, exchange_settings: the config's sections `consensus` with
+    `decision`, and `exchange`, whose clock tells the decisions' age. Raises UserError on an impossible horizon_minutes
+    or cash, and when forecasts, paths, candles and cutoff are not of the same time.
     """
     now, levels = read_json(cutoff), task.quantile_levels
+    read = [(file, read_forecasts(file, task.horizon, levels)) for file in sorted(forecasts)]
+    live = Live(
+        cutoff=now,
+        task=task,
+        file=forecast,
+        ensemble=read_forecasts(forecast, task.horizon, levels),
+        # one without a forecast was skipped
+        members={Path(file).stem: (file, one) for file, one in read if len(one.origin)},
+        weights=read_document(weights, Weights)["weights"],
+        paths=read_paths(paths, now["as_of"] - task.bar_ms),
+        evaluation=read_document(evaluation, Evaluation),
+        age=_age(now, exchange_settings, task.interval),
+    )
+    hashes = {"evaluation_sha256": evaluation, "ensemble_sha256": forecast, "paths_sha256": paths}
+    digests = {name: sha256(file) for name, file in hashes.items()}
+    made = {name: decided(live, name, files[name], settings, digests) for name in sorted(files)}
+
+    order = ranked({name: one.document for name, one in made.items()})
+    for rank, name in enumerate(order, start=1):
+        plans = made[name].document["candidates"]["plans"]
+        made[name].document["candidates"] = {"symbols": len(order), "rank": rank, "plans": plans}
+        write_text(Path(folder, f"{name}-path.csv"), made[name].path)
+        write_text(Path(folder, f"{name}-plans.csv"), made[name].plans)
+        write_json(Path(folder, f"{name}.json"), sealed(made[name].document))
+    write_csv(table, decisions_table([made[name].document for name in order]))
+    chosen = made[order[0] if symbol == BEST else symbol]
+    write_text(path, chosen.path)
+    write_json(trade, sealed(chosen.document))
+    for name in order:
+        decision = made[name].document["decision"]
+        say(f"consensus: {decision['action']} {name} at {decision['entry_time']}. {decision['reason']}")
+
+
+def decided(
+    live: Live, symbol: str, files: SymbolFiles, settings: Mapping[str, Any], digests: Mapping[str, str]
+) -> Made:
+    """The decision on one symbol, and its tables. digests: SHA-256 of what all decisions stand on, by their names."""
+    task, levels, as_of = live.task, live.task.quantile_levels, live.cutoff["as_of"]
     config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": task.interval, "horizon": task.horizon})
     steps = steps_ahead(config["horizon_minutes"], task.horizon, task.bar_ms)
-    origin = now["as_of"] - task.bar_ms
     entry = Entry(
-        time=iso(now["as_of"]),
-        close=_entry_close(candles, task.interval, origin),
-        step_times=[iso(now["as_of"] + ahead * task.bar_ms) for ahead in range(1, steps + 1)],
+        time=iso(as_of),
+        close=_entry_close(files.candles, task.interval, live.origin),
+        step_times=[iso(as_of + ahead * task.bar_ms) for ahead in range(1, steps + 1)],
     )
-    ensemble = _live_path(forecast, read_forecasts(forecast, task.horizon, levels), symbol, origin)[:steps]
-    shares = read_document(weights, Weights)["weights"]
-    members = {}
-    for file in sorted(forecasts):
-        live, name = read_forecasts(file, task.horizon, levels), Path(file).stem
-        if len(live.origin):  # one without a forecast was skipped
-            member_path = _live_path(file, live, symbol, origin)[:steps]
-            members[name] = MemberForecast(member_path, shares.get(name, 0.0), sha256(file))
-    age = _age(now, exchange_settings, task.interval)
-    freshness = None if age is None else freshness_gate(age, task.bar_ms)
-    decided = decide(ensemble, members, levels, read_document(evaluation, Evaluation), entry, config, freshness)
-
-    table = path_table(ensemble, levels, entry)
-    write_csv(path, table)
-    document: UnsealedTrade = {
-        **decided,
-        "config": config,
-        "simulated": now["simulated"],
-        "age_seconds": age,
-        "evaluation_sha256": sha256(evaluation),
-        "ensemble_sha256": sha256(forecast),
-        "forecast": {
-            "t0_iso": entry.time,
-            "horizon_m": steps * task.bar_ms // MINUTE,
-            "times": list(entry.step_times),
-            "price_forecast": (entry.close * np.exp(ensemble[:, list(levels).index(0.5)])).tolist(),
-            "model_name": "+".join(sorted(shares)),
-            "path_sha256": sha256(path),
-        },
+    quantiles = _live_path(live.file, live.ensemble, symbol, live.origin)[:steps]
+    members = {
+        name: MemberForecast(
+            _live_path(file, one, symbol, live.origin)[:steps], live.weights.get(name, 0.0), sha256(file)
+        )
+        for name, (file, one) in live.members.items()
     }
-    sealed: Trade = {**document, "seal": seal(document)}
-    write_json(trade, sealed)
-    decision = decided["decision"]
-    say(f"consensus: {decision['action']} {symbol} at {decision['entry_time']}. {decision['reason']}")
+    forecast = EnsembleForecast(levels, quantiles, live.paths[symbol].paths[:steps])
+    verdict, plans = decide(forecast, members, live.evaluation, entry, config, _gates(live, files))
+    path = csv_text(path_table(quantiles, levels, entry))
+    outlook: PathForecast = {
+        "t0_iso": entry.time,
+        "horizon_m": steps * task.bar_ms // MINUTE,
+        "times": list(entry.step_times),
+        "price_forecast": (entry.close * np.exp(quantiles[:, list(levels).index(0.5)])).tolist(),
+        "model_name": "+".join(sorted(live.weights)),
+        "path_sha256": text_sha256(path),
+    }
+    document = {
+        **verdict,
+        **digests,
+        "config": config,
+        "simulated": live.cutoff["simulated"],
+        "age_seconds": live.age,
+        "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
+        "plans_sha256": text_sha256(csv_text(plans)),
+        "forecast": outlook,
+    }
+    return Made(cast(UnsealedTrade, document), path, csv_text(plans))
+
+
+def sealed(document: UnsealedTrade) -> Trade:
+    """The decision with its seal."""
+    return {**document, "seal": seal(document)}
 
 
 def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry) -> pd.DataFrame:
@@ -92,6 +192,25 @@ def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry)
     prices.insert(0, "time", list(entry.step_times))
     prices.insert(1, "price_fc", prices["q0.5"])
     return prices
+
+
+def _gates(live: Live, files: SymbolFiles) -> list[Gate]:
+    """The gates that do not hang on the plan, in the order in which they are tested."""
+    fresh = [] if live.age is None else [freshness_gate(live.age, live.task.bar_ms)]
+    return [
+        *fresh,
+        skill_gate(live.evaluation),
+        calibration_gate(live.evaluation),
+        data_quality_gate(read_document(files.quality, Quality)),
+        novelty_gate(_novelty(files)),
+    ]
+
+
+def _novelty(files: SymbolFiles) -> Novelty:
+    """How unlike those of training the features of the last bar are."""
+    names = [name for name in parquet_columns(files.trained) if name not in KEYS]
+    row = read_parquet(files.features, names).to_numpy(np.float64)[-1]
+    return novelty(read_parquet(files.trained, names).to_numpy(np.float64), row)
 
 
 def _age(cutoff: Mapping[str, Any], settings: Mapping[str, Any], interval: str) -> float | None:
@@ -125,17 +244,22 @@ def _live_path(file: str, forecasts: Forecasts, symbol: str, origin: int) -> np.
 
 if __name__ == "__main__":
     with job() as snakemake:
+        given = snakemake.input
+        columns = given.candles, given.quality, given.features, given.trained
         consensus(
             trade=snakemake.output.trade,
             path=snakemake.output.path,
-            forecast=snakemake.input.forecast,
-            weights=snakemake.input.weights,
-            forecasts=list(snakemake.input.forecasts),
-            evaluation=snakemake.input.evaluation,
-            candles=snakemake.input.candles,
-            cutoff=snakemake.input.cutoff,
+            table=snakemake.output.table,
+            folder=str(Path(snakemake.output.documents[0]).parent),
+            forecast=given.forecast,
+            weights=given.weights,
+            forecasts=list(given.forecasts),
+            paths=given.paths,
+            evaluation=given.evaluation,
+            files=dict(zip(snakemake.params.symbols, map(SymbolFiles, *columns), strict=True)),
+            cutoff=given.cutoff,
             exchange_settings=snakemake.params.connection,
             symbol=snakemake.params.symbol,
             task=Task(**snakemake.params.task),
-            settings=snakemake.params.consensus,
+            settings=snakemake.params.settings,
         )

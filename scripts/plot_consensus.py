@@ -1,19 +1,31 @@
 """Rule plot_consensus: the decision on its candles, with its forecast, its plan and the realised closes."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from common.files import read_csv, read_document
+from common.files import file_of, read_csv, read_document
 from common.job import job
 from market.candles import read_candles
 from market.intervals import MINUTE, parse_time, step_ms
-from plotting.style import BLACK, GREEN, GREY, ORANGE, VERMILLION, fan, new_figure, save, time_positions, utc_axis
-from trading.decision import BUY
-from trading.documents import Audit, Trade
+from plotting.style import (
+    BLACK,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILLION,
+    fan,
+    new_figure,
+    save,
+    time_positions,
+    utc_axis,
+)
+from trading.documents import BUY, Audit, Trade
 from trading.settlement import closes_from, describe_result
 
 
@@ -23,22 +35,25 @@ def plot_consensus(
     trade: str,
     audit: str,
     path: str,
-    candles: str,
-    realised: str,
+    candles: Sequence[str],
+    realised: Sequence[str],
     interval: str,
     timefmt: str,
     pad_minutes: int,
 ) -> None:
     """Draw a decision, its audit and its forecast.
 
-    candles: history, of which the `pad_minutes` minutes before the entry are shown, rounded up to whole bars.
+    candles, realised: a file a symbol, the decision's among them. candles are history, of which the `pad_minutes`
+    minutes before the entry are shown, rounded up to whole bars.
     """
+    decided = read_document(trade, Trade)
+    symbol = decided["config"]["symbol"]
     figure = consensus_figure(
-        read_document(trade, Trade),
+        decided,
         read_document(audit, Audit),
         read_csv(path),
-        read_candles(candles, interval),
-        read_candles(realised, interval),
+        read_candles(file_of(candles, symbol), interval),
+        read_candles(file_of(realised, symbol), interval),
         pad_minutes,
         timefmt,
     )
@@ -96,7 +111,7 @@ def _forecast(
 
 
 def _plan(axes: Axes, trade: Trade, audit: Audit) -> None:
-    """Breakeven, entry, planned sale and the sale that was or would have been; hollow markers where not executed."""
+    """Breakeven, entry, the best plan and the sale that was or would have been; hollow markers where not executed."""
     decision, breakeven = trade["decision"], trade["breakeven"]["price"]
     bought = decision["action"] == BUY
     suffix = "" if bought else ", not executed"
@@ -108,12 +123,33 @@ def _plan(axes: Axes, trade: Trade, audit: Audit) -> None:
     price = decision["entry_price"]
     _mark(axes, entry, price, "^", bought, f"entry{suffix}, close {price:,.6g}")
     price = decision["target_price"]
-    _mark(axes, target, price, "D", False, f"planned sale{suffix}, {price:,.6g}")
+    _mark(axes, target, price, "D", False, f"best plan's sale{suffix}, median {price:,.6g}")
+    _levels(axes, trade, entry, target)
+    if not bought:
+        needed = decision["entry_price"] * (1 + trade["breakeven"]["median_return_pct"] / 100)
+        axes.plot(
+            [target],
+            [needed],
+            "_",
+            color=PURPLE,
+            markersize=16,
+            markeredgewidth=2.5,
+            zorder=5,
+            label=f"median that a BUY needs, {needed:,.6g}",
+        )
     sale = audit if bought else audit["missed"]
     if sale and sale["sell_time"] and sale["sell_fill"]:
         label = "sold" if bought else "would have sold"
         fill = sale["sell_fill"]
         _mark(axes, _position(sale["sell_time"]), fill, "v", bought, f"{label}, fill {fill:,.6g}")
+
+
+def _levels(axes: Axes, trade: Trade, entry: float, target: float) -> None:
+    """The plan's take-profit and stop, as far as it lasts."""
+    levels = {"take-profit": trade["plan"]["take_profit_price"], "stop": trade["plan"]["stop_price"]}
+    for name, level in levels.items():
+        if level is not None:
+            axes.plot([entry, target], [level] * 2, color=GREEN, linestyle=":", label=f"{name}, {level:,.6g}")
 
 
 def _mark(axes: Axes, time: float, price: float, marker: str, done: bool, label: str) -> None:
@@ -143,8 +179,8 @@ if __name__ == "__main__":
             trade=snakemake.input.trade,
             audit=snakemake.input.audit,
             path=snakemake.input.path,
-            candles=snakemake.input.candles,
-            realised=snakemake.input.realised,
+            candles=list(snakemake.input.candles),
+            realised=list(snakemake.input.realised),
             interval=snakemake.params.interval,
             timefmt=snakemake.params.timefmt,
             pad_minutes=snakemake.params.pad_minutes,

@@ -12,7 +12,7 @@ from forecasting.documents import ConditionScores, EconomicValue, Evaluation
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
 from forecasting.paths.documents import PathScores
 from forecasting.regimes import REGIMES
-from trading.documents import Audit, Trade
+from trading.documents import EDGE, PROBABILITY, Audit, Trade
 from trading.settlement import describe_result
 
 # the latest folds whose ensemble is told, and the smallest weight that is
@@ -54,9 +54,10 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         *([(ORACLE, f"{gain}; it knows the {evaluation['oracle']}")] if ORACLE in evaluation["members"] else []),
         ("paths", path_skill(paths)),
         ("prices", outlook),
-        ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}"),
+        ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}{standing(trade)}"),
         ("reason", decision["reason"]),
         ("plan", plan(trade)),
+        ("", limits(trade)),
         ("result", describe_result(audit)),
         ("accuracy", accuracy(audit)),
     ]
@@ -127,13 +128,37 @@ def _shares(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {percent(weight)}" for name, weight in ordered if weight >= NOTABLE)
 
 
+def standing(trade: Trade) -> str:
+    """The symbol's rank, where there are several."""
+    candidates = trade["candidates"]
+    return f", rank {candidates['rank']} of {candidates['symbols']} symbols" if candidates["symbols"] > 1 else ""
+
+
 def plan(trade: Trade) -> str:
-    """When a BUY would sell, its expected return, and the price change that it needs to break even."""
-    decision, breakeven = trade["decision"], trade["breakeven"]
+    """When the best plan would sell, and what it is expected to leave."""
+    decision, figures = trade["decision"], trade["plan"]
+    named = {"take-profit": figures["take_profit_price"], "stop": figures["stop_price"]}
+    levels = "".join(f", {name} {price:.10g}" for name, price in named.items() if price is not None)
     return (
-        f"sell at {decision['target_time']}, expected return {decision['expected_return_pct']:+.3f} % after "
-        f"{decision['commission_total_usd']:.2f} USD commission; breakeven at {breakeven['return_pct']:+.3f} %"
+        f"best of {trade['candidates']['plans']}: sell at {decision['target_time']}{levels}; expected return "
+        f"{decision['expected_return_pct']:+.3f} % after {decision['commission_total_usd']:.2f} USD commission, "
+        f"a profit {percent(figures['probability_of_profit'])}, expected shortfall "
+        f"{figures['expected_shortfall_pct']:+.3f} %"
     )
+
+
+def limits(trade: Trade) -> str:
+    """What would have to be for the other decision."""
+    breakeven = trade["breakeven"]
+    highest, failed = breakeven["commission_pct"], breakeven["failed_gates"]
+    commission = "no commission is low enough" if highest is None else f"a commission of {highest:.3f} % a side"
+    if not failed:
+        return f"HOLD above {commission}; breakeven at {breakeven['return_pct']:+.3f} %"
+    needs = [f"the gate {name}" for name in failed if name not in (EDGE, PROBABILITY)]
+    if len(needs) < len(failed):
+        needed, is_now = breakeven["median_return_pct"], trade["plan"]["median_return_pct"]
+        needs.append(f"a median of {needed:+.3f} % by then, now {is_now:+.3f} % (or {commission})")
+    return f"a BUY needs {' and '.join(needs)}"
 
 
 def accuracy(audit: Audit) -> str:

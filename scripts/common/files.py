@@ -132,10 +132,14 @@ def parquet_columns(path: str | Path) -> list[str]:
         raise _damaged(path, error) from error
 
 
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV, floats to ten significant digits."""
+    return frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write a frame as CSV, floats to ten significant digits."""
-    text = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
-    write_text(path, text)
+    """Write a frame as `csv_text` does, whole or not at all."""
+    write_text(path, csv_text(frame))
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -146,9 +150,22 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise _damaged(path, error) from error
 
 
+def file_of(files: Sequence[str], stem: str) -> str:
+    """The file of that name, without its ending. Raises UserError where there is none."""
+    found = next((file for file in files if Path(file).stem == stem), None)
+    if found is None:
+        raise UserError(f"none of {', '.join(files)} is of {stem}; run again with the config that decided")
+    return found
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 (hex) of the file that `write_text` writes."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint(files: Sequence[str | Path], *params: Any) -> str:

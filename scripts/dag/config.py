@@ -47,6 +47,7 @@ from dag.fields import (
 )
 from forecasting.members import DEFAULT, MEMBERS, SELECTABLE, member_name, needs
 from market.intervals import MINUTE, step_ms
+from trading.documents import REQUIRABLE
 
 REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 # windows of features, in horizons
@@ -84,6 +85,14 @@ def _member(name: str) -> str:
             f"unknown member {name!r}; "
             + (f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(SELECTABLE)}")
         )
+    return name
+
+
+def _gate(name: str) -> str:
+    if name not in REQUIRABLE:
+        near = difflib.get_close_matches(name, REQUIRABLE, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(REQUIRABLE)}"
+        raise refused(f"unknown gate {name!r}; {hint}")
     return name
 
 
@@ -183,7 +192,27 @@ Branches = Annotated[
 ]
 FolderOrNull = Annotated[Folder | None, NullFromText, MustBe("a folder, or null")]
 TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
-SymbolOrNull = Annotated[Symbol | None, NullFromText, MustBe("one of symbols, or null")]
+SymbolOrBest = Annotated[
+    Literal["best"] | Symbol | None,
+    Field(union_mode="left_to_right"),
+    NullFromText,
+    MustBe("one of symbols, best, or null"),
+]
+Policy = Annotated[Literal["trade"], MustBe("trade")]
+Multiples = Annotated[
+    list[Positive],
+    FromText,
+    MustBe("a list of numbers above 0, such as [1, 2], or []"),
+    AfterValidator(increasing),
+]
+Gates = Annotated[
+    list[
+        Annotated[str, Field(json_schema_extra={"enum": list(REQUIRABLE)}), MustBe("a string"), AfterValidator(_gate)]
+    ],
+    FromText,
+    MustBe(f"a list of gates such as [{', '.join(REQUIRABLE[:2])}], or []"),
+    AfterValidator(distinct),
+]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
 CalibrationMethod = Annotated[Literal["rolling", "pid", "auto"], MustBe("rolling, pid or auto")]
 Weighting = Annotated[Literal["exponential", "equal", "simplex"], MustBe("exponential, equal or simplex")]
@@ -443,8 +472,9 @@ class SamplePaths(Section):
 class Consensus(Section):
     """The decision, and what a trade costs."""
 
-    symbol: SymbolOrNull = None
-    """the symbol to decide on; null: the first of symbols"""
+    symbol: SymbolOrBest = None
+    """the symbol whose decision is the run's, mock_trade.json; best: the first in decisions.csv; null: the first of
+    symbols"""
     horizon_minutes: CountOrNull = None
     """longest holding period of a trade, in minutes; null: the whole horizon"""
     cash: Positive = 1000
@@ -457,9 +487,24 @@ class Consensus(Section):
     """slippage per side: how much worse than the candle's close a fill is, in percent"""
     min_edge_pct: Number = 0.05
     """BUY only if the expected return after costs is at least this, in percent"""
-    require_skill: Flag = True
-    """BUY only if the evaluated model's pinball loss over the test sets is smaller than the best baseline's,
-    significantly or not"""
+
+
+class Decision(Section):
+    """Which plans are compared, and what else a BUY asks for (docs/decision.md)."""
+
+    policy: Policy = "trade"
+    """trade: buy now and sell within the holding period, or hold"""
+    exits: Count = 12
+    """steps at which a plan may sell, at most, evenly spread over the holding period"""
+    take_profit: Multiples = [1, 2]
+    """take-profit levels of the plans, in deviations of the forecast at the exit; there are always plans without"""
+    stop: Multiples = [1, 2]
+    """stop levels, likewise"""
+    min_probability: Share = 0.5
+    """BUY only if the best plan earns something with at least this probability"""
+    require: Gates = ["freshness", "skill"]
+    """gates that must pass for a BUY, of freshness, skill, calibration, data_quality, novelty, agreement; all are
+    reported"""
 
 
 class Plots(Section):
@@ -518,6 +563,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     sample_paths: SamplePaths = SamplePaths()
     consensus: Consensus = Consensus()
+    decision: Decision = Decision()
     plots: Plots = Plots()
     paths: Paths = Paths()
     image: TextOrNull = None

@@ -20,7 +20,7 @@ from common.files import read_document, read_json
 from dag.branches import prefix
 from dag.image import ROOT
 from dag.settings import Resolved, Settings, resolve_all
-from trading.documents import Audit, Trade
+from trading.documents import BEST, Audit, Trade
 
 CONFIG = ROOT / "config" / "config.yaml"
 # what figures and audits are made by: none of these trains, forecasts or decides
@@ -109,7 +109,8 @@ def check_made(run: Settings, stages: Sequence[str]) -> None:
     trade = read_document(artifacts / "mock_trade.json", Trade)
     decided = (trade["config"]["symbol"], trade["config"]["interval"], trade["config"]["horizon"])
     cutoff = read_json(Path(run["paths"]["data"], "as_of", "live.json"))["as_of_iso"]
-    now = (run["consensus"]["symbol"], run["interval"], run["horizon"])
+    symbol = run["consensus"]["symbol"]
+    now = (decided[0] if symbol == BEST else symbol, run["interval"], run["horizon"])
     names = ("symbol", "interval", "horizon", "as_of")
     for name, old, new in zip(names, (*decided, trade["forecast"]["t0_iso"]), (*now, cutoff), strict=True):
         if old != new:

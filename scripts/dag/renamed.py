@@ -19,6 +19,7 @@ RENAMED = {
     "tuned.trials": "tuning.previous_trials",
     "tuned": "tuning",
     "consensus.horizon_m": "consensus.horizon_minutes",
+    "consensus.require_skill": "decision.require",
     "plots.pad_min": "plots.pad_minutes",
     "exchange.tape_end": "exchange.data_end",
 }

@@ -18,6 +18,7 @@ from dag.plug_ins import located
 from dag.renamed import refuse_renamed
 from forecasting.members import REGISTRY, check_registry
 from market.intervals import MINUTE
+from trading.documents import BEST
 
 # plain values, as Snakemake's params take them: the config with no null that stands for a default, and `history_bars`
 Settings = dict[str, Any]
@@ -189,9 +190,9 @@ def _check_folder(config: Config) -> None:
 def _check_trade(config: Config) -> None:
     """The decision's symbol, cash and holding period against what is forecast."""
     consensus, symbols = config.consensus, config.symbols
-    if config.decision_symbol not in symbols:
+    if config.decision_symbol not in [*symbols, BEST]:
         raise UserError(
-            f"consensus.symbol: {config.decision_symbol} is not among symbols; it may be {', '.join(symbols)}"
+            f"consensus.symbol: {config.decision_symbol} is not among symbols; it may be {', '.join(symbols)}, or best"
         )
     if consensus.commission_flat >= consensus.cash:
         raise UserError(

@@ -1,5 +1,5 @@
 """From quantiles at a few levels to a whole distribution: any quantile, its probability, density, expected shortfall,
-deviation, samples.
+deviation, expected price ratio, samples.
 
 Between the levels the quantile is linear in the normal score z = Φ⁻¹(p), so a Gaussian is reproduced exactly. Beyond
 the outer levels the tails are exponential, with the inner density where they start: below the lowest level p₀ at q₀,
@@ -97,6 +97,20 @@ class Distribution:
             mean = mean + level * mass + slope * first
             square = square + level**2 * mass + 2 * level * slope * first + slope**2 * second
         return np.sqrt(np.maximum(square - mean**2, 0))
+
+    def mean_exponential(self) -> np.ndarray:
+        """E[exp(X)] [...]: of log returns the expected price ratio. Infinite where the upper tail decays too slowly."""
+        low, high = np.exp(self.quantiles[..., 0]), np.exp(self.quantiles[..., -1])
+        below, above = self._decay[..., 0], self._decay[..., 1]
+        # a tail is its start plus or minus an exponential variable of mean b
+        mean = self._mass[0] * low / (1 + below)
+        mean = mean + _divide(self._mass[1] * high, 1 - above, otherwise=np.inf)
+        for k, (start, end) in enumerate(pairwise(self._score)):
+            slope = self._slope[..., k]
+            level = self.quantiles[..., k] - slope * start
+            # ∫ exp(level + slope z) φ(z) dz over the segment
+            mean = mean + np.exp(level + slope**2 / 2) * (ndtr(end - slope) - ndtr(start - slope))
+        return mean
 
     def sample(self, n: int, random: np.random.Generator) -> np.ndarray:
         """n independent draws [n, ...] from each distribution."""

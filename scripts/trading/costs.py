@@ -6,11 +6,17 @@ With close p, slippage s, commission c (both shares of one, a side) and flat com
     sell fill  = p · (1 − s)            proceeds = units · sell fill · (1 − c) − f
     pnl        = proceeds − cash        return   = pnl / cash
     breakeven  = the close at which proceeds = cash
+
+So the return is linear in the sale's close over the entry's, the price ratio: ((cash − f) k ratio − f) / cash − 1, with
+k = (1 − s) (1 − c) / ((1 + s) (1 + c)).
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from common.errors import UserError
+from trading.documents import TradeConfig
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,36 @@ class Costs:
             return_pct=100 * pnl / cash,
         )
 
+    def net_return(self, cash: float, ratio: np.ndarray) -> np.ndarray:
+        """Return of round trips, a share of `cash`, by their price ratio [...]. Raises UserError as `units` does."""
+        return self.ratio_slope(cash) * ratio - self.commission_flat / cash - 1
+
+    def ratio_slope(self, cash: float) -> float:
+        """By how much the return, a share of `cash`, rises with the price ratio. Raises UserError as `units` does."""
+        return self.units(cash, 1.0) * self._got_per_close() / cash
+
+    def ratio_of(self, cash: float, net: float) -> float:
+        """The price ratio at which the return is `net`, a share of `cash`. Raises UserError as `units` does."""
+        return (1 + net + self.commission_flat / cash) / self.ratio_slope(cash)
+
+    def commission_at(self, cash: float, ratio: np.ndarray, net: float) -> np.ndarray:
+        """The commission, in percent a side, at which a round trip of that price ratio [...] returns `net`.
+
+        Negative where it returns less without any. Raises UserError as `units` does.
+        """
+        cheapest = Costs(0.0, self.commission_flat, self.slippage_pct)
+        # k of the commission alone, (1 − c) / (1 + c)
+        kept = cheapest.ratio_of(cash, net) / ratio
+        return 100 * (1 - kept) / (1 + kept)
+
     def breakeven_close(self, cash: float, entry_close: float) -> float:
         """Close at which a sale gives back `cash`. Raises UserError as `units` does."""
-        got_per_close = (1 - self.slippage_pct / 100) * (1 - self.commission_pct / 100)
-        return (cash + self.commission_flat) / (self.units(cash, entry_close) * got_per_close)
+        return (cash + self.commission_flat) / (self.units(cash, entry_close) * self._got_per_close())
+
+    def _got_per_close(self) -> float:
+        return (1 - self.slippage_pct / 100) * (1 - self.commission_pct / 100)
+
+
+def costs_of(config: TradeConfig) -> Costs:
+    """What trading costs by a decision's config."""
+    return Costs(config["commission_pct"], config["commission_flat"], config["slippage_pct"])

@@ -1,27 +1,50 @@
-"""The decision: what the forecasts are expected to return after costs, BUY or HOLD and why; and its seal."""
+"""The decision: what the forecast's plans are expected to return after costs, and BUY or HOLD and why.
 
-import hashlib
-import json
+Functions of a moment's forecast alone: they read no file, and no clock.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from forecasting.documents import Evaluation
-from forecasting.members import display_name
 from market.intervals import MINUTE
-from trading.costs import Costs, RoundTrip
-from trading.documents import Action, Decided, TradeConfig, Vote
+from trading.costs import costs_of
+from trading.documents import (
+    AGREEMENT,
+    BUY,
+    EDGE,
+    HOLD,
+    PROBABILITY,
+    Breakeven,
+    Decided,
+    PlanFigures,
+    TradeConfig,
+    Vote,
+)
+from trading.gates import LEAST_AGREEMENT, Gate, agreement_gate, rising_shares
+from trading.outlook import (
+    DIGITS,
+    Marginals,
+    Outlook,
+    best_plan,
+    flipping_commission,
+    needed_median,
+    outlook,
+    qualifying,
+)
+from trading.plans import exit_steps, make_plans
 
-BUY: Action = "BUY"
-HOLD: Action = "HOLD"
+# columns of the table of plans, rounded: further digits depend on the machine
+PERCENT = ("expected_return_pct", "standard_error_pct", "expected_shortfall_pct", "log_growth_pct")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """When and at which close the plan buys, and the time of each step's close; times are UTC text."""
+    """When and at which close a plan buys, and the time of each step's close; times are UTC text."""
 
     time: str
     close: float
@@ -38,21 +61,13 @@ class MemberForecast:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Buy at the entry, sell at the close of `step` (1 …), forecast to be `target`; what that is expected to return."""
+class EnsembleForecast:
+    """The ensemble's quantiles [steps, levels] of cumulative log returns from the entry's close, and sample paths of
+    them [steps, n]."""
 
-    step: int
-    target: float
-    trade: RoundTrip
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A condition of a BUY. `detail` is a clause with its numbers, true as it stands whether passed or not."""
-
-    name: str
-    passed: bool
-    detail: str
+    quantile_levels: Sequence[float]
+    quantiles: np.ndarray
+    paths: np.ndarray
 
 
 def steps_ahead(horizon_minutes: int, horizon: int, bar_ms: int) -> int:
@@ -69,129 +84,165 @@ def steps_ahead(horizon_minutes: int, horizon: int, bar_ms: int) -> int:
     return horizon_minutes // minutes
 
 
-def best_plan(targets: np.ndarray, entry_close: float, cash: float, costs: Costs) -> Plan:
-    """The step whose price in `targets` [steps] has the largest return after costs; the earliest of equals."""
-    trades = [costs.round_trip(cash, entry_close, target) for target in targets.tolist()]
-    best = max(range(len(trades)), key=lambda position: trades[position].return_pct)
-    return Plan(best + 1, float(targets[best]), trades[best])
-
-
-def gates(plan: Plan, evaluation: Evaluation, config: TradeConfig, freshness: Gate | None) -> list[Gate]:
-    """The conditions of a BUY in the order in which they are tested; skill only if it is required, freshness only of a
-    decision on the present."""
-    min_edge_pct = config["min_edge_pct"]
-    edge = plan.trade.return_pct
-    passed = edge >= min_edge_pct
-    detail = (
-        f"the ensemble's expected return after costs is {edge:+.3f} % at its best step, "
-        f"{'at least' if passed else 'less than'} min_edge_pct ({min_edge_pct:g} %)"
-    )
-    first = [*([freshness] if freshness else []), *([_skill_gate(evaluation)] if config["require_skill"] else [])]
-    return [*first, Gate("edge", passed, detail)]
-
-
-def freshness_gate(age: float, bar_ms: int) -> Gate:
-    """Is the decision sealed at most one bar after the close that it stands on? age: seconds since that."""
-    passed = age <= bar_ms / 1000
-    verb = "at most" if passed else "more than"
-    again = "" if passed else "; decide again on fresh candles: make refresh"
-    detail = f"the decision is sealed {age:.0f} s after its last close, {verb} one bar ({bar_ms / 1000:g} s){again}"
-    return Gate("freshness", passed, detail)
-
-
-def _skill_gate(evaluation: Evaluation) -> Gate:
-    model, skill = evaluation["evaluated_model"], evaluation["skill_vs_best_baseline"]
-    difference = evaluation["difference"]
-    if model is None or skill is None or difference is None:
-        return Gate("skill", False, "no model has forecasts in every fold, so its skill is unknown")
-    verb = "beats" if skill > 0 else "does not beat"
-    significance = "" if difference["significant"] else ", not significant"
-    detail = (
-        f"{display_name(model)} {verb} the best baseline ({evaluation['best_baseline']}): "
-        f"its skill is {100 * skill:+.2f} %{significance}"
-    )
-    return Gate("skill", skill > 0, detail)
-
-
-def action_and_reason(conditions: Sequence[Gate]) -> tuple[Action, str]:
-    """BUY if all passed, and why: the first gate that failed, or all that passed, as a sentence."""
-    failed = [gate for gate in conditions if not gate.passed]
-    reason = "; ".join(gate.detail for gate in failed[:1] or conditions)
-    return (HOLD if failed else BUY), reason[0].upper() + reason[1:] + "."
-
-
 def decide(
-    path: np.ndarray,
+    forecast: EnsembleForecast,
     members: Mapping[str, MemberForecast],
-    quantile_levels: Sequence[float],
     evaluation: Evaluation,
     entry: Entry,
     config: TradeConfig,
-    freshness: Gate | None = None,
-) -> Decided:
-    """The decision on the ensemble forecast, and what each of its members' forecasts would decide.
+    gates: Sequence[Gate],
+) -> tuple[Decided, pd.DataFrame]:
+    """The decision on the ensemble forecast, and all plans with what each is expected to leave (`plan_table`).
 
-    path: the ensemble forecast, quantiles [steps, levels] of cumulative log returns from the entry's close; its median
-    is what the plan expects. freshness: the gate of a decision on the present, else None. Raises UserError on cash too
-    small to buy.
+    gates: those that do not hang on the plan. Raises UserError on cash too small to buy, and on quantiles or paths that
+    are none.
     """
-    costs = Costs(config["commission_pct"], config["commission_flat"], config["slippage_pct"])
-    median = list(quantile_levels).index(0.5)
+    costs, cash, min_edge = costs_of(config), config["cash"], round(config["min_edge_pct"] / 100, DIGITS)
+    marginals = Marginals(forecast.quantile_levels, forecast.quantiles)
+    plans = make_plans(marginals.distribution.deviation(), config["exits"], config["take_profit"], config["stop"])
+    found = outlook(plans, marginals, forecast.paths, costs, cash)
+    middle = list(forecast.quantile_levels).index(0.5)
+    weights = {name: member.weight for name, member in members.items()}
+    rising = rising_shares({name: member.path[:, middle] for name, member in members.items()}, weights)
+    admitted = (rising >= LEAST_AGREEMENT)[plans.step - 1] | (AGREEMENT not in config["require"])
+    qualified = qualifying(found, min_edge, config["min_probability"], admitted)
+    best = best_plan(found, qualified)
+    step = int(plans.step[best])
+    exit_time = entry.step_times[step - 1]
 
-    def plan_of(forecast: np.ndarray) -> Plan:
-        return best_plan(entry.close * np.exp(forecast[:, median]), entry.close, config["cash"], costs)
-
-    def vote(name: str) -> Vote:
-        member, plan = members[name], plan_of(members[name].path)
-        scores = evaluation["members"].get(name)
-        return {
-            "action": BUY if plan.trade.return_pct >= config["min_edge_pct"] else HOLD,
-            "target_time": entry.step_times[plan.step - 1],
-            "target_price": plan.target,
-            "expected_return_pct": plan.trade.return_pct,
-            "weight": member.weight,
-            "pinball": scores["pinball"] if scores else None,
-            "forecast_sha256": member.sha256,
-        }
-
-    plan = plan_of(path)
-    conditions = gates(plan, evaluation, config, freshness)
-    action, reason = action_and_reason(conditions)
-    breakeven = costs.breakeven_close(config["cash"], entry.close)
-    return {
+    conditions = [*gates, agreement_gate(float(rising[step - 1]), exit_time), *_plan_gates(found, best, config)]
+    required = {*config["require"], EDGE, PROBABILITY}
+    failed = [gate for gate in conditions if gate.name in required and not gate.passed]
+    reason = "; ".join(gate.detail for gate in failed[:1] or conditions if gate.name in required)
+    trade = costs.round_trip(cash, entry.close, entry.close * float(found.ratio[best]))
+    table = plan_table(found, qualified, entry)
+    decided: Decided = {
         "decision": {
-            "action": action,
-            "reason": reason,
+            "action": HOLD if failed else BUY,
+            "reason": reason[0].upper() + reason[1:] + ".",
             "entry_time": entry.time,
             "entry_price": entry.close,
-            "target_time": entry.step_times[plan.step - 1],
-            "target_price": plan.target,
-            "expected_return_pct": plan.trade.return_pct,
-            "expected_pnl_usd": plan.trade.pnl,
-            "commission_total_usd": plan.trade.commission,
+            "target_time": exit_time,
+            "target_price": float(entry.close * np.exp(marginals.median[step - 1])),
+            "expected_return_pct": trade.return_pct,
+            "expected_pnl_usd": trade.pnl,
+            "commission_total_usd": trade.commission,
         },
-        "votes": {name: vote(name) for name in sorted(members)},
-        "gates": [{"name": gate.name, "passed": gate.passed, "detail": gate.detail} for gate in conditions],
-        "breakeven": {"price": breakeven, "return_pct": 100 * (breakeven / entry.close - 1)},
+        "plan": _figures(table, best, float(marginals.median[step - 1])),
+        "votes": {name: _vote(members[name], middle, evaluation, name, entry, config) for name in sorted(members)},
+        "gates": [
+            {
+                "name": gate.name,
+                "required": gate.name in required,
+                "passed": gate.passed,
+                "figure": gate.figure,
+                "threshold": gate.threshold,
+                "detail": gate.detail,
+            }
+            for gate in conditions
+        ],
+        "breakeven": _breakeven(marginals, step, entry, config, [gate.name for gate in failed]),
+    }
+    return decided, table
+
+
+def plan_table(found: Outlook, qualified: np.ndarray, entry: Entry) -> pd.DataFrame:
+    """A row a plan: its exit and levels (in deviations, and as prices), what it is expected to leave, and whether it
+    qualifies for a BUY, the gates apart."""
+    plans = found.plans
+    upper, lower = (
+        [float(f"{price:.10g}") if np.isfinite(price) and price else np.nan for price in entry.close * np.exp(level)]
+        for level in (plans.upper, plans.lower)
+    )
+    return pd.DataFrame(
+        {
+            "exit_step": plans.step,
+            "exit_time": [entry.step_times[step - 1] for step in plans.step],
+            "take_profit": plans.take_profit,
+            "stop": plans.stop,
+            "take_profit_price": upper,
+            "stop_price": lower,
+            "expected_return_pct": 100 * found.expected,
+            "standard_error_pct": 100 * found.error,
+            "probability_of_profit": found.probability,
+            "expected_shortfall_pct": 100 * found.shortfall,
+            "fraction": found.fraction,
+            "log_growth_pct": 100 * found.growth,
+            "qualifies": qualified,
+        }
+    ).round(dict.fromkeys(PERCENT, 7))
+
+
+def _figures(table: pd.DataFrame, best: int, median: float) -> PlanFigures:
+    row = table.iloc[best]
+    return {
+        "exit_step": int(row["exit_step"]),
+        "take_profit_price": None if np.isnan(row["take_profit_price"]) else float(row["take_profit_price"]),
+        "stop_price": None if np.isnan(row["stop_price"]) else float(row["stop_price"]),
+        "median_return_pct": round(100 * float(np.expm1(median)), 7),
+        "expected_return_pct": float(row["expected_return_pct"]),
+        "standard_error_pct": float(row["standard_error_pct"]),
+        "probability_of_profit": float(row["probability_of_profit"]),
+        "expected_shortfall_pct": float(row["expected_shortfall_pct"]),
+        "fraction": float(row["fraction"]),
+        "log_growth_pct": float(row["log_growth_pct"]),
     }
 
 
-def seal(document: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the document's canonical JSON, `seal` itself left out: keys sorted, no spaces, ASCII."""
-    rest = {key: value for key, value in document.items() if key != "seal"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def verify(document: Mapping[str, Any], source: str) -> None:
-    """Raise UserError, naming `source`, unless the document's `seal` is that of its content."""
-    if document.get("seal") != seal(document):
-        raise broken_seal(source)
-
-
-def broken_seal(source: str) -> UserError:
-    """The error of a decision, or of a part of it in `source`, that is not what was sealed."""
-    return UserError(
-        f"{source}: the decision was changed after it was sealed, so its audit would prove nothing; "
-        "delete it and run again to decide anew"
+def _plan_gates(found: Outlook, best: int, config: TradeConfig) -> list[Gate]:
+    """Does the best plan leave enough, and often enough?"""
+    edge, least = 100 * float(found.expected[best]), config["min_edge_pct"]
+    sure = float(found.surely[best])
+    passed = sure >= round(least / 100, DIGITS)
+    error = f" ± {100 * found.margin * found.error[best]:.3f}" if found.error[best] else ""
+    detail = (
+        f"the ensemble's expected return after costs is {edge:+.3f}{error} % by its best plan, "
+        f"{'at least' if passed else 'less than'} min_edge_pct ({least:g} %)"
     )
+    if not found.probability.any():
+        rise = 100 * (costs_of(config).ratio_of(config["cash"], 0.0) - 1)
+        detail = f"no plan can earn its costs: they take a rise of {rise:.3g} %, and the forecast reaches that nowhere"
+    chance, likely = float(found.probability[best]), config["min_probability"]
+    enough = chance >= likely
+    probable = (
+        f"the best plan earns something with a probability of {100 * chance:.1f} %, "
+        f"{'at least' if enough else 'less than'} min_probability ({100 * likely:g} %)"
+    )
+    return [
+        Gate(EDGE, passed, round(100 * sure, 7), least, detail),
+        Gate(PROBABILITY, enough, chance, likely, probable),
+    ]
+
+
+def _breakeven(marginals: Marginals, step: int, entry: Entry, config: TradeConfig, failed: list[str]) -> Breakeven:
+    """What a sale must reach to return the cash, and what would have to be for a BUY."""
+    costs, cash = costs_of(config), config["cash"]
+    limits = costs, cash, config["min_edge_pct"] / 100, config["min_probability"]
+    price = costs.breakeven_close(cash, entry.close)
+    exits = exit_steps(len(marginals.quantiles), config["exits"])
+    return {
+        "price": price,
+        "return_pct": 100 * (price / entry.close - 1),
+        "median_return_pct": round(100 * float(np.expm1(needed_median(marginals, step, *limits))), 7),
+        "commission_pct": flipping_commission(marginals, exits, *limits),
+        "failed_gates": failed,
+    }
+
+
+def _vote(
+    member: MemberForecast, middle: int, evaluation: Evaluation, name: str, entry: Entry, config: TradeConfig
+) -> Vote:
+    """What a member's median alone would decide: to sell at the step of its largest return, the earliest of equals."""
+    costs, scores = costs_of(config), evaluation["members"].get(name)
+    targets = (entry.close * np.exp(member.path[:, middle])).tolist()
+    returns = [costs.round_trip(config["cash"], entry.close, target).return_pct for target in targets]
+    best = returns.index(max(returns))
+    return {
+        "action": BUY if returns[best] >= config["min_edge_pct"] else HOLD,
+        "target_time": entry.step_times[best],
+        "target_price": targets[best],
+        "expected_return_pct": returns[best],
+        "weight": member.weight,
+        "pinball": scores["pinball"] if scores else None,
+        "forecast_sha256": member.sha256,
+    }

@@ -8,10 +8,19 @@ from typing import Literal
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
 Action = Literal["BUY", "HOLD"]
+BUY: Action = "BUY"
+HOLD: Action = "HOLD"
+# consensus.symbol that stands for the first in the ranking
+BEST = "best"
+# gates, in the order in which they are tested; the last two a BUY always needs
+FRESHNESS, SKILL, CALIBRATION = "freshness", "skill", "calibration"
+DATA_QUALITY, NOVELTY, AGREEMENT = "data_quality", "novelty", "agreement"
+EDGE, PROBABILITY = "edge", "probability"
+REQUIRABLE = (FRESHNESS, SKILL, CALIBRATION, DATA_QUALITY, NOVELTY, AGREEMENT)
 
 
 class TradeConfig(TypedDict):
-    """The config's section `consensus`, and what is forecast: `horizon` in bars."""
+    """The config's sections `consensus` and `decision`, and what is forecast: `horizon` in bars."""
 
     symbol: str
     interval: str
@@ -22,7 +31,12 @@ class TradeConfig(TypedDict):
     commission_flat: float
     slippage_pct: float
     min_edge_pct: float
-    require_skill: bool
+    policy: Literal["trade"]
+    exits: int
+    take_profit: list[float]
+    stop: list[float]
+    min_probability: float
+    require: list[str]
 
 
 class PathForecast(TypedDict):
@@ -37,7 +51,7 @@ class PathForecast(TypedDict):
 
 
 class Decision(TypedDict):
-    """BUY or HOLD, why, and the plan: for a HOLD the one that was not executed."""
+    """BUY or HOLD, why, and the best plan: for a HOLD the one that was not executed."""
 
     action: Action
     reason: str
@@ -48,6 +62,21 @@ class Decision(TypedDict):
     expected_return_pct: float
     expected_pnl_usd: float
     commission_total_usd: float
+
+
+class PlanFigures(TypedDict):
+    """The best plan: its levels as prices, null where there is none, and what it is expected to leave."""
+
+    exit_step: int
+    take_profit_price: float | None
+    stop_price: float | None
+    median_return_pct: float
+    expected_return_pct: float
+    standard_error_pct: float
+    probability_of_profit: float
+    expected_shortfall_pct: float
+    fraction: float
+    log_growth_pct: float
 
 
 class Vote(TypedDict):
@@ -63,24 +92,41 @@ class Vote(TypedDict):
 
 
 class GateResult(TypedDict):
-    """A condition of a BUY, and whether it was met."""
+    """A condition of a BUY, whether it was met, and whether it must be. An unknown figure is null."""
 
     name: str
+    required: bool
     passed: bool
+    figure: float | None
+    threshold: float
     detail: str
 
 
 class Breakeven(TypedDict):
-    """The close at which a sale returns the cash, and the price change from the entry to there."""
+    """The close at which a sale returns the cash, and the price change from the entry to there; what would have to be
+    for a BUY: the median price change at the plan's exit, the commission a side (null: none is low enough), and the
+    required gates that failed."""
 
     price: float
     return_pct: float
+    median_return_pct: float
+    commission_pct: float | None
+    failed_gates: list[str]
+
+
+class Candidates(TypedDict):
+    """Among how many the symbol and its plan were chosen, and the symbol's rank by expected log growth."""
+
+    symbols: int
+    rank: int
+    plans: int
 
 
 class Decided(TypedDict):
     """All that follows from the forecasts, the evaluation and the costs."""
 
     decision: Decision
+    plan: PlanFigures
     votes: dict[str, Vote]
     gates: list[GateResult]
     breakeven: Breakeven
@@ -92,8 +138,11 @@ class UnsealedTrade(Decided):
     config: TradeConfig
     simulated: bool
     age_seconds: float | None
+    candidates: Candidates
     evaluation_sha256: str
     ensemble_sha256: str
+    paths_sha256: str
+    plans_sha256: str
     forecast: PathForecast
 
 
@@ -101,6 +150,16 @@ class Trade(UnsealedTrade):
     """mock_trade.json."""
 
     seal: str
+
+
+class PlanResult(TypedDict):
+    """What a plan of the grid left, or would have: when it sold, and its return after costs."""
+
+    exit_time: str
+    take_profit_price: float | None
+    stop_price: float | None
+    sell_time: str
+    return_pct: float
 
 
 class MissedTrade(TypedDict):
@@ -136,6 +195,8 @@ class Audit(Fills):
     action: Action
     entry_time: str
     was_partial_window: bool
+    horizon_return_pct: float | None
+    plans: list[PlanResult]
     forecast_error_pct: float | None
     inside_90: float | None
     simulated: bool

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 
 from common.files import write_json, write_parquet
+from consensus import SymbolFiles
 from forecast_prices import forecast_prices
 from forecasting.documents import Weights
 from forecasting.ensemble.weights import equal_weights
 from forecasting.members import BASELINES, ENSEMBLE, TFT
+from forecasting.paths.distribution import path_table
+from forecasting.paths.sampling import marginals, schaake_shuffle
 from forecasting.quantiles import forecast_table, quantile_columns
 from forecasting.task import Task
+from market.candles import Quality
 from market.intervals import iso, step_ms
 from support.evaluations import LEVELS, NORMAL, WEIGHT_SETTINGS, evaluation_files
 from support.path_scores import path_scores
@@ -30,8 +34,14 @@ SETTINGS = {
     "commission_flat": 0,
     "slippage_pct": 0.02,
     "min_edge_pct": 0.05,
-    "require_skill": True,
+    "policy": "trade",
+    "exits": 12,
+    "take_profit": [1.0, 2.0],
+    "stop": [1.0, 2.0],
+    "min_probability": 0.5,
+    "require": ["freshness", "skill"],
 }
+PATHS = 200
 
 
 @dataclass
@@ -68,6 +78,9 @@ class World:
             closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
             times = AS_OF + self.bar_ms * np.arange(-before, after)
             write_candles(self.candles(symbol), times[:before], closes[:before])
+            write_json(self.quality(symbol), self._quality(symbol, before))
+            write_parquet(self.features("train", symbol), features(times[:before], rng))
+            write_parquet(self.features("live", symbol), features(times[before // 2 : before], rng))
             write_candles(self.outcome(symbol), times[before:][: self.realised], closes[before:][: self.realised])
         tables = {member: self._forecast_table(member) for member in [TFT, *BASELINES]}
         ensemble = tables[TFT].copy()
@@ -75,6 +88,7 @@ class World:
         ensemble[columns] = np.mean([tables[member][columns].to_numpy() for member in SELECTED], axis=0)
         for member, table in (tables | {ENSEMBLE: ensemble}).items():
             write_parquet(self.forecast(member), table)
+        write_parquet(self.paths, self._paths_table(ensemble))
         task = Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS)
         forecast_prices(str(self.prices), str(self.forecast(ENSEMBLE)), task)
         write_json(self.weights, weights_document())
@@ -117,19 +131,47 @@ class World:
     def outcome(self, symbol: str) -> Path:
         return self.folder / "outcome" / f"{symbol}.parquet"
 
+    def quality(self, symbol: str) -> Path:
+        return self.folder / "candles" / f"{symbol}.quality.json"
+
+    def features(self, cutoff: str, symbol: str) -> Path:
+        return self.folder / "features" / cutoff / f"{symbol}.parquet"
+
+    def decision(self, symbol: str) -> Path:
+        return self.folder / "decisions" / f"{symbol}.json"
+
+    def plans(self, symbol: str) -> Path:
+        return self.folder / "decisions" / f"{symbol}-plans.csv"
+
+    @property
+    def paths(self) -> Path:
+        return self.folder / "forecasts" / "paths.parquet"
+
     def forecast(self, member: str) -> Path:
         return self.folder / "forecasts" / f"{member}.parquet"
 
+    def symbol_files(self, symbol: str) -> SymbolFiles:
+        """What a symbol's decision reads."""
+        return SymbolFiles(
+            candles=str(self.candles(symbol)),
+            quality=str(self.quality(symbol)),
+            features=str(self.features("live", symbol)),
+            trained=str(self.features("train", symbol)),
+        )
+
     def consensus_inputs(self, **settings: Any) -> dict[str, Any]:
-        """Arguments of the rule `consensus`, with its section of the config changed by `settings`."""
+        """Arguments of the rule `consensus`, with its sections of the config changed by `settings`."""
         return {
             "trade": str(self.trade),
             "path": str(self.folder / "forecast_path.csv"),
+            "table": str(self.folder / "decisions.csv"),
+            "folder": str(self.folder / "decisions"),
             "forecast": str(self.forecast(ENSEMBLE)),
             "weights": str(self.weights),
             "forecasts": [str(self.forecast(member)) for member in [TFT, *BASELINES]],
+            "paths": str(self.paths),
             "evaluation": str(self.evaluation),
-            "candles": str(self.candles("BTCUSDT")),
+            "files": {symbol: self.symbol_files(symbol) for symbol in self.symbols},
             "cutoff": str(self.cutoff),
             "exchange_settings": self.exchange,
             "symbol": "BTCUSDT",
@@ -137,13 +179,14 @@ class World:
             "settings": SETTINGS | {"horizon_minutes": self.horizon * self.bar_ms // 60_000} | settings,
         }
 
-    def audit_inputs(self) -> dict[str, str]:
+    def audit_inputs(self) -> dict[str, Any]:
         """Arguments of the rule `audit`."""
         return {
             "output": str(self.audit),
             "trade": str(self.trade),
             "path": str(self.folder / "forecast_path.csv"),
-            "candles": str(self.outcome("BTCUSDT")),
+            "plans": [str(self.plans(symbol)) for symbol in self.symbols],
+            "candles": [str(self.outcome(symbol)) for symbol in self.symbols],
         }
 
     def summary_inputs(self) -> dict[str, str]:
@@ -152,6 +195,41 @@ class World:
         files = documents | {"forecast": self.prices, "text": self.folder / "summary.txt"}
         return {name: str(path) for name, path in files.items()}
 
+    def _quality(self, symbol: str, bars: int) -> Quality:
+        """Of candles without a fault."""
+        start, end = iso(AS_OF - bars * self.bar_ms), iso(AS_OF)
+        return {
+            "symbol": symbol,
+            "interval": self.interval,
+            "start": start,
+            "end": end,
+            "bars": bars,
+            "expected": bars,
+            "missing": 0,
+            "missing_spans": [],
+            "filled": 0,
+            "filled_spans": [],
+            "frozen_spans": [],
+            "duplicates": 0,
+            "conflicting": [],
+            "dropped": [],
+            "impossible": 0,
+            "out_of_order": 0,
+            "lowest": 1.0,
+            "highest": 2.0,
+            "revised": [],
+        }
+
+    def _paths_table(self, ensemble: pd.DataFrame) -> pd.DataFrame:
+        """Sample paths of the ensemble forecast, in the order of random walks."""
+        shape = (len(self.symbols), self.horizon, -1)
+        names = sorted(self.symbols)
+        quantiles = ensemble[quantile_columns(LEVELS)].to_numpy().reshape(shape)
+        walks = np.random.default_rng(7).standard_normal((*quantiles.shape[:2], PATHS)).cumsum(axis=1)
+        drawn = schaake_shuffle(marginals(quantiles, LEVELS, PATHS), walks)
+        closes = ensemble["close"].to_numpy().reshape(shape)[:, 0, 0]
+        return path_table(names, AS_OF - self.bar_ms, closes, drawn)
+
     def _forecast_table(self, member: str) -> pd.DataFrame:
         ahead = np.arange(1, self.horizon + 1)
         spread = self.volatility * np.sqrt(ahead)[:, None] * NORMAL
@@ -159,6 +237,13 @@ class World:
         origins = [np.array([AS_OF - self.bar_ms])] * len(self.symbols)
         closes = [pd.read_parquet(self.candles(symbol))["close"].to_numpy()[-1:] for symbol in self.symbols]
         return forecast_table(self.symbols, origins, closes, [path[None]] * len(self.symbols), LEVELS)
+
+
+def features(times: np.ndarray, random: np.random.Generator) -> pd.DataFrame:
+    """Two features at each bar, and the columns beside them."""
+    beside = {"timestamp": times, "segment": 0, "close": 1.0, "scale": 1.0}
+    values = random.standard_normal((2, len(times)))
+    return pd.DataFrame(beside | {"return_1": values[0], "volatility_5": values[1]})
 
 
 def weights_document() -> Weights:

@@ -89,10 +89,14 @@ def path_table(symbols: list[str], origin: int, closes: np.ndarray, paths: np.nd
     )
 
 
-def read_paths(path: str | Path) -> dict[str, PathDistribution]:
-    """The sample paths of each symbol in a file of them. Raises UserError when it is damaged or holds others."""
+def read_paths(path: str | Path, origin: int | None = None) -> dict[str, PathDistribution]:
+    """The sample paths of each symbol in a file of them.
+
+    origin: open time (ms) of the bar that they must start from. Raises UserError when it is damaged or holds others.
+    """
     table = read_parquet(path)
-    if list(table.columns) != COLUMNS or not len(table):
+    foreign = origin is not None and "origin" in table and bool((table["origin"] != origin).any())
+    if list(table.columns) != COLUMNS or not len(table) or foreign or not np.isfinite(table["log_return"]).all():
         raise UserError(f"{path}: does not hold sample paths; delete it and run again to rebuild it")
     horizon = int(table["step"].max())
     return {

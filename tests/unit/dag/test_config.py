@@ -20,13 +20,15 @@ def test_texts_from_within_braces_get_their_types() -> None:
     config = parse(
         with_keys(
             tft__epochs="5", tft__dropout="0.2", tft__learning_rate="1e-3", tft__seeds=["1", "2"], tft__stride="null",
-            consensus__require_skill="false", exchange__folder="null", exchange__id="2", folds__embargo="7",
+            candles__max_missing="0.2", leak_trial__required="false", decision__require="[skill, novelty]",
+            decision__stop=["1", "2.5"], exchange__folder="null", exchange__id="2", folds__embargo="7",
             exchange__options={"timeout": "5000", "nested": {"flag": "true"}, "list": ["1", "a"]},
         )
     )  # fmt: skip
     tft, exchange = config.tft, config.exchange
     assert (tft.epochs, tft.dropout, tft.learning_rate, tft.seeds, tft.stride) == (5, 0.2, 0.001, [1, 2], None)
-    assert config.consensus.require_skill is False
+    assert config.leak_trial.required is False
+    assert (config.decision.require, config.decision.stop) == (["skill", "novelty"], [1, 2.5])
     assert config.folds.embargo == 7
     assert (exchange.folder, exchange.id) == (None, "2")
     assert exchange.options == {"timeout": 5000, "nested": {"flag": True}, "list": [1, "a"]}
@@ -106,6 +108,20 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(change: Any, 
             "quantiles.5: invalid value nan; it must be a finite number",
         ),
         ({"consensus__cash": float("inf")}, "consensus.cash: invalid value inf; it must be a finite number"),
+        (
+            {"decision__require": ["skil"]},
+            "decision.require.0: unknown gate 'skil'; did you mean skill?",
+        ),
+        (
+            {"decision__require": ["edge"]},
+            "decision.require.0: unknown gate 'edge'; it may be one of: freshness, skill, calibration, data_quality, ",
+        ),
+        ({"decision__require": ["skill", "skill"]}, "decision.require: skill is listed twice; list each once"),
+        ({"decision__min_probability": 1.5}, "decision.min_probability: invalid value 1.5; it must be a number from 0"),
+        ({"decision__policy": "hedge"}, "decision.policy: invalid value 'hedge'; it must be trade"),
+        ({"decision__stop": [2, 1]}, "decision.stop: .2.0, 1.0. must be strictly increasing"),
+        ({"decision__take_profit": [0]}, "decision.take_profit.0: invalid value 0; it must be a number above 0"),
+        ({"decision__exits": 0}, "decision.exits: invalid value 0; it must be a whole number, 1 or more"),
         ({"tft__seeds": [2**70]}, "tft.seeds.0: invalid value .*; it must be a whole number from 0 to"),
         ({"tft__epochs": "x: y: z"}, "tft.epochs: invalid value 'x: y: z'; it must be a whole number"),
         ({"symbols": "[BTCUSDT"}, "symbols: invalid value '.BTCUSDT'; it must be a list of symbols"),

@@ -26,6 +26,12 @@ def test_resolved_settings_have_no_null_that_stands_for_a_default() -> None:
     assert settings["image"]
 
 
+def test_the_best_symbol_is_left_to_the_decision() -> None:
+    settings = resolve(with_keys(consensus__symbol="best"))
+    assert settings["consensus"]["symbol"] == "best"
+    assert resolve(with_keys(consensus__symbol="BTC/USDT"))["consensus"]["symbol"] == "BTCUSDT"
+
+
 def test_live_history_warms_up_and_holds_a_lookback_and_a_season() -> None:
     assert resolve(DEFAULTS)["history_bars"] == {"train": 30 * 1440, "live": 10 * 240}
 
@@ -147,7 +153,7 @@ def test_a_mistake_about_ready_settings_gets_one_line(changes: dict[str, Any], m
         ({"days": 1}, "days: 1 of 1m bars are 1440; .* give days=2 or more"),
         (
             {"consensus__symbol": "XRPUSDT"},
-            "consensus.symbol: XRPUSDT is not among symbols; it may be BTCUSDT, ETHUSDT",
+            "consensus.symbol: XRPUSDT is not among symbols; it may be BTCUSDT, ETHUSDT, or best",
         ),
         (
             {"consensus__horizon_minutes": 61},
@@ -203,6 +209,7 @@ def test_a_correction_needs_windows_for_its_har() -> None:
         ({"combination": {"sum": 9}}, "combination: is now ensemble and calibration"),
         ({"tuned": {"trials": 9}}, "tuned.trials: is now tuning.previous_trials"),
         ({"consensus": {"horizon_m": 9}}, "consensus.horizon_m: is now consensus.horizon_minutes"),
+        ({"consensus": {"require_skill": False}}, "consensus.require_skill: is now decision.require"),
         ({"plots": {"pad_min": 9}}, "plots.pad_min: is now plots.pad_minutes"),
         ({"exchange": {"tape_end": "2024-01-01"}}, "exchange.tape_end: is now exchange.data_end"),
         ({"branches": [{}, {"model": {"averaging": 0.9}}]}, "branches.1.model.averaging: is now tft.ema_decay"),

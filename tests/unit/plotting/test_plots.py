@@ -58,8 +58,8 @@ def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
         trade=str(folder / "mock_trade.json"),
         audit=str(folder / "mock_eval.json"),
         path=str(folder / "forecast_path.csv"),
-        candles=str(world.candles("BTCUSDT")),
-        realised=str(world.outcome("BTCUSDT")),
+        candles=[str(world.candles("BTCUSDT"))],
+        realised=[str(world.outcome("BTCUSDT"))],
         interval=world.interval,
         timefmt=timefmt,
         pad_minutes=60,
@@ -142,14 +142,15 @@ def test_the_figure_of_a_decision_names_what_was_executed_and_realised(tmp_path:
     for name, realised in (("all", outcome), ("none", outcome.iloc[:0])):
         figure = consensus_figure(trade, audited, path, candles, realised, 60, "%H:%M")
         labels[name] = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert describe_result(audited) in [text.get_text().splitlines()[-1] for text in figure.texts]
+        assert any(describe_result(audited) in " ".join(text.get_text().splitlines()) for text in figure.texts)
     assert "realised close" in labels["all"] and "realised close (none yet)" in labels["none"]
     bought = trade["decision"]["action"] == "BUY"
     assert bought == bool(drift)
     entry, sale = (
-        next(text for text in labels["all"] if text.startswith(start)) for start in ("entry", "planned sale")
+        next(text for text in labels["all"] if text.startswith(start)) for start in ("entry", "best plan's sale")
     )
     assert ("not executed" in entry, "not executed" in sale) == (not bought, not bought)
+    assert any(text.startswith("median that a BUY needs") for text in labels["all"]) == (not bought)
     assert any(text.startswith("sold, fill" if bought else "would have sold, fill") for text in labels["all"])
 
 

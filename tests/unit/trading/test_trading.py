@@ -7,7 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,15 @@ from common.files import read_csv, read_document, read_json, read_parquet, write
 from consensus import consensus
 from forecasting.documents import Evaluation
 from summary import ensembles, summary
-from support.evaluations import LEVELS, evaluation
+from support.decisions import ENTRY, FREE, TIMES, decided_on, equally, path_to, scored
+from support.evaluations import evaluation
 from support.exchanges import live_settings, serve_walks
 from support.worlds import AS_OF, SELECTED, SETTINGS, World, write_candles
 from trading.costs import Costs
-from trading.decision import Entry, MemberForecast, decide, freshness_gate, seal, steps_ahead, verify
-from trading.documents import Action, Audit, Decided, Trade, TradeConfig, UnsealedTrade
+from trading.decision import steps_ahead
+from trading.documents import Action, Audit, Decided, Trade
+from trading.gates import freshness_gate
+from trading.seal import seal, verify
 from trading.settlement import closes_from, describe_result, settle
 
 HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
@@ -83,45 +86,6 @@ def test_cash_that_the_flat_commission_eats_is_refused(cash: float) -> None:
 
 # --- decision ---
 
-TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
-ENTRY = Entry("2024-06-01T00:00:00Z", 100.0, TIMES)
-FREE: TradeConfig = {
-    "symbol": "BTCUSDT",
-    "interval": "5m",
-    "horizon": 3,
-    "horizon_minutes": 15,
-    "cash": 1000,
-    "commission_pct": 0,
-    "commission_flat": 0,
-    "slippage_pct": 0,
-    "min_edge_pct": 0.5,
-    "require_skill": True,
-}
-
-
-def path_to(*prices: float) -> np.ndarray:
-    """Quantiles [steps, levels] around a median path of prices from 100."""
-    return np.log(np.array(prices) / 100)[:, None] + np.array([-0.02, -0.01, 0, 0.01, 0.02])
-
-
-def equally(paths: dict[str, np.ndarray], scores: Evaluation, config: TradeConfig) -> Decided:
-    """What is decided where all members have the same weight."""
-    members = {name: MemberForecast(path, 1 / len(paths), f"sha of {name}") for name, path in paths.items()}
-    return decide(np.mean(list(paths.values()), axis=0), members, LEVELS, scores, ENTRY, config)
-
-
-def scored(skill: float = 0.02, significant: bool = True) -> Evaluation:
-    """An evaluation of the TFT, whose skill over the random walk is set."""
-    made = evaluation()
-    assert made["difference"]
-    return {
-        **made,
-        "evaluated_model": "tft",
-        "best_baseline": "random_walk",
-        "skill_vs_best_baseline": skill,
-        "difference": {**made["difference"], "significant": significant},
-    }
-
 
 def test_buy_sells_at_the_best_step_of_the_average() -> None:
     paths = {"tft": path_to(101, 104.04, 103), "random_walk": path_to(100, 100, 100)}
@@ -152,9 +116,11 @@ def test_hold_without_skill_even_when_the_edge_is_large() -> None:
     decided = equally(paths, scored(skill=-0.01), FREE)
     assert decided["decision"]["action"] == "HOLD"
     assert decided["decision"]["reason"] == (
-        "The TFT does not beat the best baseline (random_walk): its skill is -1.00 %."
+        "The TFT does not beat the best baseline (random_walk): its skill is -1.00 %, not significant (p = 0.01)."
     )
-    assert [(gate["name"], gate["passed"]) for gate in decided["gates"]] == [("skill", False), ("edge", True)]
+    required = [(gate["name"], gate["passed"]) for gate in decided["gates"] if gate["required"]]
+    assert required == [("skill", False), ("edge", True), ("probability", True)]
+    assert decided["breakeven"]["failed_gates"] == ["skill"]
 
 
 def test_no_skill_is_a_hold() -> None:
@@ -172,37 +138,48 @@ def test_unknown_skill_is_a_hold() -> None:
     assert decided["votes"]["tft"]["pinball"] == skipped["members"]["tft"]["pinball"]
 
 
-def test_skill_that_is_not_significant_is_told_and_passes() -> None:
+def test_skill_must_be_significant() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    for significant, detail in ((True, "+0.42 %"), (False, "+0.42 %, not significant")):
+    told = {
+        True: "the TFT beats the best baseline (random_walk): its skill is +0.42 %, significant (p = 0.01)",
+        False: "the TFT may or may not beat the best baseline (random_walk): "
+        "its skill is +0.42 %, not significant (p = 0.3)",
+    }
+    for significant, detail in told.items():
         decided = equally(paths, scored(0.0042, significant), FREE)
-        assert decided["gates"][0] == {
-            "name": "skill",
-            "passed": True,
-            "detail": f"the TFT beats the best baseline (random_walk): its skill is {detail}",
-        }
+        gate = decided["gates"][0]
+        assert (gate["name"], gate["passed"], gate["detail"]) == ("skill", significant, detail)
+        assert (gate["figure"], gate["threshold"]) == (0.01 if significant else 0.3, 0.05)
+        assert decided["decision"]["action"] == ("BUY" if significant else "HOLD")
 
 
-def test_skill_is_only_asked_when_required() -> None:
+def test_a_gate_blocks_only_where_it_is_required() -> None:
     paths = {"tft": path_to(110, 110, 110), "random_walk": path_to(100, 100, 100)}
-    decided = equally(paths, scored(skill=-0.01), {**FREE, "require_skill": False})
+    decided = equally(paths, scored(skill=-0.01), {**FREE, "require": []})
     assert decided["decision"]["action"] == "BUY"
-    assert [gate["name"] for gate in decided["gates"]] == ["edge"]
+    gates = {gate["name"]: gate for gate in decided["gates"]}
+    assert list(gates) == ["skill", "calibration", "agreement", "edge", "probability"]
+    assert not gates["skill"]["passed"] and [name for name in gates if gates[name]["required"]] == [
+        "edge",
+        "probability",
+    ]
+    assert "skill" not in decided["decision"]["reason"]
 
 
 def test_hold_below_the_edge_and_buy_at_it() -> None:
-    paths = {"random_walk": path_to(100, 100, 100)}
-    below = equally(paths, scored(), {**FREE, "min_edge_pct": 0.001})
-    at = equally(paths, scored(), {**FREE, "min_edge_pct": 0})
+    quantiles = path_to(101, 101, 101)
+    below, at = (decided_on(quantiles, min_edge_pct=edge)[0] for edge in (1.001, 1))
     assert (below["decision"]["action"], at["decision"]["action"]) == ("HOLD", "BUY")
-    assert "less than min_edge_pct (0.001 %)" in below["decision"]["reason"]
-    assert below["decision"]["target_time"] == TIMES[0]  # the earliest of equals
+    assert below["decision"]["reason"] == (
+        "The ensemble's expected return after costs is +1.000 % by its best plan, less than min_edge_pct (1.001 %)."
+    )
+    # the earliest of equals
+    assert at["decision"]["target_time"] == TIMES[0]
 
 
-def test_the_reason_names_the_first_gate_that_failed() -> None:
-    paths = {"random_walk": path_to(100, 100, 100)}
-    decided = equally(paths, scored(skill=-0.01), FREE)
-    assert [gate["passed"] for gate in decided["gates"]] == [False, False]
+def test_the_reason_names_the_first_required_gate_that_failed() -> None:
+    decided = equally({"random_walk": path_to(100, 100, 100)}, scored(skill=-0.01), FREE)
+    assert decided["breakeven"]["failed_gates"] == ["skill", "edge"]
     assert "skill" in decided["decision"]["reason"] and "min_edge_pct" not in decided["decision"]["reason"]
 
 
@@ -229,18 +206,16 @@ def test_the_reason_of_a_buy_names_all_gates() -> None:
 
 
 def test_a_decision_older_than_a_bar_is_no_buy() -> None:
-    members = {"tft": MemberForecast(path_to(110, 110, 110), 1, "sha")}
+    def at_age(age: float) -> Decided:
+        return decided_on(path_to(110, 110, 110), gates=[freshness_gate(age, 5 * MINUTE)])[0]
 
-    def decided(age: float) -> Decided:
-        fresh = freshness_gate(age, 5 * MINUTE)
-        return decide(members["tft"].path, members, LEVELS, scored(), ENTRY, FREE, fresh)
-
-    assert [decided(age)["decision"]["action"] for age in (0, 300, 300.1)] == ["BUY", "BUY", "HOLD"]
-    assert [gate["name"] for gate in decided(0)["gates"]] == ["freshness", "skill", "edge"]
+    assert [at_age(age)["decision"]["action"] for age in (0, 300, 300.1)] == ["BUY", "BUY", "HOLD"]
+    required = [gate["name"] for gate in at_age(0)["gates"] if gate["required"]]
+    assert required == ["freshness", "skill", "edge", "probability"]
     late = (
         "The decision is sealed 330 s after its last close, more than one bar (300 s); decide again .*: make refresh."
     )
-    assert re.fullmatch(late.replace("(", r"\(").replace(")", r"\)"), decided(330)["decision"]["reason"])
+    assert re.fullmatch(late.replace("(", r"\(").replace(")", r"\)"), at_age(330)["decision"]["reason"])
 
 
 def test_a_seal_holds_and_breaks() -> None:
@@ -258,24 +233,29 @@ def test_a_seal_holds_and_breaks() -> None:
 # --- settlement ---
 
 
-def sealed_trade(action: Action) -> tuple[Trade, pd.DataFrame]:
-    """A trade of three 5-minute steps, entered at 100, planned to be sold at the second; costs as in HARSH."""
-    edge = 0.0 if action == "BUY" else 100.0
-    config: TradeConfig = {
+def sealed_trade(action: Action, **changed: Any) -> tuple[Trade, pd.DataFrame, pd.DataFrame]:
+    """A trade of three 5-minute steps, entered at 100, planned to be sold at the second, with its forecast and its
+    plans, all without levels; costs as in HARSH."""
+    config: dict[str, Any] = {
         **FREE,
-        "commission_pct": HARSH.commission_pct,
-        "commission_flat": HARSH.commission_flat,
-        "slippage_pct": HARSH.slippage_pct,
+        **asdict(HARSH),
         "cash": 1022.10,
-        "min_edge_pct": edge,
+        "min_edge_pct": 0.0 if action == "BUY" else 100.0,
+        "take_profit": [],
+        "stop": [],
     }
-    document: UnsealedTrade = {
-        **equally({"tft": path_to(105, 121, 115)}, scored(), config),
+    decided, plans = decided_on(path_to(105, 121, 115), **config)
+    decided["plan"].update(changed)  # type: ignore[typeddict-item]
+    document: dict[str, Any] = {
+        **decided,
         "config": config,
         "simulated": False,
         "age_seconds": None,
+        "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
         "evaluation_sha256": "e",
         "ensemble_sha256": "f",
+        "paths_sha256": "s",
+        "plans_sha256": "g",
         "forecast": {
             "t0_iso": ENTRY.time,
             "horizon_m": 15,
@@ -287,13 +267,19 @@ def sealed_trade(action: Action) -> tuple[Trade, pd.DataFrame]:
     }
     assert document["decision"]["action"] == action
     path = pd.DataFrame({"price_fc": [105.0, 121, 115], "q0.05": [95.0, 111, 90], "q0.95": [115.0, 130, 118]})
-    return {**document, "seal": seal(document)}, path
+    return cast(Trade, {**document, "seal": seal(document)}), path, plans
 
 
 def test_a_buy_of_which_all_closes_are_realised() -> None:
-    trade, path = sealed_trade("BUY")
-    settled = settle(trade, path, np.array([90.0, 110, 117]))
-    assert settled == pytest.approx(
+    trade, path, plans = sealed_trade("BUY")
+    settled = settle(trade, path, plans, np.array([90.0, 110, 117]))
+    returns = [HARSH.round_trip(1022.10, 100, close).return_pct for close in (90, 110, 117)]
+    results = [
+        {"exit_time": time, "take_profit_price": None, "stop_price": None, "sell_time": time, "return_pct": left}
+        for time, left in zip(TIMES, returns, strict=True)
+    ]
+    assert settled["plans"] == results
+    assert {name: value for name, value in settled.items() if name != "plans"} == pytest.approx(
         {
             "status": "complete",
             "evaluated_at": TIMES[2],
@@ -309,6 +295,7 @@ def test_a_buy_of_which_all_closes_are_realised() -> None:
             "realized_pnl_usd": 54.01,
             "realized_return_pct": 100 * 54.01 / 1022.10,
             "was_partial_window": False,
+            "horizon_return_pct": pytest.approx(17),
             "forecast_error_pct": 10,  # 121 forecast, 110 realised
             "inside_90": 1 / 3,  # 90 < 95, 110 < 111, 90 ≤ 117 ≤ 118
             "missed": None,
@@ -362,7 +349,9 @@ def test_a_hold_realises_nothing_and_says_what_it_missed() -> None:
     )
     assert (
         describe_result(settled)
-        == "Holding missed out: the same plan would have earned 54.01 USD (+5.284 %) after costs."
+        == "Holding missed out: the best plan would have earned 54.01 USD (+5.284 %) after costs. "
+        "The price changed by +17.000 % up to 2024-06-01T00:15:00Z; 2 of 3 plans would have earned something, "
+        "the luckiest +11.997 %."
     )
 
 
@@ -371,7 +360,7 @@ def test_a_hold_that_was_right() -> None:
     assert settled["missed"] and settled["missed"]["hold_was_right"] is True
     # 10 · 90 · 0.99 · 0.99 − 2 = 880.09 back of 1022.10
     assert settled["missed"]["pnl_usd"] == pytest.approx(-142.01)
-    assert describe_result(settled).startswith("Holding was right: the same plan would have lost 142.01 USD")
+    assert describe_result(settled).startswith("Holding was right: the best plan would have lost 142.01 USD")
 
 
 def test_closes_are_found_by_their_time() -> None:
@@ -444,8 +433,6 @@ def test_a_shorter_trade_uses_its_own_steps_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("drift", [{"tft": 0.02}, {}])
 def test_audit_of_windows_that_end_early(tmp_path: Path, realised: int, status: str, drift: dict[str, float]) -> None:
     _, audited = run(World(tmp_path, realised=realised, drift=drift), horizon_minutes=60)
-    if not drift:  # a flat forecast plans to sell at the first step, so any candle completes it
-        status = "pending" if realised == 0 else "complete"
     assert (audited["status"], audited["was_partial_window"]) == (status, status != "complete")
     assert audited["evaluated_at"] == f"2024-06-01T0{realised // 12}:{5 * realised % 60:02}:00Z"
 
@@ -596,7 +583,7 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 18 <= len(lines) <= 23
+    assert 19 <= len(lines) <= 24
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
