@@ -67,14 +67,14 @@ def calibration_gate(evaluation: Evaluation) -> Gate:
     if evaluation["evaluated_model"] is None or scores is None or tests is None:
         return Gate(CALIBRATION, False, None, MOST_OFF, "no model is evaluated, so its coverage is unknown")
     coverage = scores["coverage90"]
-    off = abs(coverage - COVERAGE)
+    off = round(abs(coverage - COVERAGE), 9)
     known = {name: tests[name] for name in ("kupiec", "christoffersen") if tests[name] is not None}
     told = ", ".join(f"{name.capitalize()} p = {p:.2g}" for name, p in known.items()) or "too few origins for a test"
     passed = off <= MOST_OFF and all(p is None or p >= REJECTED for p in known.values())
     low, high = 100 * (COVERAGE - MOST_OFF), 100 * (COVERAGE + MOST_OFF)
     detail = (
-        f"the 90 % interval of {display_name(model)} covers {100 * coverage:.1f} % ({told}), "
-        f"{'within' if passed else 'not within'} {low:.0f} to {high:.0f} % with misses that may be independent"
+        f"the 90 % interval of {display_name(model)} covers {100 * coverage:.1f} % (asked: {low:.0f} to {high:.0f} %); "
+        f"its misses: {told} (asked: p of {REJECTED:g} or more)"
     )
     return Gate(CALIBRATION, passed, off, MOST_OFF, detail)
 

@@ -78,7 +78,7 @@ class World:
             closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
             times = AS_OF + self.bar_ms * np.arange(-before, after)
             write_candles(self.candles(symbol), times[:before], closes[:before])
-            write_json(self.quality(symbol), self._quality(symbol, before))
+            write_json(self.quality(symbol), quality_record(symbol, self.interval, before))
             write_parquet(self.features("train", symbol), features(times[:before], rng))
             write_parquet(self.features("live", symbol), features(times[before // 2 : before], rng))
             write_candles(self.outcome(symbol), times[before:][: self.realised], closes[before:][: self.realised])
@@ -195,31 +195,6 @@ class World:
         files = documents | {"forecast": self.prices, "text": self.folder / "summary.txt"}
         return {name: str(path) for name, path in files.items()}
 
-    def _quality(self, symbol: str, bars: int) -> Quality:
-        """Of candles without a fault."""
-        start, end = iso(AS_OF - bars * self.bar_ms), iso(AS_OF)
-        return {
-            "symbol": symbol,
-            "interval": self.interval,
-            "start": start,
-            "end": end,
-            "bars": bars,
-            "expected": bars,
-            "missing": 0,
-            "missing_spans": [],
-            "filled": 0,
-            "filled_spans": [],
-            "frozen_spans": [],
-            "duplicates": 0,
-            "conflicting": [],
-            "dropped": [],
-            "impossible": 0,
-            "out_of_order": 0,
-            "lowest": 1.0,
-            "highest": 2.0,
-            "revised": [],
-        }
-
     def _paths_table(self, ensemble: pd.DataFrame) -> pd.DataFrame:
         """Sample paths of the ensemble forecast, in the order of random walks."""
         shape = (len(self.symbols), self.horizon, -1)
@@ -237,6 +212,31 @@ class World:
         origins = [np.array([AS_OF - self.bar_ms])] * len(self.symbols)
         closes = [pd.read_parquet(self.candles(symbol))["close"].to_numpy()[-1:] for symbol in self.symbols]
         return forecast_table(self.symbols, origins, closes, [path[None]] * len(self.symbols), LEVELS)
+
+
+def quality_record(symbol: str, interval: str, bars: int) -> Quality:
+    """Of candles up to `AS_OF` without a fault."""
+    return {
+        "symbol": symbol,
+        "interval": interval,
+        "start": iso(AS_OF - bars * step_ms(interval)),
+        "end": iso(AS_OF),
+        "bars": bars,
+        "expected": bars,
+        "missing": 0,
+        "missing_spans": [],
+        "filled": 0,
+        "filled_spans": [],
+        "frozen_spans": [],
+        "duplicates": 0,
+        "conflicting": [],
+        "dropped": [],
+        "impossible": 0,
+        "out_of_order": 0,
+        "lowest": 1.0,
+        "highest": 2.0,
+        "revised": [],
+    }
 
 
 def features(times: np.ndarray, random: np.random.Generator) -> pd.DataFrame:

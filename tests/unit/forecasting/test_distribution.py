@@ -160,3 +160,19 @@ def test_the_deviation_is_that_of_its_density() -> None:
 
 def test_equal_quantiles_have_no_deviation() -> None:
     assert Distribution(LEVELS, np.full(7, 0.3)).deviation() == 0
+
+
+def test_the_mean_price_ratio_is_the_integral_of_the_quantiles() -> None:
+    """∫ exp(quantile(u)) du, of skewed forecasts; exp(m + σ² / 2) of a normal one but for its tails."""
+    fine = (np.arange(2_000_000) + 0.5) / 2_000_000
+    for quantiles in ([-0.09, -0.03, 0.01, 0.02, 0.03], [-0.01, 0.0, 0.01, 0.05, 0.3], [0.02] * 5):
+        forecast = Distribution([0.05, 0.25, 0.5, 0.75, 0.95], np.array(quantiles))
+        assert forecast.mean_exponential() == pytest.approx(np.exp(forecast.quantile(fine)).mean(), rel=1e-6)
+    levels = np.linspace(0.0005, 0.9995, 1999)
+    normal = Distribution(levels, 0.01 + 0.2 * stats.norm.ppf(levels))
+    assert normal.mean_exponential() == pytest.approx(np.exp(0.01 + 0.02), rel=1e-4)
+
+
+def test_a_tail_that_decays_too_slowly_has_no_mean_price() -> None:
+    forecast = Distribution([0.05, 0.5, 0.95], np.array([[-9.0, 0, 9], [-0.1, 0, 0.1]]))
+    np.testing.assert_array_equal(np.isinf(forecast.mean_exponential()), [True, False])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +15,13 @@ import pytest
 
 from audit import audit
 from common.errors import UserError
-from common.files import read_csv, read_document, read_json, read_parquet, write_json, write_parquet
+from common.files import read_csv, read_document, read_json, read_parquet, sha256, write_json, write_parquet
 from consensus import consensus
 from forecasting.documents import Evaluation
+from forecasting.quantiles import quantile_columns
 from summary import ensembles, summary
 from support.decisions import ENTRY, FREE, TIMES, decided_on, equally, path_to, scored
-from support.evaluations import evaluation
+from support.evaluations import LEVELS, evaluation
 from support.exchanges import live_settings, serve_walks
 from support.worlds import AS_OF, SELECTED, SETTINGS, World, write_candles
 from trading.costs import Costs
@@ -28,7 +29,7 @@ from trading.decision import steps_ahead
 from trading.documents import Action, Audit, Decided, Trade
 from trading.gates import freshness_gate
 from trading.seal import seal, verify
-from trading.settlement import closes_from, describe_result, settle
+from trading.settlement import closes_from, describe_result, plan_results, settle
 
 HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 MINUTE = 60_000
@@ -363,6 +364,50 @@ def test_a_hold_that_was_right() -> None:
     assert describe_result(settled).startswith("Holding was right: the best plan would have lost 142.01 USD")
 
 
+@pytest.mark.parametrize(
+    ("levels", "closes", "time", "price", "status"),
+    [
+        ({"take_profit_price": 108.0}, [90, 110, 117], TIMES[1], 108, "complete"),
+        ({"take_profit_price": 108.0}, [109, 110, 117], TIMES[0], 108, "complete"),
+        ({"stop_price": 95.0}, [90, 110, 117], TIMES[0], 90, "complete"),
+        # what is touched later than a missing close is as planned; a missing exit is not
+        ({"stop_price": 95.0}, [np.nan, 80, 117], TIMES[1], 80, "complete"),
+        ({"stop_price": 95.0, "take_profit_price": 120.0}, [101, np.nan, 80], TIMES[0], 101, "partial"),
+        ({"stop_price": 95.0}, [np.nan, np.nan, 80], None, None, "pending"),
+    ],
+)
+def test_a_plan_with_levels_is_settled_by_the_rule_that_it_was_simulated_by(
+    levels: dict[str, float], closes: list[float], time: str | None, price: float | None, status: str
+) -> None:
+    settled = settle(*sealed_trade("BUY", **levels), np.array(closes, dtype=float))
+    assert (settled["status"], settled["sell_time"]) == (status, time)
+    earned = HARSH.round_trip(1022.10, 100, price) if price else None
+    assert settled["realized_pnl_usd"] == (earned.pnl if earned else None)
+
+
+def walked(row: Mapping[Hashable, Any], closes: np.ndarray) -> tuple[int, float]:
+    """The step and price at which a plan sells, by a walk from close to close."""
+    for step, close in enumerate(closes[: row["exit_step"]].tolist(), start=1):
+        if close <= row["stop_price"]:
+            return step, close
+        if close >= row["take_profit_price"]:
+            return step, row["take_profit_price"]
+    return row["exit_step"], float(closes[row["exit_step"] - 1])
+
+
+def test_every_plan_of_the_grid_is_settled() -> None:
+    random = np.random.default_rng(5)
+    _, plans = decided_on(path_to(101, 102, 103), **asdict(HARSH))
+    for _ in range(20):
+        closes = 100 * np.exp(random.normal(0, 0.02, 3).cumsum())
+        results = plan_results(plans, TIMES, closes, 100.0, HARSH, 1000)
+        assert len(results) == len(plans) == 27
+        for row, result in zip(plans.to_dict("records"), results, strict=True):
+            step, price = walked(row, closes)
+            assert result["sell_time"] == TIMES[step - 1]
+            assert result["return_pct"] == pytest.approx(HARSH.round_trip(1000, 100, price).return_pct)
+
+
 def test_closes_are_found_by_their_time() -> None:
     bars = pd.DataFrame({"timestamp": [0, 2, 3], "close": [1.0, 3, 4]})
     np.testing.assert_array_equal(closes_from(bars, 1, 1, 4), [np.nan, 3, 4, np.nan])
@@ -463,6 +508,73 @@ def test_a_changed_decision_is_not_audited(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mock_trade.json: the decision was changed after it was sealed"):
         audit(**world.audit_inputs())
     assert (tmp_path / "mock_eval.json").read_bytes() == earlier
+
+
+def test_every_symbol_has_its_decision_and_the_run_s_is_one_of_them(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    trade, _ = run(world)
+    table = read_csv(tmp_path / "decisions.csv")
+    assert sorted(table["symbol"]) == ["BTCUSDT", "ETHUSDT"] and table["rank"].tolist() == [1, 2]
+    for row in table.to_dict("records"):
+        one = read_document(world.decision(row["symbol"]), Trade)
+        verify(one, row["symbol"])
+        assert one["candidates"] == {"symbols": 2, "rank": row["rank"], "plans": 108}
+        assert (one["decision"]["action"], one["decision"]["reason"]) == (row["action"], row["reason"])
+        assert one["plan"]["expected_return_pct"] == pytest.approx(row["expected_return_pct"], rel=1e-9)
+        beside = {"plans": one["plans_sha256"], "path": one["forecast"]["path_sha256"]}
+        for name, digest in beside.items():
+            assert sha256(tmp_path / "decisions" / f"{row['symbol']}-{name}.csv") == digest
+    assert world.trade.read_bytes() == world.decision("BTCUSDT").read_bytes()
+    assert trade["config"]["symbol"] == "BTCUSDT"
+
+
+def test_the_best_symbol_is_the_one_of_the_largest_expected_growth(tmp_path: Path) -> None:
+    """ETH is forecast to rise, and BTC, which comes first by name, is not."""
+    world = World(tmp_path, drift={})
+    for file, columns in ((world.forecast("ensemble"), quantile_columns(LEVELS)), (world.paths, ["log_return"])):
+        table = read_parquet(file)
+        rise = 0.01 * (table["symbol"] == "ETHUSDT").to_numpy()
+        for name in columns:
+            table[name] = (table[name].to_numpy() + rise).astype(table[name].dtype)
+        write_parquet(file, table)
+    inputs = world.consensus_inputs() | {"symbol": "best"}
+    consensus(**inputs)
+    trade = read_document(world.trade, Trade)
+    assert (trade["config"]["symbol"], trade["decision"]["action"]) == ("ETHUSDT", "BUY")
+    assert trade["candidates"]["rank"] == 1
+    assert read_document(world.decision("BTCUSDT"), Trade)["decision"]["action"] == "HOLD"
+    audit(**world.audit_inputs())
+    assert read_document(world.audit, Audit)["symbol"] == "ETHUSDT"
+    summary(**world.summary_inputs())
+    assert "BUY ETHUSDT at 2024-06-01T00:00:00Z, rank 1 of 2 symbols" in (tmp_path / "summary.txt").read_text()
+
+
+def test_changed_plans_are_not_audited(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    file = world.plans("BTCUSDT")
+    file.write_text(file.read_text().replace("True", "False", 1))
+    with pytest.raises(UserError, match=r"BTCUSDT-plans.csv: the decision was changed after it was sealed"):
+        audit(**world.audit_inputs())
+
+
+def test_sample_paths_of_another_moment_are_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for damaged in ({"origin": 0}, {"log_return": np.float32(np.nan)}):
+        table = read_parquet(world.paths)
+        write_parquet(world.paths, table.assign(**damaged))
+        with pytest.raises(UserError, match=r"paths.parquet: does not hold sample paths; delete it and run again"):
+            consensus(**world.consensus_inputs())
+        write_parquet(world.paths, table)
+
+
+def test_the_audit_of_a_symbol_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    inputs = world.audit_inputs() | {"candles": [str(world.outcome("ETHUSDT"))]}
+    with pytest.raises(UserError, match=r"none of .*ETHUSDT.parquet is of BTCUSDT; run again") as caught:
+        audit(**inputs)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_changed_forecast_is_not_audited(tmp_path: Path) -> None:
