@@ -70,7 +70,7 @@ SETTINGS = {
     "--device": Setting("tft.device", "DEVICE", "auto, cpu, gpu or mps"),
     "--seed": Setting("tft.seeds", "SEEDS", "seeds, one model each, separated by blanks or commas", several=True),
     "--timefmt": Setting("plots.timefmt", "FORMAT", "format of times in figures (strftime)"),
-    "--cons-symbol": Setting("consensus.symbol", "SYMBOL", "symbol of the decision; null: the first"),
+    "--cons-symbol": Setting("consensus.symbol", "SYMBOL", "symbol of the decision; best; null: the first"),
     "--cons-horizon-m": Setting("consensus.horizon_minutes", "MINUTES", "longest trade; null: the horizon"),
     "--cons-cash": Setting("consensus.cash", "CASH", "cash that a BUY spends"),
     "--cons-comm": Setting("consensus.commission_pct", "PERCENT", "commission on each side"),

@@ -39,7 +39,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_every_artifact(done: Path) -> None:
     expected = ["run.yaml", "evaluation.csv", "evaluation_steps.csv", "evaluation.json", "forecast_path.csv"]
-    expected += ["forecast.csv", "mock_trade.json", "mock_eval.json", "summary.txt"]
+    expected += ["forecast.csv", "mock_trade.json", "mock_eval.json", "summary.txt", "decisions.csv"]
+    expected += [
+        f"decisions/{symbol}{kind}"
+        for symbol in ("BTCUSDT", "ETHUSDT")
+        for kind in (".json", "-path.csv", "-plans.csv")
+    ]
     expected += [
         f"plots/{name}.{kind}"
         for name in ("evaluation", "evaluation_detail", "forecast", "consensus")
@@ -52,6 +57,7 @@ def test_a_run_leaves_every_artifact(done: Path) -> None:
 
 def test_every_document_is_of_its_type(done: Path) -> None:
     kinds: dict[str, type[Any]] = {"evaluation": Evaluation, "mock_trade": Trade, "mock_eval": Audit}
+    kinds |= {f"decisions/{symbol}": Trade for symbol in ("BTCUSDT", "ETHUSDT")}
     kinds |= {f"forecasts/{fold}/weights": Weights for fold in ("0", "1", "live")}
     for name, kind in kinds.items():
         fields = set(read_document(done / "artifacts" / f"{name}.json", kind))
@@ -62,7 +68,7 @@ def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None
     """Contracts: whatever the types say."""
     trade = json.loads((done / "artifacts" / "mock_trade.json").read_text())
     audit = json.loads((done / "artifacts" / "mock_eval.json").read_text())
-    assert {"config", "forecast", "decision", "votes", "gates", "breakeven", "seal"} <= set(trade)
+    assert {"config", "forecast", "decision", "plan", "candidates", "votes", "gates", "breakeven", "seal"} <= set(trade)
     assert {"t0_iso", "horizon_m", "times", "price_forecast", "model_name"} <= set(trade["forecast"])
     wanted = "action reason entry_time entry_price target_time target_price expected_return_pct expected_pnl_usd"
     assert {*wanted.split(), "commission_total_usd"} <= set(trade["decision"])
