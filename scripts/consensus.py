@@ -104,17 +104,15 @@ def consensus(
     `decision`, and `exchange`, whose clock tells the decisions' age. Raises UserError on an impossible horizon_minutes
     or cash, and when forecasts, paths, candles and cutoff are not of the same time.
     """
-    now, levels = read_json(cutoff), task.quantile_levels
-    read = [(file, read_forecasts(file, task.horizon, levels)) for file in sorted(forecasts)]
+    now = read_json(cutoff)
     live = Live(
         cutoff=now,
         task=task,
         file=forecast,
-        ensemble=read_forecasts(forecast, task.horizon, levels),
-        # one without a forecast was skipped
-        members={Path(file).stem: (file, one) for file, one in read if len(one.origin)},
+        ensemble=read_forecasts(forecast, task.horizon, task.quantile_levels),
+        members=_members(forecasts, task),
         weights=read_document(weights, Weights)["weights"],
-        paths=read_paths(paths, now["as_of"] - task.bar_ms),
+        paths=_paths(paths, sorted(files), now["as_of"] - task.bar_ms, task.horizon),
         evaluation=read_document(evaluation, Evaluation),
         age=_age(now, exchange_settings, task.interval),
     )
@@ -129,13 +127,12 @@ def consensus(
         write_text(Path(folder, f"{name}-path.csv"), made[name].path)
         write_text(Path(folder, f"{name}-plans.csv"), made[name].plans)
         write_json(Path(folder, f"{name}.json"), sealed(made[name].document))
+        decision = made[name].document["decision"]
+        say(f"consensus: {decision['action']} {name} at {decision['entry_time']}. {decision['reason']}")
     write_csv(table, decisions_table([made[name].document for name in order]))
     chosen = made[order[0] if symbol == BEST else symbol]
     write_text(path, chosen.path)
     write_json(trade, sealed(chosen.document))
-    for name in order:
-        decision = made[name].document["decision"]
-        say(f"consensus: {decision['action']} {name} at {decision['entry_time']}. {decision['reason']}")
 
 
 def decided(
@@ -158,7 +155,10 @@ def decided(
         for name, (file, one) in live.members.items()
     }
     forecast = EnsembleForecast(levels, quantiles, live.paths[symbol].paths[:steps])
-    verdict, plans = decide(forecast, members, live.evaluation, entry, config, _gates(live, files))
+    try:
+        verdict, plans = decide(forecast, members, live.evaluation, entry, config, _gates(live, files))
+    except UserError as error:
+        raise UserError(f"{symbol}: {error}") from error
     path = csv_text(path_table(quantiles, levels, entry))
     outlook: PathForecast = {
         "t0_iso": entry.time,
@@ -192,6 +192,23 @@ def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry)
     prices.insert(0, "time", list(entry.step_times))
     prices.insert(1, "price_fc", prices["q0.5"])
     return prices
+
+
+def _members(forecasts: Sequence[str], task: Task) -> dict[str, tuple[str, Forecasts]]:
+    """The members' files and forecasts by name; one without a forecast was skipped."""
+    read = [(file, read_forecasts(file, task.horizon, task.quantile_levels)) for file in sorted(forecasts)]
+    return {Path(file).stem: (file, one) for file, one in read if len(one.origin)}
+
+
+def _paths(file: str, symbols: Sequence[str], origin: int, horizon: int) -> dict[str, PathDistribution]:
+    """The sample paths by symbol. Raises UserError, naming the file, if it lacks some."""
+    paths = read_paths(file, origin)
+    for symbol in symbols:
+        if symbol not in paths or len(paths[symbol].paths) != horizon:
+            raise UserError(
+                f"{file}: holds no sample paths of {symbol} over {horizon} steps; delete it and run again to rebuild it"
+            )
+    return paths
 
 
 def _gates(live: Live, files: SymbolFiles) -> list[Gate]:

@@ -19,8 +19,10 @@ from trading.documents import (
     EDGE,
     HOLD,
     PROBABILITY,
+    Action,
     Breakeven,
     Decided,
+    GateResult,
     PlanFigures,
     TradeConfig,
     Vote,
@@ -97,7 +99,7 @@ def decide(
     gates: those that do not hang on the plan. Raises UserError on cash too small to buy, and on quantiles or paths that
     are none.
     """
-    costs, cash, min_edge = costs_of(config), config["cash"], round(config["min_edge_pct"] / 100, DIGITS)
+    costs, cash = costs_of(config), config["cash"]
     marginals = Marginals(forecast.quantile_levels, forecast.quantiles)
     plans = make_plans(marginals.distribution.deviation(), config["exits"], config["take_profit"], config["stop"])
     found = outlook(plans, marginals, forecast.paths, costs, cash)
@@ -105,21 +107,18 @@ def decide(
     weights = {name: member.weight for name, member in members.items()}
     rising = rising_shares({name: member.path[:, middle] for name, member in members.items()}, weights)
     admitted = (rising >= LEAST_AGREEMENT)[plans.step - 1] | (AGREEMENT not in config["require"])
-    qualified = qualifying(found, min_edge, config["min_probability"], admitted)
+    qualified = qualifying(found, _share(config["min_edge_pct"]), config["min_probability"], admitted)
     best = best_plan(found, qualified)
     step = int(plans.step[best])
     exit_time = entry.step_times[step - 1]
-
     conditions = [*gates, agreement_gate(float(rising[step - 1]), exit_time), *_plan_gates(found, best, config)]
-    required = {*config["require"], EDGE, PROBABILITY}
-    failed = [gate for gate in conditions if gate.name in required and not gate.passed]
-    reason = "; ".join(gate.detail for gate in failed[:1] or conditions if gate.name in required)
+    action, reason, failed = _verdict(conditions, config["require"], hopeless=not found.probability.any())
     trade = costs.round_trip(cash, entry.close, entry.close * float(found.ratio[best]))
     table = plan_table(found, qualified, entry)
     decided: Decided = {
         "decision": {
-            "action": HOLD if failed else BUY,
-            "reason": reason[0].upper() + reason[1:] + ".",
+            "action": action,
+            "reason": reason,
             "entry_time": entry.time,
             "entry_price": entry.close,
             "target_time": exit_time,
@@ -130,20 +129,40 @@ def decide(
         },
         "plan": _figures(table, best, float(marginals.median[step - 1])),
         "votes": {name: _vote(members[name], middle, evaluation, name, entry, config) for name in sorted(members)},
-        "gates": [
-            {
-                "name": gate.name,
-                "required": gate.name in required,
-                "passed": gate.passed,
-                "figure": gate.figure,
-                "threshold": gate.threshold,
-                "detail": gate.detail,
-            }
-            for gate in conditions
-        ],
-        "breakeven": _breakeven(marginals, step, entry, config, [gate.name for gate in failed]),
+        "gates": [_result(gate, config["require"]) for gate in conditions],
+        "breakeven": _breakeven(marginals, step, entry, config, failed),
     }
     return decided, table
+
+
+def _verdict(conditions: Sequence[Gate], require: Sequence[str], hopeless: bool) -> tuple[Action, str, list[str]]:
+    """BUY or HOLD, why, and the required gates that failed.
+
+    The reason is the first of these as a sentence, or all required ones that passed. hopeless: can no plan earn its
+    costs? That is then the reason, whatever else failed.
+    """
+    required = [gate for gate in conditions if gate.name in (*require, EDGE, PROBABILITY)]
+    failed = [gate for gate in required if not gate.passed]
+    told = [gate for gate in failed if gate.name == EDGE or not hopeless][:1] or required
+    reason = "; ".join(gate.detail for gate in told)
+    return HOLD if failed else BUY, reason[0].upper() + reason[1:] + ".", [gate.name for gate in failed]
+
+
+def _result(gate: Gate, require: Sequence[str]) -> GateResult:
+    """A gate as the document has it."""
+    return {
+        "name": gate.name,
+        "required": gate.name in (*require, EDGE, PROBABILITY),
+        "passed": gate.passed,
+        "figure": gate.figure,
+        "threshold": gate.threshold,
+        "detail": gate.detail,
+    }
+
+
+def _share(percent: float) -> float:
+    """A percentage as a share, of the digits that shares are told with."""
+    return round(percent / 100, DIGITS)
 
 
 def plan_table(found: Outlook, qualified: np.ndarray, entry: Entry) -> pd.DataFrame:
@@ -193,7 +212,7 @@ def _plan_gates(found: Outlook, best: int, config: TradeConfig) -> list[Gate]:
     """Does the best plan leave enough, and often enough?"""
     edge, least = 100 * float(found.expected[best]), config["min_edge_pct"]
     sure = float(found.surely[best])
-    passed = sure >= round(least / 100, DIGITS)
+    passed = sure >= _share(least)
     error = f" ± {100 * found.margin * found.error[best]:.3f}" if found.error[best] else ""
     detail = (
         f"the ensemble's expected return after costs is {edge:+.3f}{error} % by its best plan, "
@@ -217,7 +236,7 @@ def _plan_gates(found: Outlook, best: int, config: TradeConfig) -> list[Gate]:
 def _breakeven(marginals: Marginals, step: int, entry: Entry, config: TradeConfig, failed: list[str]) -> Breakeven:
     """What a sale must reach to return the cash, and what would have to be for a BUY."""
     costs, cash = costs_of(config), config["cash"]
-    limits = costs, cash, config["min_edge_pct"] / 100, config["min_probability"]
+    limits = costs, cash, _share(config["min_edge_pct"]), config["min_probability"]
     price = costs.breakeven_close(cash, entry.close)
     exits = exit_steps(len(marginals.quantiles), config["exits"])
     return {

@@ -190,7 +190,9 @@ def test_paths_that_are_none_and_forecasts_without_a_mean_reach_no_decision() ->
 
 
 def test_costs_that_make_any_trade_impossible_are_told() -> None:
-    decided, _ = decided_on(path_to(101, 101, 101, spread=1e-4), commission_pct=60)
+    """Whatever else is wrong."""
+    decided, _ = decided_on(path_to(101, 101, 101, spread=1e-4), scored(skill=-0.01), commission_pct=60)
+    assert decided["breakeven"]["failed_gates"] == ["skill", "edge", "probability"]
     assert decided["decision"]["reason"] == (
         "No plan can earn its costs: they take a rise of 300 %, and the forecast reaches that nowhere."
     )

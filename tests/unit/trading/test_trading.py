@@ -560,12 +560,18 @@ def test_changed_plans_are_not_audited(tmp_path: Path) -> None:
 
 def test_sample_paths_of_another_moment_are_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
-    for damaged in ({"origin": 0}, {"log_return": np.float32(np.nan)}):
-        table = read_parquet(world.paths)
-        write_parquet(world.paths, table.assign(**damaged))
-        with pytest.raises(UserError, match=r"paths.parquet: does not hold sample paths; delete it and run again"):
-            consensus(**world.consensus_inputs())
-        write_parquet(world.paths, table)
+    table = read_parquet(world.paths)
+    foreign, broken = table.assign(origin=0), table.assign(log_return=np.float32(np.nan))
+    messages = {"does not hold sample paths": [foreign, broken]}
+    messages["holds no sample paths of BTCUSDT over 12 steps"] = [
+        table[table["symbol"] == "ETHUSDT"],
+        table[table["step"] < 12],
+    ]
+    for message, damaged in messages.items():
+        for one in damaged:
+            write_parquet(world.paths, one)
+            with pytest.raises(UserError, match=rf"paths.parquet: {message}.*; delete it and run again to rebuild it"):
+                consensus(**world.consensus_inputs())
 
 
 def test_the_audit_of_a_symbol_that_is_not_there_is_one_line(tmp_path: Path) -> None:
