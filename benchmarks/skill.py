@@ -56,13 +56,16 @@ def main() -> None:
         command = ["snakemake", "-q", "all", "-j", str(given.cores), "--directory", str(folder)]
         command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(folder / "skill.yaml")]
         command += ["--config", *given.config] if given.config else []
-        done = subprocess.run([*command, "--", "evaluate"], cwd=ROOT, stdout=subprocess.DEVNULL)
+        done = subprocess.run(
+            [*command, "--", "evaluate", "artifacts/path_scores.json"], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
         if done.returncode:
             # the failed job's message is on the terminal
             raise SystemExit(done.returncode)
         took = time.monotonic() - began
         print((folder / "artifacts/logs/evaluate/all.log").read_text())
         print(figures(read_document(folder / "artifacts/evaluation.json", Evaluation)))
+        print((folder / "artifacts/logs/score_paths/all.log").read_text())
         for path in sorted(folder.glob("artifacts/forecasts/*/weights.json")):
             print(f"fold {path.parent.name}: {read_document(path, Weights)['weights']}")
         print(f"{took:.0f} s with {given.cores} cores")
@@ -118,6 +121,10 @@ def figures(evaluation: Evaluation) -> str:
     for percent, coverage, bound in ((90, scores["coverage90"], 1.5), (50, scores["coverage50"], 2.5)):
         lines.append(f"coverage of {percent} %, points off {100 * coverage - percent:>+31.2f}   within {bound}")
     lines.append(f"MAE over the random walk's {scores['mae']:>37.4f}   at most 1.003")
+    values = evaluation["economic_value"]
+    for name in (ENSEMBLE, "ewma", evaluation["best_baseline"]):
+        if (worth := values[name]["utility"]) is not None:
+            lines.append(f"utility by {name:<20} {100 * worth:>30.2f} % of wealth a year")
     if ORACLE in members:
         share = (1 - scores["pinball"]) / (1 - members[ORACLE]["pinball"])
         lines.append(

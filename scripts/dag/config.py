@@ -246,6 +246,9 @@ class Exchange(Section):
     """ccxt: seconds after its close when a candle is final; one that is missing then is waited for six times as long"""
     seed: Seed = 7
     """simulated: random seed; another seed is another market"""
+    trend: Share = 0.02
+    """simulated: drift in volatilities of the minute at a signal of 1: how much of a price's direction can be forecast;
+    0: nothing"""
     data_end: Time = "2024-06-01T00:00:00Z"
     """simulated: end of the data (UTC)"""
 

@@ -70,12 +70,12 @@ class Difference(TypedDict):
 
 class Direction(TypedDict):
     """A member's median as a forecast of direction at a step: R² and MAE against no change, the hit rate of its sign
-    at the `told` origins where neither it nor the outcome is 0, and the one-sided p of independent signs."""
+    at the `origins` where neither it nor the outcome is 0, and the one-sided p of independent signs."""
 
     step: int
     r2: float | None
     mae: float | None
-    told: int
+    origins: int
     hit_rate: float | None
     p: float | None
 

@@ -31,7 +31,7 @@ DOF = 6  # degrees of freedom of the Student-t shocks
 JUMP_SHARED, JUMP_IDIOSYNCRATIC = 1 / 2880, 1 / 720  # probability of a jump a minute
 JUMP_SIZE = 6.0  # standard deviation of a jump, in volatilities of its minute
 MEMORY = 0.5 ** (1 / 30)  # decay a minute of the signal, an average of past shocks
-DRIFT = 0.02  # drift, in volatilities of the minute, at a signal of 1
+TREND = 0.02  # drift, in volatilities of the minute, at a signal of 1, unless another is chosen
 
 _JUMP_VARIANCE = (JUMP_SHARED + JUMP_IDIOSYNCRATIC) * JUMP_SIZE**2
 _GAIN = sqrt(1 - MEMORY**2)  # weight of the newest shock in the signal
@@ -76,10 +76,10 @@ class _Shared(NamedTuple):
 
 
 class DataGeneratingProcess:
-    """The process of one seed (>= 0), from `DATA_START` on."""
+    """The process of one seed (>= 0), from `DATA_START` on; trend: the drift in volatilities at a signal of 1."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, trend: float = TREND) -> None:
+        self.seed, self.trend = seed, trend
         self._states: dict[Coin, list[_State]] = {}  # at the start of each block simulated so far
         self._shared_states: list[tuple[float, float]] = []
         self._shared: Callable[[int], _Shared] = lru_cache(maxsize=BLOCKS_KEPT)(self._simulate_shared)
@@ -116,12 +116,15 @@ class DataGeneratingProcess:
         coin_slow = ar1(random.standard_normal(BLOCK), SLOW, start.slow)
         fast = blend(shared.fast, coin_fast, VOLATILITY_SHARED)
         slow = blend(shared.slow, coin_slow, VOLATILITY_SHARED)
-        volatility = unit_volatility(coin) * repeated_weekly(season()) * np.exp(FAST_SD * fast + SLOW_SD * slow)
+        volatility = (
+            unit_volatility(coin, self.trend) * repeated_weekly(season()) * np.exp(FAST_SD * fast + SLOW_SD * slow)
+        )
         coin_shock, mixture = student(random, (BLOCK,))
         shock = blend(shared.shock, coin_shock, SHOCK_SHARED)
         signal = ar1(shock, MEMORY, start.signal)
         before = np.concatenate([[start.signal], signal[:-1]])
-        returns = volatility * (DRIFT * before + shock + shared.jump + jumps(random, (BLOCK,), JUMP_IDIOSYNCRATIC))
+        jump = shared.jump + jumps(random, (BLOCK,), JUMP_IDIOSYNCRATIC)
+        returns = volatility * (self.trend * before + shock + jump)
         log_price = np.cumsum(np.concatenate([[start.log_price], returns]))
         deviation = volatility * np.sqrt(SHOCK_SHARED * shared.mixture + (1 - SHOCK_SHARED) * mixture)
         end = _State(float(coin_fast[-1]), float(coin_slow[-1]), float(signal[-1]), float(log_price[-1]))
@@ -142,15 +145,15 @@ class DataGeneratingProcess:
         return _Shared(fast, slow, shock, mixture, jumps(random, (BLOCK,), JUMP_SHARED))
 
 
-def predictable_share(minutes: int) -> float:
+def predictable_share(minutes: int, trend: float = TREND) -> float:
     """R² of the best forecast of a return over `minutes`, at a constant volatility.
 
-    The return is a sum of drift known at the start, DRIFT·Σ MEMORY^k·signal, and of shocks, each of which also moves
+    The return is a sum of drift known at the start, trend·Σ MEMORY^k·signal, and of shocks, each of which also moves
     the later signal; the variances of both follow from the parameters.
     """
     reach = (1 - MEMORY ** np.arange(minutes + 1)) / (1 - MEMORY)
-    explained = (DRIFT * reach[-1]) ** 2
-    unexplained = np.sum((1 + DRIFT * _GAIN * reach[:-1]) ** 2) + minutes * _JUMP_VARIANCE
+    explained = (trend * reach[-1]) ** 2
+    unexplained = np.sum((1 + trend * _GAIN * reach[:-1]) ** 2) + minutes * _JUMP_VARIANCE
     return float(explained / (explained + unexplained))
 
 
@@ -188,10 +191,10 @@ def blend(shared: Array, idiosyncratic: Array, share: float) -> Array:
     return sqrt(share) * shared + sqrt(1 - share) * idiosyncratic
 
 
-def unit_volatility(coin: Coin) -> float:
+def unit_volatility(coin: Coin, trend: float) -> float:
     """Volatility of a minute at log-volatility 0 and season 1, so that a day's comes out as the coin's."""
     spread = exp(2 * (FAST_SD**2 + SLOW_SD**2))  # E[volatility²] of the lognormal
-    momentum = (1 + DRIFT * _GAIN / (1 - MEMORY)) ** 2  # a shock and all that follows it through the signal
+    momentum = (1 + trend * _GAIN / (1 - MEMORY)) ** 2  # a shock and all that follows it through the signal
     return coin.volatility / 100 / sqrt(1440 * spread * (momentum + _JUMP_VARIANCE))
 
 

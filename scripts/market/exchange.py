@@ -65,7 +65,7 @@ def open_exchange(settings: Mapping[str, Any], symbols: list[str], interval: str
     """The exchange that the config's section `exchange` names.
 
     settings: keys `id`, `folder`, `columns` and `min_share` (replay), `options` (ccxt's constructor options) and
-    `patience`, `seed` and `data_end` (simulated).
+    `patience`, `seed`, `data_end` and `trend` (simulated).
     symbols, interval: those that will be fetched; `replay` looks for their files.
     Raises UserError when there is no such exchange, its options hold credentials, or `replay` lacks a file.
     """

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from market.coins import Coin
 from market.data_generating_process import (
-    DRIFT,
     FAST,
     FAST_SD,
     JUMP_IDIOSYNCRATIC,
@@ -46,7 +45,7 @@ def true_quantiles(
     (its volatility and drift, were no shock to come) and only N and E on the future: a bar is a matrix product.
     """
     fast, slow, signal = process.state_at(coin, minutes - 1)
-    futures = _Futures(process.stream(ORACLE, coin, 0), paths // 4)
+    futures = _Futures(process.stream(ORACLE, coin, 0), paths // 4, process.trend)
     total = np.zeros((len(minutes), 4 * (paths // 4)))
     result = np.empty((len(minutes), horizon, len(quantile_levels)))
     for step in range(horizon):
@@ -54,8 +53,8 @@ def true_quantiles(
         moves, scales = futures.draw(bar_minutes)
         seasonal = season()[(minutes[:, None] + ahead - 1) % WEEK]
         log_volatility = FAST_SD * np.outer(fast, FAST**ahead) + SLOW_SD * np.outer(slow, SLOW**ahead)
-        volatility = unit_volatility(coin) * seasonal * np.exp(log_volatility)
-        drift = volatility * DRIFT * np.outer(signal, MEMORY ** (ahead - 1))
+        volatility = unit_volatility(coin, process.trend) * seasonal * np.exp(log_volatility)
+        drift = volatility * process.trend * np.outer(signal, MEMORY ** (ahead - 1))
         total += np.hstack([volatility, drift]) @ np.vstack([moves, scales])
         result[:, step] = _quantiles(total, quantile_levels)
     # the last bits of a matrix product depend on the number of threads
@@ -68,8 +67,8 @@ class _Futures:
     A quarter is drawn; the rest are its mirrors in log-volatility, in shocks, and in both (antithetic variates).
     """
 
-    def __init__(self, random: np.random.Generator, quarter: int) -> None:
-        self.random = random
+    def __init__(self, random: np.random.Generator, quarter: int, trend: float) -> None:
+        self.random, self.trend = random, trend
         self.fast = self.slow = self.signal = np.zeros(quarter)
 
     def draw(self, minutes: int) -> tuple[Array, Array]:
@@ -81,7 +80,7 @@ class _Futures:
         signal = ar1(shock, MEMORY, self.signal)
         before = np.concatenate([self.signal[None], signal[:-1]])
         jump = jumps(self.random, shape, JUMP_SHARED) + jumps(self.random, shape, JUMP_IDIOSYNCRATIC)
-        move = DRIFT * before + shock + jump
+        move = self.trend * before + shock + jump
         self.fast, self.slow, self.signal = fast[-1], slow[-1], signal[-1]
         scale = np.exp(FAST_SD * fast + SLOW_SD * slow)
         scales = np.hstack([scale, 1 / scale, scale, 1 / scale])

@@ -20,6 +20,7 @@ from market.data_generating_process import (
     DATA_START,
     FAST_SD,
     SLOW_SD,
+    TREND,
     Array,
     DataGeneratingProcess,
     repeated_weekly,
@@ -35,21 +36,22 @@ CHUNK = 2000  # origins whose futures are in memory at once
 
 
 def open_simulated(settings: Mapping[str, Any], symbols: list[str], interval: str) -> "Simulated":
-    """The simulated market of the config's section `exchange`: its `seed` and `data_end`."""
-    return Simulated(settings["seed"], parse_time(settings["data_end"]))
+    """The simulated market of the config's section `exchange`: its `seed`, `data_end` and `trend`."""
+    return Simulated(settings["seed"], parse_time(settings["data_end"]), settings["trend"])
 
 
 class Simulated:
-    """An exchange whose data runs from 2021-01-01 to `data_end` (ms, UTC); another `seed` (>= 0) is another market."""
+    """An exchange whose data runs from 2021-01-01 to `data_end` (ms, UTC); another `seed` (>= 0) is another market, and
+    `trend` how much of its prices can be forecast."""
 
     id = "simulated"
     historical = True
     timeframes: ClassVar = {name: name for name in TIMEFRAMES}
 
-    def __init__(self, seed: int, data_end: int) -> None:
+    def __init__(self, seed: int, data_end: int, trend: float = TREND) -> None:
         self.seed = seed
         self.data_end = data_end
-        self._process = DataGeneratingProcess(seed)
+        self._process = DataGeneratingProcess(seed, trend)
         self._coins = {f"{coin.base}/USDT": coin for coin in COINS}
         self._candles: Callable[[Coin, int], Array] = lru_cache(maxsize=BLOCKS_KEPT)(self._simulate_candles)
 

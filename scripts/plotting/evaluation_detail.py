@@ -105,8 +105,10 @@ def _direction(axes: Axes, evaluation: Evaluation) -> None:
         at = [figure["step"] for figure in figures]
         axes.plot(at, r2, **style)
         for step, value, figure in zip(at, r2, figures, strict=True):
-            told = figure["p"] is not None and figure["p"] < SIGNIFICANT
-            axes.plot(step, value, "o", color=style["color"], markerfacecolor=style["color"] if told else "white")
+            significant = figure["p"] is not None and figure["p"] < SIGNIFICANT
+            axes.plot(
+                step, value, "o", color=style["color"], markerfacecolor=style["color"] if significant else "white"
+            )
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     lowest, highest = axes.get_ylim()
     axes.set_ylim(max(lowest, LOWEST_R2), max(highest, 0.002))

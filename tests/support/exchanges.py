@@ -39,7 +39,15 @@ def serve_walks(dialect: str = "binance", **given: Any) -> LoopbackExchange:
 
 def exchange_settings(**given: Any) -> dict[str, Any]:
     """The config's section `exchange`."""
-    default: dict[str, Any] = {"id": "simulated", "folder": None, "options": {}, "patience": 10, "grace": 5, "seed": 7}
+    default: dict[str, Any] = {
+        "id": "simulated",
+        "folder": None,
+        "options": {},
+        "patience": 10,
+        "grace": 5,
+        "seed": 7,
+        "trend": 0.02,
+    }
     return {**default, "data_end": DATA_END, **given}
 
 

@@ -31,15 +31,15 @@ def _direction(rows: pd.DataFrame, step: int, stride: int, bar_ms: int) -> Direc
     """A member's figures at one step. Each symbol is in units of its own mean square, and mean absolute, return."""
     median, realised = rows[f"median{step}"], rows[f"realised{step}"]
     square, size = (realised**2).groupby(rows["symbol"]), realised.abs().groupby(rows["symbol"])
-    told = rows[(median != 0) & (realised != 0)]
-    signs = told[["fold", "symbol", "origin"]].assign(
-        forecast=told[f"median{step}"] > 0, realised=told[f"realised{step}"] > 0
+    signed = rows[(median != 0) & (realised != 0)]
+    signs = signed[["fold", "symbol", "origin"]].assign(
+        forecast=signed[f"median{step}"] > 0, realised=signed[f"realised{step}"] > 0
     )
     return {
         "step": step,
         "r2": number(1 - ((realised - median) ** 2 / square.transform("mean")).mean()),
         "mae": number(((realised - median).abs() / size.transform("mean")).mean()),
-        "told": len(told),
+        "origins": len(signed),
         "hit_rate": number((signs["forecast"] == signs["realised"]).mean()),
         "p": sign_test(signs, step, stride, bar_ms),
     }

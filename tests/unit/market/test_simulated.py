@@ -232,7 +232,7 @@ def test_the_oracle_repeats_itself() -> None:
 
 def run_oracle(reference: Path, output: Path, data_end: str) -> None:
     """The rule on the simulated market, which needs no candles."""
-    exchange = {"id": "simulated", "seed": 7, "data_end": data_end}
+    exchange = {"id": "simulated", "seed": 7, "data_end": data_end, "trend": 0.02}
     task = Task("1m", lookback=1, horizon=3, quantile_levels=LEVELS)
     predict_oracle(str(output), str(reference), [], "", "0", exchange, task, FoldScheme(1, 1, 0, 0.2))
 
@@ -265,3 +265,19 @@ def test_predict_oracle_refuses_an_unknown_symbol(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="NOPEUSDT"):
         run_oracle(reference, output, "2021-02-01T00:00:00Z")
     assert not output.exists()
+
+
+@pytest.mark.parametrize("trend", [0.0, 0.2])
+def test_the_trend_says_how_much_of_the_direction_the_oracle_knows(trend: float) -> None:
+    horizon, origins = 30, DATA_START + np.arange(5000, 65_000, 30) * MINUTE
+    market = Simulated(7, DATA_START + 60 * DAY, trend)
+    rows = market.fetch_ohlcv("BTC/USDT", "1m", DATA_START, 60 * 1440)
+    closes = pd.Series(np.log([row[4] for row in rows]), index=[row[0] for row in rows])
+    realised = closes[origins + horizon * MINUTE].to_numpy() - closes[origins].to_numpy()
+    median = market.quantiles("BTC/USDT", origins, "1m", horizon, [0.5])[:, -1, 0]
+    r2 = 1 - np.mean((realised - median) ** 2) / np.mean(realised**2)
+    lawful = predictable_share(horizon, trend)
+    assert r2 == pytest.approx(lawful, abs=0.06)
+    assert (lawful > 0.15) == (trend > 0)
+    # a day's volatility is the coin's whatever the trend
+    assert closes[::1440].diff().std() == pytest.approx(0.03, rel=0.35)

@@ -193,7 +193,7 @@ def test_a_far_worse_member_does_not_flatten_the_others() -> None:
 def test_the_figure_of_states_names_who_is_significant_and_who_is_off_the_scale(tmp_path: Path) -> None:
     """Filled points where the hit rate is significant; no line below the lowest R² that is drawn."""
     made = read_document(World(tmp_path).evaluation, Evaluation)
-    told: Direction = {"step": 1, "r2": 0.01, "mae": 1, "told": 9, "hit_rate": 0.6, "p": 0.01}
+    told: Direction = {"step": 1, "r2": 0.01, "mae": 1, "origins": 9, "hit_rate": 0.6, "p": 0.01}
     made["direction"] |= {"tft": [told, {**told, "step": 2, "p": 0.2}], "ewma": [{**told, "r2": -0.5}]}
     made["economic_value"]["random_walk"]["gain"] = -0.03
     axes = detail_figure(made, "BTC").axes

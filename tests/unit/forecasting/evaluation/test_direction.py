@@ -37,7 +37,7 @@ def test_figures_by_hand_with_symbols_in_their_own_units() -> None:
     assert found["r2"] == pytest.approx(1 - squares / 2)
     absolutes = np.array([0.2, 0.3, 0.2, 0.1]).sum() / 0.6 + np.array([10, 20, 10, 10]).sum() / 70
     assert found["mae"] == pytest.approx(absolutes / 2)
-    assert found["told"] == 6
+    assert found["origins"] == 6
     assert found["hit_rate"] == pytest.approx(4 / 6)
     assert found["p"] is None
 
@@ -113,11 +113,11 @@ def test_too_few_origins_have_no_p() -> None:
     ],
 )
 def test_sentence(figure: dict[str, float], sentence: str) -> None:
-    first: Direction = {"step": 1, "r2": 0.0012, "mae": 1, "told": 0, "hit_rate": None, "p": None}
+    first: Direction = {"step": 1, "r2": 0.0012, "mae": 1, "origins": 0, "hit_rate": None, "p": None}
     last: Direction = {**first, "step": 60, "r2": figure["r2"], "hit_rate": figure["hit_rate"], "p": figure["p"]}
     assert direction_verdict("ensemble", [first, last]) == sentence
 
 
 def test_a_horizon_of_one_step_is_told_once() -> None:
-    only: Direction = {"step": 1, "r2": 0.01, "mae": 1, "told": 9, "hit_rate": 0.5, "p": None}
+    only: Direction = {"step": 1, "r2": 0.01, "mae": 1, "origins": 9, "hit_rate": 0.5, "p": None}
     assert direction_verdict("tft", [only]) == "The TFT's direction: at step 1 R² 1.00 %, hit rate 50.0 %."
