@@ -33,7 +33,15 @@ from market.features import KEYS
 from market.intervals import MINUTE, iso
 from trading.decision import EnsembleForecast, Entry, MemberForecast, decide, steps_ahead
 from trading.documents import BEST, PathForecast, Trade, TradeConfig, UnsealedTrade
-from trading.gates import Gate, calibration_gate, data_quality_gate, freshness_gate, novelty_gate, skill_gate
+from trading.gates import (
+    Gate,
+    calibration_gate,
+    data_quality_gate,
+    direction_gate,
+    freshness_gate,
+    novelty_gate,
+    skill_gate,
+)
 from trading.ranking import decisions_table, ranked
 from trading.seal import seal
 
@@ -217,6 +225,7 @@ def _gates(live: Live, files: SymbolFiles) -> list[Gate]:
     return [
         *fresh,
         skill_gate(live.evaluation),
+        direction_gate(live.evaluation),
         calibration_gate(live.evaluation),
         data_quality_gate(read_document(files.quality, Quality)),
         novelty_gate(_novelty(files)),

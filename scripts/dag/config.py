@@ -506,8 +506,8 @@ class Decision(Section):
     min_probability: Share = 0.5
     """BUY only if the best plan earns something with at least this probability"""
     require: Gates = ["freshness", "skill"]
-    """gates that must pass for a BUY, of freshness, skill, calibration, data_quality, novelty, agreement; all are
-    reported"""
+    """gates that must pass for a BUY, of freshness, skill, direction, calibration, data_quality, novelty, agreement;
+    all are reported"""
 
 
 class Plots(Section):

@@ -13,10 +13,10 @@ HOLD: Action = "HOLD"
 # consensus.symbol that stands for the first in the ranking
 BEST = "best"
 # gates, in the order in which they are tested; the last two a BUY always needs
-FRESHNESS, SKILL, CALIBRATION = "freshness", "skill", "calibration"
+FRESHNESS, SKILL, DIRECTION, CALIBRATION = "freshness", "skill", "direction", "calibration"
 DATA_QUALITY, NOVELTY, AGREEMENT = "data_quality", "novelty", "agreement"
 EDGE, PROBABILITY = "edge", "probability"
-REQUIRABLE = (FRESHNESS, SKILL, CALIBRATION, DATA_QUALITY, NOVELTY, AGREEMENT)
+REQUIRABLE = (FRESHNESS, SKILL, DIRECTION, CALIBRATION, DATA_QUALITY, NOVELTY, AGREEMENT)
 
 
 class TradeConfig(TypedDict):

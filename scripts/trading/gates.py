@@ -12,7 +12,7 @@ from forecasting.documents import Evaluation
 from forecasting.members import DRIFT, ENSEMBLE, display_name
 from forecasting.novelty import Novelty
 from market.candles import Quality
-from trading.documents import AGREEMENT, CALIBRATION, DATA_QUALITY, FRESHNESS, NOVELTY, SKILL
+from trading.documents import AGREEMENT, CALIBRATION, DATA_QUALITY, DIRECTION, FRESHNESS, NOVELTY, SKILL
 
 SIGNIFICANCE = 0.05
 COVERAGE, MOST_OFF, REJECTED = 0.9, 0.03, 0.01
@@ -58,6 +58,25 @@ def skill_gate(evaluation: Evaluation) -> Gate:
         f"{100 * skill:+.2f} %, {'significant' if passed else 'not significant'} ({significance})"
     )
     return Gate(SKILL, passed, p, SIGNIFICANCE, detail)
+
+
+def direction_gate(evaluation: Evaluation) -> Gate:
+    """Did the evaluated model's median tell the sign of the outcome at the last step (Pesaran-Timmermann)?"""
+    model = evaluation["evaluated_model"]
+    steps = evaluation["direction"].get(model) if model else None
+    if model is None or not steps:
+        told = f"{display_name(model)} forecasts no direction" if model else "no model is evaluated"
+        return Gate(DIRECTION, False, None, SIGNIFICANCE, f"{told}, so nothing tells of its signs")
+    last = steps[-1]
+    p, hit_rate = last["p"], last["hit_rate"]
+    passed = p is not None and p < SIGNIFICANCE
+    rate = "unknown" if hit_rate is None else f"{100 * hit_rate:.1f} %"
+    significance = "too few origins for a test" if p is None else f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+    detail = (
+        f"the hit rate of {display_name(model)} at step {last['step']} is {rate}, "
+        f"{'significant' if passed else 'not significant'} ({significance})"
+    )
+    return Gate(DIRECTION, passed, p, SIGNIFICANCE, detail)
 
 
 def calibration_gate(evaluation: Evaluation) -> Gate:

@@ -114,7 +114,7 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(change: Any, 
         ),
         (
             {"decision__require": ["edge"]},
-            "decision.require.0: unknown gate 'edge'; it may be one of: freshness, skill, calibration, data_quality, ",
+            "decision.require.0: unknown gate 'edge'; it may be one of: freshness, skill, direction, calibration, ",
         ),
         ({"decision__require": ["skill", "skill"]}, "decision.require: skill is listed twice; list each once"),
         ({"decision__min_probability": 1.5}, "decision.min_probability: invalid value 1.5; it must be a number from 0"),

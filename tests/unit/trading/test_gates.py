@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.documents import CoverageTests
+from forecasting.documents import CoverageTests, Direction
 from forecasting.novelty import Novelty
 from support.decisions import decided_on, path_to, scored
 from support.evaluations import evaluation
@@ -15,6 +15,7 @@ from trading.gates import (
     agreement_gate,
     calibration_gate,
     data_quality_gate,
+    direction_gate,
     novelty_gate,
     rising_shares,
     skill_gate,
@@ -44,6 +45,21 @@ def test_skill_without_a_test_does_not_pass() -> None:
 def test_a_significantly_worse_model_has_no_skill(skill: float) -> None:
     gate = skill_gate(scored(skill, significant=True))
     assert not gate.passed and "does not beat" in gate.detail
+
+
+@pytest.mark.parametrize(("p", "passed"), [(0.049, True), (0.05, False), (None, False)])
+def test_direction(p: float | None, passed: bool) -> None:
+    """By the last step alone."""
+    made = scored()
+    first: Direction = {"step": 1, "r2": 0.1, "mae": 0.9, "origins": 99, "hit_rate": 0.7, "p": 0.0001}
+    made["direction"] = {**made["direction"], "tft": [first, {**first, "step": 12, "hit_rate": 0.55, "p": p}]}
+    gate = direction_gate(made)
+    assert (gate.passed, gate.figure) == (passed, p)
+    assert gate.detail.startswith("the hit rate of the TFT at step 12 is 55.0 %, ")
+    made["direction"] = {**made["direction"], "tft": None}
+    assert direction_gate(made).passed is False
+    assert direction_gate(made).detail == "the TFT forecasts no direction, so nothing tells of its signs"
+    assert direction_gate(evaluation(width=None)).detail.startswith("no model is evaluated")
 
 
 @pytest.mark.parametrize(
