@@ -115,6 +115,7 @@ def display_name(member: str) -> str:
 
 
 def baselines(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are baselines, in the registry's order, then the plug-ins."""
+    """Those of `names` that models are compared with, in the registry's order, then the plug-ins: all baselines but
+    `drift`, of which the ensemble is made."""
     given = dict.fromkeys(names)
-    return [*(name for name in BASELINES if name in given), *(name for name in given if name not in MEMBERS)]
+    return [*(name for name in BASELINES if name in given and name != DRIFT), *(name for name in given if name not in MEMBERS)]
