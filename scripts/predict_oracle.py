@@ -21,8 +21,7 @@ from forecasting.folds import FoldScheme
 from forecasting.quantiles import forecast_table
 from forecasting.task import Task
 from market.candles import read_candles
-from market.intervals import parse_time
-from market.simulated import Simulated
+from market.simulated import open_simulated
 from market.symbols import slug
 
 
@@ -76,7 +75,7 @@ def true_quantiles(symbol: str, origin: np.ndarray, exchange: Mapping[str, Any],
 
     Raises UserError when the market does not have the symbol.
     """
-    market = Simulated(exchange["seed"], parse_time(exchange["data_end"]))
+    market = open_simulated(exchange, [symbol], task.interval)
     names = {slug(name): name for name in market.load_markets()}
     if symbol not in names:
         raise UserError(f"{symbol}: is not on the simulated market; delete the forecasts and run again")

@@ -35,8 +35,14 @@ CHUNK = 2000  # origins whose futures are in memory at once
 
 
 def open_simulated(settings: Mapping[str, Any], symbols: list[str], interval: str) -> "Simulated":
-    """The simulated market of the config's section `exchange`: its `seed` and `data_end`."""
-    return Simulated(settings["seed"], parse_time(settings["data_end"]))
+    """The simulated market of the config's section `exchange`: its `seed` and `data_end`; the same each time, so that
+    what symbols share is simulated once."""
+    return _simulated(settings["seed"], parse_time(settings["data_end"]))
+
+
+@lru_cache(maxsize=1)
+def _simulated(seed: int, data_end: int) -> "Simulated":
+    return Simulated(seed, data_end)
 
 
 class Simulated:
