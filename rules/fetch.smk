@@ -58,7 +58,12 @@ rule as_of:
 
 # the simulated market makes all symbols' candles in one job: what they share it makes from its beginning
 SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
-FETCHED, FETCH_LOG = (SYMBOLS, "") if SIMULATED else (["{symbol}"], "-{symbol}")
+FETCHED, FETCH_LOG, OUTCOME_LOG = (SYMBOLS, "", "all") if SIMULATED else (["{symbol}"], "-{symbol}", "{symbol}")
+
+
+def asked_for(wildcards):
+    """The symbols of a job that fetches."""
+    return SYMBOLS if SIMULATED else [wildcards.symbol]
 
 
 rule fetch_candles:
@@ -84,7 +89,7 @@ rule fetch_candles:
     params:
         exchange=MARKET,
         connection=connection,
-        symbols=lambda wildcards: [wildcards.symbol] if "symbol" in wildcards.keys() else SYMBOLS,
+        symbols=asked_for,
         interval=SETTINGS["interval"],
         bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
         candles=SETTINGS["candles"],
