@@ -56,16 +56,6 @@ rule as_of:
         "../scripts/as_of.py"
 
 
-# the simulated market makes all symbols' candles in one job: what they share it makes from its beginning
-SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
-FETCHED, FETCH_LOG, OUTCOME_LOG = (SYMBOLS, "", "all") if SIMULATED else (["{symbol}"], "-{symbol}", "{symbol}")
-
-
-def asked_for(wildcards):
-    """The symbols of a job that fetches."""
-    return SYMBOLS if SIMULATED else [wildcards.symbol]
-
-
 rule fetch_candles:
     """Candles up to a cutoff, cleaned, and what was found wrong with them."""
     input:
