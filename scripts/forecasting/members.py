@@ -118,4 +118,7 @@ def baselines(names: Iterable[str]) -> list[str]:
     """Those of `names` that models are compared with, in the registry's order, then the plug-ins: all baselines but
     `drift`, of which the ensemble is made."""
     given = dict.fromkeys(names)
-    return [*(name for name in BASELINES if name in given and name != DRIFT), *(name for name in given if name not in MEMBERS)]
+    return [
+        *(name for name in BASELINES if name in given and name != DRIFT),
+        *(name for name in given if name not in MEMBERS),
+    ]
