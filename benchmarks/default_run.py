@@ -1,8 +1,10 @@
 """Wall time, peak memory and where the time goes, of the default run: python benchmarks/default_run.py [snakemake …].
 
-Runs the whole workflow in an empty folder, as `make run` does; further arguments go to snakemake.
+Runs the whole workflow in an empty folder, as `make run` does; further arguments go to snakemake. --symbols N: the
+first N of the simulated market, with 90 days and one fold.
 """
 
+import argparse
 import csv
 import os
 import subprocess
@@ -14,6 +16,9 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from market.coins import COINS  # noqa: E402
 
 
 def watched(command: list[str]) -> tuple[float, int]:
@@ -40,27 +45,38 @@ def held_by(parent: psutil.Process) -> int:
     return total
 
 
-def seconds_by_rule(logs: Path) -> dict[str, tuple[int, float]]:
-    """Jobs and their seconds in all, by rule, from Snakemake's own benchmark files."""
-    spent: dict[str, tuple[int, float]] = {}
+def spent_by_rule(logs: Path) -> dict[str, list[tuple[float, float, float]]]:
+    """By rule a job's seconds, CPU seconds and most MB, from Snakemake's own benchmark files, in which a job of less
+    than a second has neither of the latter."""
+    spent: dict[str, list[tuple[float, float, float]]] = {}
     for path in sorted(logs.glob("*/*.tsv")):
         with path.open() as file:
-            seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
-        jobs, before = spent.get(path.parent.name, (0, 0.0))
-        spent[path.parent.name] = (jobs + 1, before + seconds)
+            (row,) = csv.DictReader(file, delimiter="\t")
+        figures = (float(row[name]) if row[name] not in ("-", "NA") else 0.0 for name in ("s", "cpu_time", "max_rss"))
+        spent.setdefault(path.parent.name, []).append((next(figures), next(figures), next(figures)))
     return spent
 
 
 def main() -> None:
     """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--symbols", type=int)
+    given, others = parser.parse_known_args()
+    if given.symbols:
+        names = ", ".join(f"{coin.base}/USDT" for coin in COINS[: given.symbols])
+        others += ["--config", f"symbols=[{names}]", "days=90", "folds={count: 1}"]
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", folder]
-        wall, peak = watched([*command, f"-j{cores}", *sys.argv[1:]])
-        spent = seconds_by_rule(Path(folder) / "artifacts" / "logs")
-    print(f"{wall:.0f} s on {cores} cores, {peak / 2**30:.2f} GiB at most")
-    for rule, (jobs, seconds) in sorted(spent.items(), key=lambda item: -item[1][1]):
-        print(f"{rule:<20}{jobs:>4} jobs{seconds:>8.1f} s")
+        wall, peak = watched([*command, f"-j{cores}", *others])
+        spent = spent_by_rule(Path(folder) / "artifacts" / "logs")
+        fold = Path(folder) / "artifacts" / "forecasts" / "0"
+        forecasts = sum(file.stat().st_size for file in fold.rglob("*.parquet")) / 1e6
+    print(f"{wall:.0f} s on {cores} cores, {peak / 2**30:.2f} GiB at most, {forecasts:.0f} MB of forecasts in fold 0")
+    for rule, jobs in sorted(spent.items(), key=lambda item: -sum(job[1] for job in item[1])):
+        seconds, busy = (sum(job[k] for job in jobs) for k in (0, 1))
+        most = max(job[2] for job in jobs)
+        print(f"{rule:<20}{len(jobs):>4} jobs{seconds:>8.1f} s{busy:>8.1f} CPU s{most:>7.0f} MB at most")
 
 
 if __name__ == "__main__":

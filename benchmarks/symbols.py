@@ -1,7 +1,6 @@
 """How the DAG's own cost grows with symbols: python benchmarks/symbols.py [symbols …] (default 2 10 50).
 
-For each number: seconds of a dry run of everything, and of really making all features of a short history, where a job's
-work is about a second, so that what a job costs beside its work shows.
+For each number: seconds of a dry run of everything, and of really making all features of a short history.
 """
 
 import subprocess
@@ -32,13 +31,13 @@ def timed(folder: str, *arguments: str) -> tuple[float, int]:
 
 def main() -> None:
     """Run and report."""
-    print("symbols  dry run: jobs, s  features: jobs, s, s a job")
+    print("symbols  dry run: jobs, s  features: jobs, s")
     for count in map(int, sys.argv[1:] or ["2", "10", "50"]):
         symbols = f"symbols=[{', '.join(f'{coin.base}/USDT' for coin in COINS[:count])}]"
         with tempfile.TemporaryDirectory() as folder:
             dry, all_jobs = timed(folder, "-n", "--config", symbols)
             real, jobs = timed(folder, "features", "--config", symbols)
-        print(f"{count:>7}{all_jobs:>12}{dry:>7.1f}{jobs:>14}{real:>7.1f}{real / jobs:>8.2f}", flush=True)
+        print(f"{count:>7}{all_jobs:>12}{dry:>7.1f}{jobs:>14}{real:>7.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,16 @@ def connection(wildcards, threads):
     return SETTINGS["exchange"]
 
 
+# the simulated market makes all symbols' candles in one job: what they share it makes from its beginning
+SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
+FETCHED, FETCH_LOG, OUTCOME_LOG = (SYMBOLS, "", "all") if SIMULATED else (["{symbol}"], "-{symbol}", "{symbol}")
+
+
+def asked_for(wildcards):
+    """The symbols of a job that fetches."""
+    return SYMBOLS if SIMULATED else [wildcards.symbol]
+
+
 def ready(wildcards):
     """What a decision on a live exchange waits for before its cutoff is taken: all that takes long. On historical data
     the clock stands still meanwhile."""

@@ -57,18 +57,18 @@ rule as_of:
 
 
 rule fetch_candles:
-    """Candles of one symbol up to a cutoff, cleaned, and what was found wrong with them."""
+    """Candles up to a cutoff, cleaned, and what was found wrong with them."""
     input:
         cutoff=f"{DATA}/as_of/{{cutoff}}.json",
         files=replay_files(),
         code=code("fetch_candles"),
     output:
-        candles=update(f"{DATA}/candles/{{cutoff}}/{{symbol}}.parquet"),
-        quality=update(f"{DATA}/candles/{{cutoff}}/{{symbol}}.quality.json"),
+        candles=[update(f"{DATA}/candles/{{cutoff}}/{symbol}.parquet") for symbol in FETCHED],
+        quality=[update(f"{DATA}/candles/{{cutoff}}/{symbol}.quality.json") for symbol in FETCHED],
     log:
-        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}-{{symbol}}.log",
+        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}{FETCH_LOG}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}-{{symbol}}.tsv"
+        f"{ARTIFACTS}/logs/fetch_candles/{{cutoff}}{FETCH_LOG}.tsv"
     retries: 0
     localrule: True
     container:
@@ -79,12 +79,12 @@ rule fetch_candles:
     params:
         exchange=MARKET,
         connection=connection,
-        symbol=lambda wildcards: wildcards.symbol,
+        symbols=asked_for,
         interval=SETTINGS["interval"],
         bars=lambda wildcards: SETTINGS["history_bars"][wildcards.cutoff],
         candles=SETTINGS["candles"],
         store=SETTINGS["paths"]["store"],
     message:
-        "Fetching {wildcards.symbol} ({wildcards.cutoff})"
+        "Fetching {params.symbols} ({wildcards.cutoff})"
     script:
         "../scripts/fetch_candles.py"

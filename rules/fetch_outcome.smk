@@ -9,12 +9,12 @@ rule fetch_outcome:
         files=replay_files(),
         code=code("fetch_outcome"),
     output:
-        candles=update(f"{DATA}/outcome/{{symbol}}.parquet"),
-        quality=update(f"{DATA}/outcome/{{symbol}}.quality.json"),
+        candles=[update(f"{DATA}/outcome/{symbol}.parquet") for symbol in FETCHED],
+        quality=[update(f"{DATA}/outcome/{symbol}.quality.json") for symbol in FETCHED],
     log:
-        f"{ARTIFACTS}/logs/fetch_outcome/{{symbol}}.log",
+        f"{ARTIFACTS}/logs/fetch_outcome/{OUTCOME_LOG}.log",
     benchmark:
-        f"{ARTIFACTS}/logs/fetch_outcome/{{symbol}}.tsv"
+        f"{ARTIFACTS}/logs/fetch_outcome/{OUTCOME_LOG}.tsv"
     retries: 0
     localrule: True
     container:
@@ -25,11 +25,11 @@ rule fetch_outcome:
         exchange=MARKET,
         connection=connection,
         store=SETTINGS["paths"]["store"],
-        symbol=lambda wildcards: wildcards.symbol,
+        symbols=asked_for,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
         fill=SETTINGS["candles"]["fill"],
     message:
-        "Fetching the candles after the decision ({wildcards.symbol})"
+        "Fetching the candles after the decision ({params.symbols})"
     script:
         "../scripts/fetch_outcome.py"

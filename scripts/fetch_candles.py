@@ -1,4 +1,4 @@
-"""Rule fetch_candles: one symbol's candles up to a cutoff, cleaned."""
+"""Rule fetch_candles: candles up to a cutoff, cleaned, of one symbol or of several in turn."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -84,14 +84,17 @@ def _summary(quality: Quality) -> str:
 
 if __name__ == "__main__":
     with job() as snakemake:
-        fetch_candles(
-            output=snakemake.output.candles,
-            quality_output=snakemake.output.quality,
-            cutoff=snakemake.input.cutoff,
-            exchange_settings=snakemake.params.connection,
-            store=snakemake.params.store,
-            symbol=snakemake.params.symbol,
-            interval=snakemake.params.interval,
-            bars=snakemake.params.bars,
-            candles_settings=snakemake.params.candles,
-        )
+        for output, quality_output, name in zip(
+            snakemake.output.candles, snakemake.output.quality, snakemake.params.symbols, strict=True
+        ):
+            fetch_candles(
+                output=output,
+                quality_output=quality_output,
+                cutoff=snakemake.input.cutoff,
+                exchange_settings=snakemake.params.connection,
+                store=snakemake.params.store,
+                symbol=name,
+                interval=snakemake.params.interval,
+                bars=snakemake.params.bars,
+                candles_settings=snakemake.params.candles,
+            )

@@ -54,14 +54,17 @@ def fetch_outcome(
 
 if __name__ == "__main__":
     with job() as snakemake:
-        fetch_outcome(
-            output=snakemake.output.candles,
-            quality_output=snakemake.output.quality,
-            cutoff=snakemake.input.cutoff,
-            exchange_settings=snakemake.params.connection,
-            store=snakemake.params.store,
-            symbol=snakemake.params.symbol,
-            interval=snakemake.params.interval,
-            horizon=snakemake.params.horizon,
-            fill=snakemake.params.fill,
-        )
+        for output, quality_output, name in zip(
+            snakemake.output.candles, snakemake.output.quality, snakemake.params.symbols, strict=True
+        ):
+            fetch_outcome(
+                output=output,
+                quality_output=quality_output,
+                cutoff=snakemake.input.cutoff,
+                exchange_settings=snakemake.params.connection,
+                store=snakemake.params.store,
+                symbol=name,
+                interval=snakemake.params.interval,
+                horizon=snakemake.params.horizon,
+                fill=snakemake.params.fill,
+            )

@@ -1,7 +1,7 @@
 """Rule predict_baselines: the baselines' forecasts of a fold's validation origins, and of its test or live origins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -69,9 +69,10 @@ def write_forecasts(
 ) -> None:
     """Write every member's forecasts of a split, made of its `series`, to `paths[member]`, in that form."""
     skipped = {}
+    blocks = fitted_blocks(series, split.fit_end, settings)
     for name, path in paths.items():
         try:
-            quantiles = forecast(members[name], series, split.fit_end, task, settings)
+            quantiles = forecast_blocks(members[name], blocks, task, settings)
             levels = task.quantile_levels
             write_parquet(path, form(forecast_table(split.symbols, split.origins, split.closes, quantiles, levels)))
         except InsufficientHistoryError as short:
@@ -100,31 +101,58 @@ def series_of(split: Split, past: Sequence[pd.DataFrame], columns: Sequence[str]
     return series
 
 
-def forecast(
-    baseline: Baseline, series: Sequence[SymbolSeries], fit_end: int, task: Task, settings: BaselineSettings
-) -> list[np.ndarray]:
-    """A baseline's quantiles [origins, horizon, levels] of each symbol, fitted on its history before `fit_end` (ms).
+@dataclass(frozen=True)
+class Block:
+    """Origins that are forecast by one fit: `series` of the symbols that have some, with the history that is fitted on,
+    and of every symbol which of its origins [origins] they are."""
 
-    With settings.refit_bars it is refitted every so many bars, on the bars observed by then. Raises
-    InsufficientHistoryError.
+    series: list[SymbolSeries]
+    masks: list[np.ndarray]
+
+
+def fitted_blocks(series: Sequence[SymbolSeries], fit_end: int, settings: BaselineSettings) -> list[Block]:
+    """The blocks of a split's origins: the first is fitted on the history before `fit_end` (ms); with
+    settings.refit_bars there is another every so many bars, fitted on the bars observed by then.
+
+    All members are given the same ones, so that what several of them need of a block's series is made once.
     """
-    quantiles = [np.empty((len(one.origins), task.horizon, len(task.quantile_levels))) for one in series]
     times = [one.bars.timestamp[one.origins] for one in series]
     first = min(int(opened[0]) for opened in times if len(opened))
     length = settings.refit_bars * series[0].bars.bar_ms if settings.refit_bars else 1 << 62
-    blocks = [(opened - first) // length for opened in times]
-    for block in np.unique(np.concatenate(blocks)):
+    numbers = [(opened - first) // length for opened in times]
+    blocks = []
+    for number in np.unique(np.concatenate(numbers)):
         # what is observed as the block's first origin closes
-        end = fit_end if block == 0 else first + int(block) * length
-        masks = [numbers == block for numbers in blocks]
-        # a symbol without an origin may have no history either
-        places = [place for place, mask in enumerate(masks) if mask.any()]
+        end = fit_end if number == 0 else first + int(number) * length
+        masks = [of_symbol == number for of_symbol in numbers]
         parts = [
-            replace(series[k], history=series[k].history.before(end), origins=series[k].origins[masks[k]])
-            for k in places
+            replace(one, history=one.history.before(end), origins=one.origins[mask])
+            for one, mask in zip(series, masks, strict=True)
+            # a symbol without an origin may have no history either
+            if mask.any()
         ]
-        for place, part in zip(places, baseline(parts, task, settings), strict=True):
-            quantiles[place][masks[place]] = part
+        blocks.append(Block(parts, masks))
+    return blocks
+
+
+def forecast(
+    baseline: Baseline, series: Sequence[SymbolSeries], fit_end: int, task: Task, settings: BaselineSettings
+) -> list[np.ndarray]:
+    """A baseline's quantiles [origins, horizon, levels] of each symbol, fitted on its history before `fit_end` (ms),
+    and refitted as `fitted_blocks` says. Raises InsufficientHistoryError."""
+    return forecast_blocks(baseline, fitted_blocks(series, fit_end, settings), task, settings)
+
+
+def forecast_blocks(
+    baseline: Baseline, blocks: Sequence[Block], task: Task, settings: BaselineSettings
+) -> list[np.ndarray]:
+    """`forecast` of the blocks of a split."""
+    shape = task.horizon, len(task.quantile_levels)
+    quantiles = [np.empty((len(mask), *shape)) for mask in blocks[0].masks]
+    for block in blocks:
+        places = [place for place, mask in enumerate(block.masks) if mask.any()]
+        for place, part in zip(places, baseline(block.series, task, settings), strict=True):
+            quantiles[place][block.masks[place]] = part
     return quantiles
 
 

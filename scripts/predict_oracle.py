@@ -75,7 +75,7 @@ def true_quantiles(symbol: str, origin: np.ndarray, exchange: Mapping[str, Any],
 
     Raises UserError when the market does not have the symbol.
     """
-    market = open_simulated(exchange, [], task.interval)
+    market = open_simulated(exchange, [symbol], task.interval)
     names = {slug(name): name for name in market.load_markets()}
     if symbol not in names:
         raise UserError(f"{symbol}: is not on the simulated market; delete the forecasts and run again")

@@ -49,6 +49,7 @@ def predict_tft(
         say(f"predict_tft: fold {files.fold} skipped (insufficient history: {short})")
         return
     for split, path, corrected in zip(splits, (validation, output), base or (None, None), strict=True):
+        split = trimmed(split, task.lookback)
         if corrected:
             split = replace(split, features=with_har_inputs(split.features, split.bars, hars))
         table = forecast(models, split, task, corrected)
@@ -75,6 +76,14 @@ def forecast(models: Sequence[str], split: Split, task: Task, base: str | None) 
         quantiles = _base_quantiles(base, split, task) * factor
     parts = np.split(quantiles, np.cumsum([len(at) for at in split.rows])[:-1])
     return forecast_table(split.symbols, split.origins, split.closes, parts, task.quantile_levels)
+
+
+def trimmed(split: Split, lookback: int) -> Split:
+    """The split with those rows of its features alone that are within `lookback` bars of an origin, or between."""
+    bounds = [(max(0, rows[0] + 1 - lookback), rows[-1] + 1) if len(rows) else (0, 0) for rows in split.rows]
+    features = [frame.iloc[slice(*bound)] for frame, bound in zip(split.features, bounds, strict=True)]
+    rows = [rows - first for rows, (first, _) in zip(split.rows, bounds, strict=True)]
+    return replace(split, features=features, rows=rows)
 
 
 def _base_quantiles(base: str, split: Split, task: Task) -> np.ndarray:

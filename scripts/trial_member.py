@@ -70,10 +70,9 @@ class OwnFeatures(NamedTuple):
         """Their columns of each symbol, by open time, made of the candles of these files as changed after the cut."""
         names = [feature.name.format(span=span) for feature in self.features for span in feature.spans(self.spans)]
         with TemporaryDirectory() as folder:
-            frames = features_of_all(
-                write_changed(Path(folder), candles, interval, cut), self.spans, interval, self.features
-            )
-        return [frame.set_index("timestamp")[names] for frame in frames]
+            changed = write_changed(Path(folder), candles, interval, cut)
+            frames = features_of_all(changed, self.spans, interval, self.features)
+            return [frame.set_index("timestamp")[names] for frame in frames]
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,11 @@ def read_document(path: str | Path, kind: type[Document]) -> Document:
 
 def write_parquet(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a frame without its index; `frame.attrs` is kept."""
-    write_atomic(path, lambda partial: frame.to_parquet(partial, index=False))
+    # floats hardly repeat, so a dictionary of them is of no use; split into their bytes they take a third less
+    floats = [str(name) for name, kind in frame.dtypes.items() if kind.kind == "f"]
+    others = [str(name) for name in frame.columns if name not in floats]
+    packing: dict[str, Any] = {"compression": "zstd", "use_byte_stream_split": floats, "use_dictionary": others}
+    write_atomic(path, lambda partial: frame.to_parquet(partial, index=False, **packing))
 
 
 @contextmanager

@@ -55,8 +55,8 @@ REGISTRY = (
     Member("ewma_fhs", "baseline", "EWMA, FHS", "orange", "--", "simple:ewma_fhs"),
     Member("seasonal_ewma_fhs", "baseline", "seasonal EWMA, FHS", "orange", "-.", "simple:seasonal_ewma_fhs"),
     Member("garch_fhs", "baseline", "GARCH, FHS", "sky", "-", "garch:garch_fhs"),
-    Member("har_fhs", "baseline", "HAR, FHS", "sky", "--", "simple:har_fhs"),
-    Member("lhar_fhs", "baseline", "leverage HAR, FHS", "sky", "-.", "simple:lhar_fhs"),
+    Member("har_fhs", "baseline", "HAR, FHS", "sky", "--", "har_fhs:har_fhs"),
+    Member("lhar_fhs", "baseline", "leverage HAR, FHS", "sky", "-.", "har_fhs:lhar_fhs"),
     Member("drift", "baseline", "leverage HAR + drift", "purple", "--", "drift:drift", all_symbols=True),
     Member("lightgbm", "baseline", "LightGBM", "green", "--", "boosting:lightgbm_quantiles", all_symbols=True),
     Member("ewma_drift", "baseline", "EWMA + drift", "purple", "-", "simple:ewma_drift"),
@@ -115,6 +115,10 @@ def display_name(member: str) -> str:
 
 
 def baselines(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are baselines, in the registry's order, then the plug-ins."""
+    """Those of `names` that models are compared with, in the registry's order, then the plug-ins: all baselines but
+    `drift`, of which the ensemble is made."""
     given = dict.fromkeys(names)
-    return [*(name for name in BASELINES if name in given), *(name for name in given if name not in MEMBERS)]
+    return [
+        *(name for name in BASELINES if name in given and name != DRIFT),
+        *(name for name in given if name not in MEMBERS),
+    ]

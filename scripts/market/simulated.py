@@ -36,8 +36,14 @@ CHUNK = 2000  # origins whose futures are in memory at once
 
 
 def open_simulated(settings: Mapping[str, Any], symbols: list[str], interval: str) -> "Simulated":
-    """The simulated market of the config's section `exchange`: its `seed`, `data_end` and `trend`."""
-    return Simulated(settings["seed"], parse_time(settings["data_end"]), settings["trend"])
+    """The simulated market of the config's section `exchange`: its `seed`, `data_end` and `trend`; the same each time,
+    so that what symbols share is simulated once."""
+    return _simulated(settings["seed"], parse_time(settings["data_end"]), settings["trend"])
+
+
+@lru_cache(maxsize=1)
+def _simulated(seed: int, data_end: int, trend: float) -> "Simulated":
+    return Simulated(seed, data_end, trend)
 
 
 class Simulated:

@@ -33,7 +33,7 @@ def test_default_plans_every_stage(tmp_path: Path) -> None:
     assert jobs["train_tft"] == 4
     assert jobs["predict_tft"] == 4
     assert jobs["predict_oracle"] == 3
-    assert jobs["fetch_candles"] == jobs["make_features"] == 4
+    assert jobs["fetch_candles"] == jobs["make_features"] == 2
     assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(
         jobs
     )

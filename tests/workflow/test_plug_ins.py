@@ -144,7 +144,7 @@ def test_the_run_s_config_goes_on_from_the_working_folder(done: Path) -> None:
     ("file", "made_anew", "kept"),
     [
         ("mine.py", {"predict_plugin": 3, "ensemble": 3, "evaluate": 1}, {"predict_baselines", "make_features"}),
-        ("helper_of_mine.py", {"make_features": 4, "predict_plugin": 3, "predict_baselines": 3}, {"fetch_candles"}),
+        ("helper_of_mine.py", {"make_features": 2, "predict_plugin": 3, "predict_baselines": 3}, {"fetch_candles"}),
     ],
 )
 def test_an_edit_makes_anew_what_depends_on_it_and_nothing_else(

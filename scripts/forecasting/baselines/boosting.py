@@ -10,14 +10,14 @@ import lightgbm
 import numpy as np
 
 from forecasting.bars import Bars, returns
-from forecasting.baselines.fhs import standardised_quantiles
-from forecasting.baselines.har import SCALES, Har, fit_har, smooth
+from forecasting.baselines.har import SCALES, smooth
+from forecasting.baselines.har_fhs import HarForecast, har_forecast
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.task import Task
 from market.intervals import DAY
 
-# training windows of a symbol, at most: more of them overlap and add little
-ROWS = 6_000
+# training windows of a symbol, and of all symbols, at most: more of them overlap and add little
+ROWS, ALL_ROWS = 6_000, 100_000
 ROUNDS = 100
 # shallow and slow: the HAR explains nearly all that can be explained
 PARAMETERS = {
@@ -38,13 +38,13 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class _Symbol:
-    """A symbol's series and HAR, the quantiles [horizon, levels] of its returns standardised by the HAR, and the trees'
-    features [rows, features] of its bars."""
+    """What the trees are given of a symbol: its LHAR-FHS, their features at the origins [origins, features] and at the
+    training windows [n, features], and the absolute returns [n, horizon] after these, standardised by the HAR."""
 
-    series: SymbolSeries
-    har: Har
-    quantiles: np.ndarray
-    features: np.ndarray
+    base: HarForecast
+    origins: np.ndarray
+    training: np.ndarray
+    sizes: np.ndarray
 
 
 def lightgbm_quantiles(series: Sequence[SymbolSeries], task: Task, settings: BaselineSettings) -> list[np.ndarray]:
@@ -53,42 +53,54 @@ def lightgbm_quantiles(series: Sequence[SymbolSeries], task: Task, settings: Bas
     A tree ensemble a level gives the factor on the LHAR-FHS quantile, at a few steps of the horizon; between them it is
     interpolated. Its target is |return| at the level |2p − 1|, so that p and 1 − p are mirror images.
     """
-    symbols = _symbols(series, task)
     steps = np.unique(np.maximum(1, np.array([task.horizon // part for part in (12, 4, 2, 1)])))
-    rows, sizes = zip(*(_training_rows(symbol, task) for symbol in symbols), strict=True)
-    design = np.concatenate([_with_steps(s.features[at], steps) for s, at in zip(symbols, rows, strict=True)])
-    forecasts = [
-        symbol.har.deviation(one.bars, one.origins)[:, :, None] * symbol.quantiles
-        for symbol, one in zip(symbols, series, strict=True)
-    ]
+    symbols = _symbols(series, task, steps)
+    data = lightgbm.Dataset(np.concatenate([_with_steps(symbol.training, steps) for symbol in symbols]))
+    origins = [_with_steps(symbol.origins, steps) for symbol in symbols]
+    forecasts = [symbol.base.forecast() for symbol in symbols]
     centred = 2 * np.array(task.quantile_levels) - 1
     for level in np.unique(np.round(np.abs(centred[centred != 0]), 9)):
         sides = np.flatnonzero(np.isclose(np.abs(centred), level))
-        spreads = [np.abs(symbol.quantiles[steps - 1, sides[0]]) for symbol in symbols]
+        spreads = [np.abs(symbol.base.quantiles[steps - 1, sides[0]]) for symbol in symbols]
         target = np.concatenate(
-            [_relative(size[:, steps - 1], spread).ravel() for size, spread in zip(sizes, spreads, strict=True)]
+            [_relative(symbol.sizes, spread).ravel() for symbol, spread in zip(symbols, spreads, strict=True)]
         )
-        trees = _fit(design, target, float(level))
-        for forecast, symbol in zip(forecasts, symbols, strict=True):
-            forecast[:, :, sides] *= _factor(trees, symbol, steps, task)[:, :, None]
+        trees = _fit(data, target, float(level))
+        for forecast, design in zip(forecasts, origins, strict=True):
+            forecast[:, :, sides] *= _factor(trees, design, steps, task)[:, :, None]
     return forecasts
 
 
-def _symbols(series: Sequence[SymbolSeries], task: Task) -> list[_Symbol]:
-    hars = [fit_har(one.history, task.horizon, extended=True) for one in series]
-    scales = max(len(har.scales) for har in hars)
-    regressors = [har.padded_regressors(one.bars, scales) for har, one in zip(hars, series, strict=True)]
-    log_variances = [columns[:, :3] for columns in regressors]
+def _symbols(series: Sequence[SymbolSeries], task: Task, steps: np.ndarray) -> list[_Symbol]:
+    """Of all rows no more than three columns are kept, since the others need them."""
+    bases = [har_forecast(one, task, extended=True) for one in series]
+    scales = max(len(base.har.scales) for base in bases)
+    most = min(ROWS, ALL_ROWS // len(series))
+    trained = [_training_rows(one.history, task, most) for one in series]
+    # bars that are fetched again may hold some that the history lacks
+    rows = [
+        np.concatenate([one.origins, np.searchsorted(one.bars.timestamp, one.history.timestamp[at])])
+        for one, at in zip(series, trained, strict=True)
+    ]
+    levels, own, sizes = [], [], []
+    for base, one, at, windows in zip(bases, series, rows, trained, strict=True):
+        regressors = base.har.regressors(one.bars)
+        levels.append(regressors[:, :3].copy())
+        own.append(np.column_stack([base.har.padded(regressors[at], scales), _features(one, task.horizon)[at]]))
+        deviation = base.har.deviation(one.history, windows)[:, steps - 1]
+        sizes.append(np.abs(one.history.paths(windows, task.horizon)[:, steps - 1] / deviation))
     symbols = []
-    for place, (har, one) in enumerate(zip(hars, series, strict=True)):
-        features = np.column_stack([regressors[place], _features(one, task.horizon)])
+    for place, one in enumerate(series):
+        features = own[place]
         if one.features is not None:
-            features = np.column_stack([features, one.features])
-        others = [_at(one.bars, series[k].bars, log_variances[k]) for k in range(len(series)) if k != place]
+            features = np.column_stack([features, one.features[rows[place]]])
+        others = [
+            _at(one.bars.timestamp[rows[place]], series[k].bars, levels[k]) for k in range(len(series)) if k != place
+        ]
         if others:
-            features = np.column_stack([features, np.mean(others, axis=0) - log_variances[place]])
-        quantiles = standardised_quantiles(har.deviation, one.history, task.horizon, task.quantile_levels)
-        symbols.append(_Symbol(one, har, quantiles, features))
+            features = np.column_stack([features, np.mean(others, axis=0) - levels[place][rows[place]]])
+        count = len(one.origins)
+        symbols.append(_Symbol(bases[place], features[:count], features[count:], sizes[place]))
     return symbols
 
 
@@ -104,21 +116,17 @@ def _features(series: SymbolSeries, horizon: int) -> np.ndarray:
     return np.column_stack([*(part - volume[-1] for part in volume[:-1]), *trend, *clock])
 
 
-def _at(bars: Bars, other: Bars, values: np.ndarray) -> np.ndarray:
-    """Another symbol's values [its rows, k] at the time of each bar, its latest where it has no bar then; 0 before its
+def _at(timestamp: np.ndarray, other: Bars, values: np.ndarray) -> np.ndarray:
+    """Another symbol's values [its rows, k] at the times [n] (ms), its latest where it has no bar then; 0 before its
     first."""
-    place = np.searchsorted(other.timestamp, bars.timestamp, side="right") - 1
+    place = np.searchsorted(other.timestamp, timestamp, side="right") - 1
     return np.where((place >= 0)[:, None], values[np.maximum(place, 0)], 0.0)
 
 
-def _training_rows(symbol: _Symbol, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the bars to train on, and the absolute returns [rows, horizon] after them, standardised by the HAR."""
-    history = symbol.series.history
+def _training_rows(history: Bars, task: Task, most: int) -> np.ndarray:
+    """Rows [n] of the history that trees are trained on, about `most` at most."""
     rows = history.windows(0, task.horizon)
-    rows = rows[:: 1 + len(rows) // ROWS]
-    sizes = np.abs(history.paths(rows, task.horizon) / symbol.har.deviation(history, rows))
-    # bars that are fetched again may hold some that the history lacks
-    return np.searchsorted(symbol.series.bars.timestamp, history.timestamp[rows]), sizes
+    return rows[:: 1 + len(rows) // most]
 
 
 def _relative(sizes: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -126,9 +134,8 @@ def _relative(sizes: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return np.divide(sizes, spread, out=np.ones_like(sizes), where=spread > 0)
 
 
-def _factor(trees: lightgbm.Booster, symbol: _Symbol, steps: np.ndarray, task: Task) -> np.ndarray:
+def _factor(trees: lightgbm.Booster, design: np.ndarray, steps: np.ndarray, task: Task) -> np.ndarray:
     """The trees' factor [origins, horizon] on a quantile, interpolated between the `steps`."""
-    design = _with_steps(symbol.features[symbol.series.origins], steps)
     predicted = 1 + np.asarray(trees.predict(design)).reshape(-1, len(steps))
     return np.maximum(np.stack([np.interp(task.steps, steps, row) for row in predicted]), 0.2)
 
@@ -139,8 +146,9 @@ def _with_steps(features: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return np.round(np.column_stack([np.repeat(features, len(steps), axis=0), np.tile(steps, len(features))]), 6)
 
 
-def _fit(design: np.ndarray, target: np.ndarray, level: float) -> lightgbm.Booster:
-    """Trees for the quantile `level` of the target, starting at 1."""
-    data = lightgbm.Dataset(design, np.round(target, 6), init_score=np.ones(len(target)))
+def _fit(data: lightgbm.Dataset, target: np.ndarray, level: float) -> lightgbm.Booster:
+    """Trees for the quantile `level` of the target, starting at 1. The data, binned once, is that of all levels."""
+    data.set_label(np.round(target, 6))
+    data.set_init_score(np.ones(len(target)))
     parameters = PARAMETERS | {"alpha": level, "min_data_in_leaf": max(20, len(target) // 100)}
     return lightgbm.train(parameters, data, ROUNDS)

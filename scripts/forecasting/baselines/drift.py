@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecasting.baselines.har_fhs import lhar_fhs
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.baselines.momentum import fit_momentum
 from forecasting.baselines.panel import Panel
 from forecasting.baselines.reaction import fit_reaction
-from forecasting.baselines.simple import lhar_fhs
 from forecasting.task import Task
 
 

@@ -35,9 +35,11 @@ class Season:
 
     def at(self, timestamp: np.ndarray) -> np.ndarray:
         """Relative variance of the bars that open at `timestamp` (ms), of any shape."""
-        slot = timestamp % DAY * len(self.slots) // DAY
-        # 1970 began on a Thursday
-        return self.slots[slot] * self.days[(timestamp // DAY + 3) % 7]
+        # numpy takes a quotient much faster than a remainder; 1970 began on a Thursday
+        day = timestamp // DAY
+        slot = (timestamp - day * DAY) * len(self.slots) // DAY
+        weekday = day + 3 - (day + 3) // 7 * 7
+        return self.slots[slot] * self.days[weekday]
 
     def ahead(self, timestamp: np.ndarray, bar_ms: int, horizon: int) -> np.ndarray:
         """Cumulative relative variance [..., horizon] of the bars after those that open at `timestamp` [...] (ms)."""
@@ -119,27 +121,35 @@ class Har:
     spread: np.ndarray
     coefficients: np.ndarray
 
-    def regressors(self, bars: Bars) -> np.ndarray:
-        """Standardised regressors [rows, regressors]: log variance over each scale, the shortest first; extended also
-        falls' shares, volume and shape."""
-        values = _log_variances(bars, self.season, self.scales, self.floor, self.extended)
+    def regressors(self, bars: Bars, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Standardised regressors [n, regressors] at the `rows` [n], or at all: log variance over each scale, the
+        shortest first; extended also falls' shares, volume and shape."""
+        return (self._raw(bars, rows) - self.centre) / self.spread
+
+    def _raw(self, bars: Bars, rows: np.ndarray | slice) -> np.ndarray:
+        """The regressors [n, regressors] at the rows before they are standardised."""
+        columns = _log_variances(bars, self.season, self.scales, self.floor, self.extended)
         if self.extended:
             shape = shape_regressors(bars, self.scales, self.floor, self.volume_floor)
-            values = np.column_stack([values, _falls(bars, self.scales, self.floor), shape])
-        return (values - self.centre) / self.spread
+            columns = [*columns, *_falls(bars, self.scales, self.floor), *shape]
+        return np.stack([column[rows] for column in columns], axis=1)
 
     def padded_regressors(self, bars: Bars, scales: int) -> np.ndarray:
         """The regressors, with 0 for those of `scales` scales that this HAR's history is too short for: a column is
         then the same scale's in all HARs of several symbols."""
+        return self.padded(self.regressors(bars), scales)
+
+    def padded(self, regressors: np.ndarray, scales: int) -> np.ndarray:
+        """`padded_regressors` of `regressors` [n, regressors]."""
         missing = [len(self.scales)] * (scales - len(self.scales))
-        return np.insert(self.regressors(bars), missing, 0.0, axis=1)
+        return np.insert(regressors, missing, 0.0, axis=1)
 
     def deviation(self, bars: Bars, rows: np.ndarray) -> np.ndarray:
         """Forecast deviation [n, horizon] of the cumulative log returns after the `rows` [n] of the bars.
 
         It is right up to a factor a step, which FHS divides out.
         """
-        return self.deviation_from(self.regressors(bars)[rows], bars.timestamp[rows], bars.bar_ms)
+        return self.deviation_from(self.regressors(bars, rows), bars.timestamp[rows], bars.bar_ms)
 
     def deviation_from(self, regressors: np.ndarray, timestamp: np.ndarray, bar_ms: int) -> np.ndarray:
         """`deviation` after the bars that open at `timestamp` [n] (ms), from their `regressors` [n, regressors]."""
@@ -157,6 +167,11 @@ _UNFITTED = (np.zeros(1), np.ones(1), np.zeros((0, 0)))
 def fit_har(bars: Bars, horizon: int, extended: bool) -> Har:
     """The HAR of these bars. Raises InsufficientHistoryError when they hold fewer than HAR_WINDOWS non-overlapping
     windows, or no price change."""
+    return fit_har_deviation(bars, horizon, extended)[0]
+
+
+def fit_har_deviation(bars: Bars, horizon: int, extended: bool) -> tuple[Har, np.ndarray]:
+    """`fit_har`, and its deviation [n, horizon] after the windows `bars.windows(0, horizon)` that it is fitted on."""
     require_windows(bars, horizon, HAR_WINDOWS)
     rows = bars.windows(0, horizon)
     season = fit_season(bars)
@@ -166,33 +181,34 @@ def fit_har(bars: Bars, horizon: int, extended: bool) -> Har:
         raise InsufficientHistoryError("the price never changes")
     scales = tuple(k * horizon for k in SCALES if k * horizon <= len(bars.timestamp) / 4)
     har = Har(season, floor, VOLUME_FLOOR * float(bars.volume.mean()) + 1e-12, scales, extended, *_UNFITTED)
-    raw = har.regressors(bars)
-    centre, spread = raw[rows].mean(axis=0), np.maximum(raw[rows].std(axis=0), 1e-6)
+    raw = har._raw(bars, rows)
+    centre, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
     total = np.cumsum(np.concatenate([[0.0], variance]))
     steps = np.arange(1, horizon + 1)
     mean = (total[rows[:, None] + 1 + steps] - total[rows + 1, None]) / steps
     ridge = RIDGE_OF_ALL if extended else RIDGE
-    coefficients = _ridge((raw[rows] - centre) / spread, np.log(mean + floor), ridge)
-    return replace(har, centre=centre, spread=spread, coefficients=coefficients)
+    regressors = (raw - centre) / spread
+    coefficients = _ridge(regressors, np.log(mean + floor), ridge)
+    har = replace(har, centre=centre, spread=spread, coefficients=coefficients)
+    return har, har.deviation_from(regressors, bars.timestamp[rows], bars.bar_ms)
 
 
 def _log_variances(
     bars: Bars, season: Season, scales: tuple[float, ...], floor: float, of_deviations: bool
-) -> np.ndarray:
-    """Log of the deseasonalised variance [rows, scales] over each scale, or that of the deviations' mean."""
+) -> list[np.ndarray]:
+    """Log of the deseasonalised variance [rows] over each scale, or that of the deviations' mean."""
     variance = bars.variance / season.at(bars.timestamp)
     if not of_deviations:
-        return np.stack([np.log(smooth(variance, scale) + floor) for scale in scales], axis=1)
+        return [np.log(smooth(variance, scale) + floor) for scale in scales]
     deviation = np.sqrt(variance)
-    return np.stack([2 * np.log(smooth(deviation, scale) + np.sqrt(floor)) for scale in scales], axis=1)
+    return [2 * np.log(smooth(deviation, scale) + np.sqrt(floor)) for scale in scales]
 
 
-def _falls(bars: Bars, scales: tuple[float, ...], floor: float) -> np.ndarray:
-    """Log of the falls' share [rows, 3] of the squared returns, over the second to fourth scale."""
+def _falls(bars: Bars, scales: tuple[float, ...], floor: float) -> list[np.ndarray]:
+    """Log of the falls' share [rows] of the squared returns, over the second to fourth scale."""
     log_returns = np.nan_to_num(returns(bars.log_close, bars.segment))
     squares, falls = log_returns**2, np.where(log_returns < 0, log_returns**2, 0.0)
-    shares = [np.log((smooth(falls, scale) + floor) / (smooth(squares, scale) + floor)) for scale in scales[1:4]]
-    return np.stack(shares, axis=1)
+    return [np.log((smooth(falls, scale) + floor) / (smooth(squares, scale) + floor)) for scale in scales[1:4]]
 
 
 def _ridge(regressors: np.ndarray, targets: np.ndarray, ridge: float) -> np.ndarray:

@@ -20,7 +20,8 @@ class BaselineSettings:
     refit_bars: int | None
 
 
-@dataclass(frozen=True)
+# eq: told apart by identity, so that what several members need of one can be kept
+@dataclass(frozen=True, eq=False)
 class SymbolSeries:
     """One symbol's bars to fit on, its bars to forecast from, the rows [origins] of the origins in these, its name, and
     the features of the user's own at the rows of `bars`, [rows, columns], NaN where they have no value; None without.

@@ -5,6 +5,7 @@ responses by local projections, American Economic Review 95(1)). The bounce: Rol
 the effective bid-ask spread, J. Finance 39(4).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,9 +71,17 @@ def fit_reaction(panel: Panel, momentum: Momentum | None) -> Reaction:
     """
     symbols = range(panel.shock.shape[1])
     inputs = [regressors(panel, place) for place in symbols]
+    drifts = [momentum.expected(panel, place) if momentum else np.zeros(len(panel.timestamp)) for place in symbols]
     found: list[list[tuple[int, np.ndarray]]] = [[] for _ in symbols]
     for step in sorted({max(1, round(share * panel.horizon)) for share in STEPS}):
-        moments = [_moments(panel, place, inputs[place], step, momentum) for place in symbols]
+        response = momentum.response(step)[-1] if momentum else 0.0
+        rows = np.arange(len(panel.timestamp) - step)
+        bounds = np.flatnonzero(np.diff(panel.clusters(rows), prepend=-1))
+        parts = [slice(*pair) for pair in zip(bounds, [*bounds[1:], len(rows)], strict=True)]
+        whole = panel.ahead(rows, step)
+        moments = [
+            _moments(panel, place, inputs[place], drifts[place] * response, step, whole, parts) for place in symbols
+        ]
         clusters = len(moments[0][1])
         if clusters < 8:
             continue
@@ -94,21 +103,25 @@ def fit_reaction(panel: Panel, momentum: Momentum | None) -> Reaction:
 
 
 def _moments(
-    panel: Panel, place: int, inputs: np.ndarray, step: int, momentum: Momentum | None
+    panel: Panel,
+    place: int,
+    inputs: np.ndarray,
+    drift: np.ndarray,
+    step: int,
+    whole: np.ndarray,
+    parts: Sequence[slice],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums by cluster of the regressors' products with each other [clusters, k, k] and with the target [clusters, k]:
-    the return over `step` bars less its momentum, in its deviations."""
-    rows = np.arange(len(inputs) - step)
-    start, scale = panel.log_close[rows, place], panel.scale[rows, place]
-    change = panel.log_close[rows + step, place] - start
-    if momentum:
-        change = change - momentum.expected(panel, place)[rows] * momentum.response(step)[-1]
+    the return over `step` bars less its `drift` [rows], in its deviations.
+
+    whole [rows - step]: whether the bars up to the step's have no gap. parts: the rows of each cluster.
+    """
+    start, scale = panel.log_close[:-step, place], panel.scale[:-step, place]
+    change = panel.log_close[step:, place] - start - drift[:-step]
     target = np.clip(change / (scale * np.sqrt(step)), -CLIP, CLIP)
-    valid = np.isfinite(target) & panel.ahead(rows, step)
-    values = np.where(valid[:, None], inputs[rows], 0.0)
+    valid = np.isfinite(target) & whole
+    values = np.where(valid[:, None], inputs[:-step], 0.0)
     target = np.where(valid, target, 0.0)
-    bounds = np.flatnonzero(np.diff(panel.clusters(rows), prepend=-1))
-    parts = [slice(*pair) for pair in zip(bounds, [*bounds[1:], len(rows)], strict=True)]
     squares = np.stack([values[part].T @ values[part] for part in parts])
     return squares, np.stack([values[part].T @ target[part] for part in parts])
 

@@ -15,8 +15,8 @@ from forecasting.bars import Bars, returns
 MOST = 4.0  # a trend counts as at most so many of its deviations
 
 
-def shape_regressors(bars: Bars, scales: Sequence[float], floor: float, volume_floor: float) -> np.ndarray:
-    """Regressors [rows, 9] of the bars, over time scales in bars, of which the third is a horizon: volume over the
+def shape_regressors(bars: Bars, scales: Sequence[float], floor: float, volume_floor: float) -> list[np.ndarray]:
+    """Nine regressors [rows] of the bars, over time scales in bars, of which the third is a horizon: volume over the
     second, third and fourth scale against the longest; over a horizon jumps' and the range's share of the variance, the
     deviation's variation, and the share of rises; the trend over the third and fourth scale.
 
@@ -37,17 +37,14 @@ def shape_regressors(bars: Bars, scales: Sequence[float], floor: float, volume_f
     trends = [
         _mean(moves, scale) * np.sqrt(2 * scale + 1) / np.sqrt(_mean(squares, scale) + floor) for scale in scales[2:4]
     ]
-    return np.stack(
-        [
-            *(np.log(_mean(volume, scale)) - usual for scale in scales[1:4]),
-            np.log((_mean(bipower, horizon) + floor) / smoothed),
-            np.log((_mean(ranges, horizon) + floor) / smoothed),
-            variation,
-            _mean((moves > 0).astype(np.float64), horizon),
-            *(np.minimum(np.abs(trend), MOST) for trend in trends),
-        ],
-        axis=1,
-    )
+    return [
+        *(np.log(_mean(volume, scale)) - usual for scale in scales[1:4]),
+        np.log((_mean(bipower, horizon) + floor) / smoothed),
+        np.log((_mean(ranges, horizon) + floor) / smoothed),
+        variation,
+        _mean((moves > 0).astype(np.float64), horizon),
+        *(np.minimum(np.abs(trend), MOST) for trend in trends),
+    ]
 
 
 def _mean(values: np.ndarray, com: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecasting.bars import Bars, require_windows, returns
 from forecasting.baselines.fhs import Deviation, fhs, symmetric_quantiles
-from forecasting.baselines.har import fit_har, fit_season
+from forecasting.baselines.har import fit_season
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.folds import contiguous
 from forecasting.task import Task
@@ -66,16 +66,6 @@ def seasonal_ewma_fhs(series: SymbolSeries, task: Task, settings: BaselineSettin
         return np.sqrt(variance[:, None] * season.ahead(bars.timestamp[rows], bars.bar_ms, task.horizon))
 
     return fhs(deviation, series, task)
-
-
-def har_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
-    """FHS of a seasonal HAR's deviations (forecasting.baselines.har)."""
-    return fhs(fit_har(series.history, task.horizon, extended=False).deviation, series, task)
-
-
-def lhar_fhs(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:
-    """FHS of the deviations of a seasonal HAR with absolute variation, leverage, volume and shape."""
-    return fhs(fit_har(series.history, task.horizon, extended=True).deviation, series, task)
 
 
 def seasonal_naive(series: SymbolSeries, task: Task, settings: BaselineSettings) -> np.ndarray:

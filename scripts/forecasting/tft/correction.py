@@ -26,24 +26,25 @@ INPUT = "har_"
 class Base:
     """The forecast that is corrected.
 
-    hars [symbols]. quantiles [symbols, horizon, levels]: of returns standardised by a HAR. regressors [rows,
-    regressors]: the HARs', at a panel's rows. bar_deviation [symbols]: standard deviation of a bar's log return, which
-    losses are in units of.
+    hars [symbols]. quantiles [symbols, horizon, levels]: of returns standardised by a HAR. regressors [symbols]: each
+    HAR's [rows, regressors], at the rows of the symbol's features. bar_deviation [symbols]: standard deviation of a
+    bar's log return, which losses are in units of.
     """
 
     hars: list[Har]
     quantiles: np.ndarray
-    regressors: np.ndarray
+    regressors: list[np.ndarray]
     bar_deviation: np.ndarray
 
     def deviation(self, symbol: int, rows: np.ndarray, timestamp: np.ndarray, bar_ms: int) -> np.ndarray:
-        """Forecast deviation [n, horizon] of the cumulative log returns after a symbol's panel `rows` [n], which open
-        at `timestamp` [n] (ms)."""
+        """Forecast deviation [n, horizon] of the cumulative log returns after the `rows` [n] of a symbol's features,
+        which open at `timestamp` [n] (ms)."""
         har = self.hars[symbol]
         # columns of the scales that this HAR does not have
-        padding = self.regressors.shape[1] - len(har.centre)
+        regressors = self.regressors[symbol][rows]
+        padding = regressors.shape[1] - len(har.centre)
         columns = slice(len(har.scales), len(har.scales) + padding)
-        return har.deviation_from(np.delete(self.regressors[rows], columns, axis=1), timestamp, bar_ms)
+        return har.deviation_from(np.ascontiguousarray(np.delete(regressors, columns, axis=1)), timestamp, bar_ms)
 
 
 def fit_hars(symbols: Sequence[str], bars: Sequence[Bars], end: int, horizon: int) -> list[Har]:
@@ -72,7 +73,8 @@ def fit_base(
     ]
     bar_deviation = [np.sqrt(past.variance.mean()) for past in history]
     columns = input_names(hars)
-    regressors = np.concatenate([frame[columns].to_numpy() for frame in frames])
+    # views, where pandas has them
+    regressors = [frame[columns].to_numpy() for frame in frames]
     return Base(hars, np.stack(quantiles), regressors, np.array(bar_deviation))
 
 
@@ -92,7 +94,7 @@ def with_har_inputs(frames: Sequence[pd.DataFrame], bars: Sequence[Bars], hars: 
     wide = []
     for frame, symbol_bars, har in zip(frames, bars, hars, strict=True):
         rows = np.searchsorted(symbol_bars.timestamp, frame["timestamp"].to_numpy())
-        regressors = har.padded_regressors(symbol_bars, scales)[rows].astype(np.float32)
+        regressors = har.padded(har.regressors(symbol_bars, rows), scales).astype(np.float32)
         wide.append(pd.concat([frame, pd.DataFrame(regressors, columns=names, index=frame.index)], axis=1))
     return wide
 

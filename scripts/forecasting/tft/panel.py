@@ -97,25 +97,29 @@ class Panel:
         device: str = "cpu",
         symbols: Sequence[str] = (),
         base: Base | None = None,
+        consume: bool = False,
     ) -> None:
-        """frames: features, one a symbol. base: what the model corrects; None: it forecasts directly, in units of
-        volatility · √h, the volatility being the features' `scale`."""
+        """frames: features, one a symbol; `consume`: taken from the list one by one, so that they are not in memory
+        twice. base: what the model corrects; None: it forecasts directly, in units of volatility · √h, the volatility
+        being the features' `scale`."""
         names = feature_columns(frames[0])
         self.starts = np.cumsum([0, *(len(frame) for frame in frames)])
-        values = np.empty((self.starts[-1], len(names)), dtype=np.float32)
-        for frame, start in zip(frames, self.starts, strict=False):
+        # exact in half precision: multiples of a power of two, HALF of them at most
+        values = np.empty((self.starts[-1], len(names)), dtype=np.float16)
+        self.timestamp = np.concatenate([frame["timestamp"].to_numpy() for frame in frames])
+        self.log_close = np.log(np.concatenate([frame["close"].to_numpy() for frame in frames]))
+        self.volatility = np.concatenate([frame["scale"].to_numpy() for frame in frames])
+        self.symbols = symbols or [f"symbol {number}" for number in range(1, len(frames) + 1)]
+        for place, start in enumerate(self.starts[:-1]):
+            frame = frames.pop(0) if consume else frames[place]
             scaler.into(values[start : start + len(frame)], frame, names)
         self.values = torch.from_numpy(values).to(device)
         # a position is a multiple of the first one
         resolutions = scaler.resolution, np.array([*[1 / HALF] * len(CALENDAR), 1 / task.horizon])
         past, known = (torch.from_numpy(resolution.astype(np.float32)).to(device) for resolution in resolutions)
         self.resolutions = past, known if task.horizon <= HALF else None
-        self.timestamp = np.concatenate([frame["timestamp"].to_numpy() for frame in frames])
-        self.log_close = np.log(np.concatenate([frame["close"].to_numpy() for frame in frames]))
-        self.volatility = np.concatenate([frame["scale"].to_numpy() for frame in frames])
         self.task, self.device, self.base = task, device, base
         self.lookback, self.horizon, self.bar_ms = task.lookback, task.horizon, task.bar_ms
-        self.symbols = symbols or [f"symbol {number}" for number in range(1, len(frames) + 1)]
 
     def bars(self, first: np.ndarray, length: int) -> torch.Tensor:
         """Features [n, length, features] of the rows from the first of the lookback of an origin in `first` [n] on.
@@ -125,7 +129,7 @@ class Panel:
         rows = np.minimum(
             first[:, None] + np.arange(1 - self.lookback, 1 - self.lookback + length), self.starts[-1] - 1
         )
-        return self.values[torch.from_numpy(rows).to(self.device)]
+        return self.values[torch.from_numpy(rows).to(self.device)].float()
 
     def known(self, origins: np.ndarray) -> torch.Tensor:
         """KNOWN [..., horizon, known], the calendar and the position, after the `origins` [...]."""
@@ -144,7 +148,8 @@ class Panel:
         symbol = self.symbol(origins)
         for number in np.unique(symbol):
             rows = origins[symbol == number]
-            deviation[symbol == number] = self.base.deviation(number, rows, self.timestamp[rows], self.bar_ms)
+            place = rows - self.starts[number]
+            deviation[symbol == number] = self.base.deviation(number, place, self.timestamp[rows], self.bar_ms)
         return deviation
 
     def symbol(self, rows: np.ndarray) -> np.ndarray:

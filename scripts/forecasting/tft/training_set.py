@@ -62,9 +62,12 @@ def read_training_set(
         hars = fit_hars(symbols, bars, origins.fit_end, task.horizon)
         frames = with_har_inputs(frames, bars, hars)
         base = fit_base(hars, bars, frames, origins.fit_end, task.quantile_levels)
+    # of many symbols all bars, and the features once more, would take more memory than the panel
+    del bars
     scaler = fit_scaler([_before(frame, origins.fit_end) for frame in frames])
-    panel = Panel(frames, scaler, task, training.device(settings["device"]), symbols, base)
-    return TrainingSet(panel, origins, scaler, feature_columns(frames[0]))
+    names = feature_columns(frames[0])
+    panel = Panel(frames, scaler, task, training.device(settings["device"]), symbols, base, consume=True)
+    return TrainingSet(panel, origins, scaler, names)
 
 
 def initial_network(data: TrainingSet, settings: dict[str, Any], seed: int) -> tuple[QuantileTFT, dict[str, Any]]:

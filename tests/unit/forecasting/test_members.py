@@ -55,7 +55,8 @@ def test_no_two_members_look_alike() -> None:
 
 
 def test_baselines_keep_the_registry_s_order() -> None:
-    assert baselines(["seasonal_naive", "tft", "ewma", "random_walk"]) == ["random_walk", "ewma", "seasonal_naive"]
+    given = ["seasonal_naive", "mine", "tft", "drift", "ewma", "random_walk"]
+    assert baselines(given) == ["random_walk", "ewma", "seasonal_naive", "mine"]
 
 
 def test_models_have_a_name_in_sentences() -> None:

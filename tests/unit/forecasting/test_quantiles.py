@@ -31,6 +31,14 @@ def table() -> pd.DataFrame:
     )
 
 
+def test_floats_are_packed_without_loss(tmp_path: Path) -> None:
+    values = np.sort(1e-3 * np.random.default_rng(1).standard_normal((500, 60, len(LEVELS))), axis=-1)
+    frame = forecast_table(["A"], [np.arange(500) * 60_000], [np.ones(500)], [values], LEVELS)
+    write_parquet(tmp_path / "a.parquet", frame)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), frame, check_exact=True)
+    assert (tmp_path / "a.parquet").stat().st_size < 7.5 * values.size
+
+
 def test_forecasts_round_trip(tmp_path: Path) -> None:
     frame = table()
     assert list(frame.columns) == ["symbol", "origin", "close", "step", "q0.05", "q0.5", "q0.95"]

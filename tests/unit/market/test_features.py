@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from make_features import make_features, mean_relative_return
+from make_features import make_features, others_relative_returns
 from market import features
 from market.features import FEATURES, OTHERS_RETURN, Feature, Segment, compute_features, feature_names
 from market.intervals import MINUTE
@@ -25,6 +25,11 @@ def volatile(frame: pd.DataFrame, power: float) -> pd.DataFrame:
     """The same coin with returns `power` times as large."""
     prices = ["open", "high", "low", "close"]
     return frame.assign(**{name: 100 * (frame[name] / 100) ** power for name in prices})
+
+
+def mean_of_others(paths: list[str]) -> pd.DataFrame:
+    """That of the first of these symbols."""
+    return next(others_relative_returns(paths, max(SPANS), "1m"))
 
 
 def test_longer_history_gives_the_same_features() -> None:
@@ -71,8 +76,9 @@ def test_values_by_hand() -> None:
 
 def test_every_other_symbol_counts_alike_however_volatile(tmp_path: Path) -> None:
     quiet, other = candles(500, seed=3), candles(500, seed=4)
-    alike = mean_relative_return(written(tmp_path, a=quiet, b=other), max(SPANS), "1m")
-    mixed = mean_relative_return(written(tmp_path, a=quiet, b=volatile(other, 50)), max(SPANS), "1m")
+    own = candles(500, seed=5)
+    alike = mean_of_others(written(tmp_path, own=own, a=quiet, b=other))
+    mixed = mean_of_others(written(tmp_path, own=own, a=quiet, b=volatile(other, 50)))
     np.testing.assert_allclose(alike["relative_return"], mixed["relative_return"], rtol=1e-6, atol=1e-9)
     hand = (relative_of(quiet) + relative_of(other)) / 2
     np.testing.assert_allclose(alike["relative_return"], hand[max(SPANS) :], rtol=1e-12)
@@ -85,13 +91,21 @@ def test_the_mean_is_that_of_the_symbols_that_have_a_value(tmp_path: Path) -> No
         "c": candles(900, seed=3).drop(index=400),
         "none": candles(100, seed=4),
     }
-    mean = mean_relative_return(written(tmp_path, **frames), max(SPANS), "1m")
+    mean = mean_of_others(written(tmp_path, own=candles(900, seed=5), **frames))
     columns = [pd.Series(relative_of(frame), index=frame["timestamp"]) for frame in frames.values()]
     expected = pd.concat(columns, axis=1).mean(axis=1).dropna()
     np.testing.assert_array_equal(mean["timestamp"], expected.index)
     np.testing.assert_allclose(mean["relative_return"], expected, rtol=1e-12)
     assert mean["timestamp"].dtype == np.int64
-    assert mean_relative_return(written(tmp_path, none=frames["none"]), max(SPANS), "1m").empty
+    assert mean_of_others(written(tmp_path, own=candles(900, seed=5), none=frames["none"])).empty
+
+
+def test_each_symbol_has_the_mean_of_the_others(tmp_path: Path) -> None:
+    paths = written(tmp_path, a=candles(900, seed=1), b=candles(700, seed=2).iloc[100:], c=candles(900, seed=3))
+    means = list(others_relative_returns(paths, max(SPANS), "1m"))
+    for place, path in enumerate(paths):
+        first = mean_of_others([path, *(other for other in paths if other != path)])
+        pd.testing.assert_frame_equal(means[place], first, check_exact=True)
 
 
 def test_the_other_symbols_are_warm_where_the_candles_are(tmp_path: Path) -> None:
@@ -103,8 +117,9 @@ def test_the_other_symbols_are_warm_where_the_candles_are(tmp_path: Path) -> Non
         folder = tmp_path / str(number)
         folder.mkdir()
         paths = written(folder, **{name: frame.iloc[rows] for name, frame in frames.items()})
-        make_features(str(folder / "out.parquet"), paths[0], paths[1:], SPANS, "1m")
-        made.append(pd.read_parquet(folder / "out.parquet").set_index("timestamp")[OTHERS_RETURN])
+        outputs = [str(folder / f"out-{name}.parquet") for name in frames]
+        make_features(outputs, paths, SPANS, "1m")
+        made.append(pd.read_parquet(outputs[0]).set_index("timestamp")[OTHERS_RETURN])
     whole, part = made
     assert len(part) == last - first - warm_up(SPANS) and part.abs().min() > 0
     np.testing.assert_allclose(part, whole.loc[part.index], rtol=1e-5, atol=2e-6)

@@ -14,7 +14,7 @@ from forecasting.folds import FoldScheme
 from forecasting.task import Task
 from market.data_generating_process import BLOCK, DATA_START, predictable_share
 from market.intervals import DAY, MINUTE, parse_time, step_ms
-from market.simulated import Simulated
+from market.simulated import Simulated, open_simulated
 from predict_oracle import predict_oracle
 
 DATA_END = DATA_START + 120 * DAY
@@ -235,6 +235,13 @@ def run_oracle(reference: Path, output: Path, data_end: str) -> None:
     exchange = {"id": "simulated", "seed": 7, "data_end": data_end, "trend": 0.02}
     task = Task("1m", lookback=1, horizon=3, quantile_levels=LEVELS)
     predict_oracle(str(output), str(reference), [], "", "0", exchange, task, FoldScheme(1, 1, 0, 0.2))
+
+
+def test_symbols_of_a_job_share_a_market() -> None:
+    settings = {"seed": 7, "data_end": "2021-02-01T00:00:00Z"}
+    market = open_simulated(settings, ["BTC/USDT"], "1m")
+    assert open_simulated(settings, ["ETH/USDT"], "1m") is market
+    assert open_simulated(settings | {"seed": 8}, ["ETH/USDT"], "1m") is not market
 
 
 def test_predict_oracle(tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 
 from common.errors import UserError
 from forecasting.bars import Bars, typical_variance
+from forecasting.baselines import boosting, har_fhs
 from forecasting.baselines.boosting import lightgbm_quantiles
 from forecasting.baselines.garch import fit_garch, garch_fhs
+from forecasting.baselines.har import Har
+from forecasting.baselines.har_fhs import lhar_fhs
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries, load_baseline
-from forecasting.baselines.simple import lhar_fhs
 from forecasting.folds import FoldScheme
 from forecasting.losses import covered, pinball
 from forecasting.members import BASELINES, RANDOM_WALK
@@ -21,7 +24,7 @@ from forecasting.quantiles import forecast_table, read_forecasts
 from forecasting.split import FoldFiles
 from forecasting.task import Task
 from market.intervals import DAY, MINUTE, step_ms
-from predict_baselines import forecast, predict_baselines
+from predict_baselines import fitted_blocks, forecast, forecast_blocks, predict_baselines
 from support.markets import START, StochasticVolatility, candles, poisoned, write_cutoff, write_symbols
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -183,6 +186,41 @@ def test_lightgbm_corrects_the_har_alone_and_among_others(frames: list[pd.DataFr
         assert (factor != 1).any()
     assert alone.tobytes() != among.tobytes()
     assert lightgbm_quantiles(series, TASK, SETTINGS)[0].tobytes() == among.tobytes()
+
+
+def test_lightgbm_is_trained_on_so_many_windows_of_all_symbols(
+    frames: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[int] = []
+    train = lightgbm.train
+
+    def counted(parameters: dict[str, Any], data: lightgbm.Dataset, rounds: int) -> lightgbm.Booster:
+        labels.append(len(np.asarray(data.get_label())) // len(np.unique([1, HORIZON // 4, HORIZON // 2, HORIZON])))
+        return train(parameters, data, rounds)
+
+    monkeypatch.setattr(lightgbm, "train", counted)
+    monkeypatch.setattr(boosting, "ALL_ROWS", 400)
+    series = [replace(one, history=one.history.before(fitted_end(frames))) for one in series_of(frames)]
+    lightgbm_quantiles(series, TASK, SETTINGS)
+    assert set(labels) == {labels[0]}
+    assert 300 < labels[0] <= 400
+
+
+def test_members_of_one_har_fit_it_once(frames: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[bool] = []
+    fit = har_fhs.fit_har_deviation
+
+    def counted(bars: Bars, horizon: int, extended: bool) -> tuple[Har, np.ndarray]:
+        fitted.append(extended)
+        return fit(bars, horizon, extended)
+
+    monkeypatch.setattr(har_fhs, "fit_har_deviation", counted)
+    blocks = fitted_blocks(series_of(frames), fitted_end(frames), replace(SETTINGS, refit_bars=60))
+    for name in ("lhar_fhs", "drift", "lightgbm"):
+        forecast_blocks(load_baseline(name), blocks, TASK, SETTINGS)
+    assert fitted == [True] * sum(len(block.series) for block in blocks)
+    forecast_blocks(load_baseline("lhar_fhs"), blocks, replace(TASK, horizon=4), SETTINGS)
+    assert len(fitted) == 2 * sum(len(block.series) for block in blocks)
 
 
 def test_lightgbm_finds_what_the_har_cannot_see() -> None:

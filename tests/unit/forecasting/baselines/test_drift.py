@@ -8,11 +8,11 @@ import pytest
 
 from forecasting.bars import Bars
 from forecasting.baselines.drift import drift
+from forecasting.baselines.har_fhs import lhar_fhs
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.baselines.momentum import fit_momentum
 from forecasting.baselines.panel import Panel
 from forecasting.baselines.reaction import FADE, Reaction, fit_reaction, regressors
-from forecasting.baselines.simple import lhar_fhs
 from forecasting.ensemble.ticks import round_to_ticks
 from forecasting.losses import pinball
 from forecasting.task import Task

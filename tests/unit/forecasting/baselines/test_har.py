@@ -8,9 +8,10 @@ import pytest
 
 from forecasting.bars import Bars, InsufficientHistoryError, typical_variance
 from forecasting.baselines.har import FLOOR, HAR_WINDOWS, SCALES, Season, fit_har, fit_season
+from forecasting.baselines.har_fhs import har_fhs, lhar_fhs
 from forecasting.baselines.interface import BaselineSettings, SymbolBaseline, SymbolSeries
 from forecasting.baselines.shape import shape_regressors
-from forecasting.baselines.simple import ewma_fhs, har_fhs, lhar_fhs
+from forecasting.baselines.simple import ewma_fhs
 from forecasting.losses import covered, pinball
 from forecasting.task import Task
 from market.intervals import DAY, MINUTE, step_ms
@@ -213,7 +214,8 @@ def test_shape_regressors_by_hand() -> None:
     frame = pd.DataFrame({"timestamp": START + MINUTE * np.arange(rows), "close": closes, "volume": 5.0})
     frame = frame.assign(open=frame["close"].shift(fill_value=100.0))
     frame = frame.assign(high=frame[["open", "close"]].max(axis=1), low=frame[["open", "close"]].min(axis=1))
-    found = shape_regressors(Bars.of(frame, MINUTE), (1.0, 3.0, 12.0, 48.0), 1e-12, 1e-3)[-1]
+    columns = shape_regressors(Bars.of(frame, MINUTE), (1.0, 3.0, 12.0, 48.0), 1e-12, 1e-3)
+    found = [column[-1] for column in columns]
     ranges = np.log(1 / (4 * np.log(2)))
     # the same volume, every move as large as the last; the range's variance is that of r²/(4 ln 2)
     np.testing.assert_allclose(found[:6], [0, 0, 0, np.log(np.pi / 2), ranges, 0], atol=2e-2)
@@ -223,4 +225,4 @@ def test_shape_regressors_by_hand() -> None:
     frozen = frame.assign(**dict.fromkeys(("open", "high", "low", "close"), 100.0), volume=0.0)
     still = shape_regressors(Bars.of(frozen, MINUTE), (1.0, 3.0, 12.0, 48.0), 1e-12, 1e-3)
     assert np.isfinite(still).all()
-    np.testing.assert_array_equal(still[:, 7:], 0)
+    np.testing.assert_array_equal(still[7:], 0)

@@ -19,7 +19,7 @@ from forecasting.losses import pinball
 from forecasting.members import MEMBERS, RANDOM_WALK, TFT
 from forecasting.quantiles import read_forecasts
 from forecasting.realised import log_closes, realised_of
-from forecasting.split import FoldFiles
+from forecasting.split import FoldFiles, Split
 from forecasting.task import Task
 from forecasting.tft import checkpoint, correction, training
 from forecasting.tft.datasets import AllWindows
@@ -28,7 +28,7 @@ from forecasting.tft.panel import Panel, feature_columns, fit_scaler
 from market.candles import read_candles
 from market.intervals import MINUTE
 from predict_baselines import predict_baselines
-from predict_tft import predict_tft
+from predict_tft import predict_tft, trimmed
 from support.markets import START, candles, poisoned, write_cutoff, write_symbols
 from train_tft import train_tft
 
@@ -213,6 +213,18 @@ def test_what_comes_after_an_origin_changes_no_byte_of_its_correction(world: Wor
     pd.testing.assert_frame_equal(clean[early], spoilt[early], check_exact=True)
     assert (clean.loc[~early, "q0.95"] != spoilt.loc[~early, "q0.95"]).all()
     assert len(np.unique(np.round(clean["q0.95"] / base["q0.95"], 6))) > 0.9 * len(clean)
+
+
+def test_rows_far_from_every_origin_are_left_out(
+    world: World, corrected: tuple[list[pd.DataFrame], correction.Base]
+) -> None:
+    frames, bars = corrected[0], world.bars()
+    rows = [np.array([700, 720, 760]), np.empty(0, dtype=np.int64)]
+    split = Split("0", FIT_END, ["A", "B"], bars, bars, frames, rows)
+    kept = trimmed(split, LOOKBACK)
+    assert [len(frame) for frame in kept.features] == [LOOKBACK + 60, 0]
+    for one, two in zip(split.origins, kept.origins, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_seeds_factors_are_averaged(world: World, corrected: tuple[list[pd.DataFrame], correction.Base]) -> None:

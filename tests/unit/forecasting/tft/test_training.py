@@ -51,6 +51,14 @@ def panel(frames: list[pd.DataFrame]) -> Panel:
     return Panel(frames, fit_scaler(frames), TASK)
 
 
+def test_a_panel_that_consumes_its_frames_is_the_same(frames: list[pd.DataFrame]) -> None:
+    taken, scaler = list(frames), fit_scaler(frames)
+    one, two = Panel(frames, scaler, TASK), Panel(taken, scaler, TASK, consume=True)
+    assert not taken
+    assert torch.equal(one.values, two.values)
+    assert one.symbols == two.symbols and np.array_equal(one.starts, two.starts)
+
+
 def test_targets_are_cumulative_returns_in_units_of_the_origin_s_volatility(
     panel: Panel, frames: list[pd.DataFrame]
 ) -> None:
