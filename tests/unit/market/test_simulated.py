@@ -238,10 +238,11 @@ def run_oracle(reference: Path, output: Path, data_end: str) -> None:
 
 
 def test_symbols_of_a_job_share_a_market() -> None:
-    settings = {"seed": 7, "data_end": "2021-02-01T00:00:00Z"}
+    settings = {"seed": 7, "data_end": "2021-02-01T00:00:00Z", "trend": 0.02}
     market = open_simulated(settings, ["BTC/USDT"], "1m")
     assert open_simulated(settings, ["ETH/USDT"], "1m") is market
-    assert open_simulated(settings | {"seed": 8}, ["ETH/USDT"], "1m") is not market
+    for other in ({"seed": 8}, {"trend": 0.1}):
+        assert open_simulated(settings | other, ["ETH/USDT"], "1m") is not market
 
 
 def test_predict_oracle(tmp_path: Path) -> None:
