@@ -167,7 +167,7 @@ def decided(
         verdict, plans = decide(forecast, members, live.evaluation, entry, config, _gates(live, files))
     except UserError as error:
         raise UserError(f"{symbol}: {error}") from error
-    path = csv_text(path_table(quantiles, levels, entry))
+    path, plans_text = csv_text(path_table(quantiles, levels, entry)), csv_text(plans)
     outlook: PathForecast = {
         "t0_iso": entry.time,
         "horizon_m": steps * task.bar_ms // MINUTE,
@@ -183,10 +183,10 @@ def decided(
         "simulated": live.cutoff["simulated"],
         "age_seconds": live.age,
         "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
-        "plans_sha256": text_sha256(csv_text(plans)),
+        "plans_sha256": text_sha256(plans_text),
         "forecast": outlook,
     }
-    return Made(cast(UnsealedTrade, document), path, csv_text(plans))
+    return Made(cast(UnsealedTrade, document), path, plans_text)
 
 
 def sealed(document: UnsealedTrade) -> Trade:

@@ -127,3 +127,8 @@ def returns(log_close: np.ndarray, segment: np.ndarray) -> np.ndarray:
     change = np.diff(log_close, prepend=np.nan)
     change[np.diff(segment, prepend=-1) != 0] = np.nan
     return change
+
+
+def smooth(values: np.ndarray, com: float) -> np.ndarray:
+    """Exponentially weighted mean [rows] with a centre of mass of `com` rows, across gaps too."""
+    return pd.Series(values).ewm(com=com).mean().to_numpy()

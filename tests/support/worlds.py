@@ -20,27 +20,16 @@ from forecasting.quantiles import forecast_table, quantile_columns
 from forecasting.task import Task
 from market.candles import Quality
 from market.intervals import iso, step_ms
+from support.decisions import FREE
 from support.evaluations import LEVELS, NORMAL, WEIGHT_SETTINGS, evaluation_files
 from support.path_scores import path_scores
 
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
 # the members that the ensemble is made of
 SELECTED = (TFT, "random_walk", "ewma", "ewma_drift")
-SETTINGS = {
-    "symbol": "BTCUSDT",
-    "horizon_minutes": 60,
-    "cash": 1000,
-    "commission_pct": 0.1,
-    "commission_flat": 0,
-    "slippage_pct": 0.02,
-    "min_edge_pct": 0.05,
-    "policy": "trade",
-    "exits": 12,
-    "take_profit": [1.0, 2.0],
-    "stop": [1.0, 2.0],
-    "min_probability": 0.5,
-    "require": ["freshness", "skill"],
-}
+# the config's sections `consensus` and `decision`
+SETTINGS: dict[str, Any] = {key: value for key, value in FREE.items() if key not in ("interval", "horizon")}
+SETTINGS |= {"horizon_minutes": 60, "commission_pct": 0.1, "slippage_pct": 0.02, "min_edge_pct": 0.05}
 PATHS = 200
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import lightgbm
 import numpy as np
 
-from forecasting.bars import Bars, returns
-from forecasting.baselines.har import SCALES, smooth
+from forecasting.bars import Bars, returns, smooth
+from forecasting.baselines.har import SCALES
 from forecasting.baselines.har_fhs import HarForecast, har_forecast
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.task import Task

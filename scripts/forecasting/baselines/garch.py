@@ -11,9 +11,9 @@ import numpy as np
 from arch.univariate import GARCH, StudentsT, ZeroMean
 from scipy.signal import lfilter
 
-from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, typical_variance
+from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, smooth, typical_variance
 from forecasting.baselines.fhs import fhs
-from forecasting.baselines.har import RECENT, smooth
+from forecasting.baselines.har import RECENT
 from forecasting.baselines.interface import BaselineSettings, SymbolSeries
 from forecasting.task import Task
 

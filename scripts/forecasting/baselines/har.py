@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, typical_variance
+from forecasting.bars import Bars, InsufficientHistoryError, require_windows, returns, smooth, typical_variance
 from forecasting.baselines.shape import shape_regressors
 from market.intervals import DAY
 
@@ -85,11 +85,6 @@ def _fit_days(variance: np.ndarray, day: np.ndarray) -> np.ndarray:
     logs = np.log(means.to_numpy())
     days = np.where(np.arange(7) >= 5, np.exp(logs[weekend].mean() - logs[~weekend].mean()), 1.0)
     return days / days.mean()
-
-
-def smooth(values: np.ndarray, com: float) -> np.ndarray:
-    """Exponentially weighted mean [rows] with a centre of mass of `com` rows, across gaps too."""
-    return pd.Series(values).ewm(com=com).mean().to_numpy()
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ trading volume, J. Financial and Quantitative Analysis 22(1).
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
-from forecasting.bars import Bars, returns
+from forecasting.bars import Bars, returns, smooth
 
 MOST = 4.0  # a trend counts as at most so many of its deviations
 
@@ -25,28 +24,23 @@ def shape_regressors(bars: Bars, scales: Sequence[float], floor: float, volume_f
     horizon = scales[2]
     moves = np.nan_to_num(returns(bars.log_close, bars.segment))
     squares, size = moves**2, np.abs(moves)
-    smoothed = _mean(squares, horizon) + floor
+    smoothed = smooth(squares, horizon) + floor
     volume = bars.volume + volume_floor
-    usual = np.log(_mean(volume, scales[-1]))
+    usual = np.log(smooth(volume, scales[-1]))
     bipower = np.pi / 2 * size * np.concatenate([[0.0], size[:-1]])
     # a bar's variance is the mean of the square and the range's
     ranges = np.maximum(2 * bars.variance - squares, 0.0)
     deviation = np.sqrt(bars.variance)
-    typical = _mean(deviation, horizon)
-    variation = np.sqrt(np.maximum(_mean(bars.variance, horizon) - typical**2, 0.0)) / (typical + np.sqrt(floor))
+    typical = smooth(deviation, horizon)
+    variation = np.sqrt(np.maximum(smooth(bars.variance, horizon) - typical**2, 0.0)) / (typical + np.sqrt(floor))
     trends = [
-        _mean(moves, scale) * np.sqrt(2 * scale + 1) / np.sqrt(_mean(squares, scale) + floor) for scale in scales[2:4]
+        smooth(moves, scale) * np.sqrt(2 * scale + 1) / np.sqrt(smooth(squares, scale) + floor) for scale in scales[2:4]
     ]
     return [
-        *(np.log(_mean(volume, scale)) - usual for scale in scales[1:4]),
-        np.log((_mean(bipower, horizon) + floor) / smoothed),
-        np.log((_mean(ranges, horizon) + floor) / smoothed),
+        *(np.log(smooth(volume, scale)) - usual for scale in scales[1:4]),
+        np.log((smooth(bipower, horizon) + floor) / smoothed),
+        np.log((smooth(ranges, horizon) + floor) / smoothed),
         variation,
-        _mean((moves > 0).astype(np.float64), horizon),
+        smooth((moves > 0).astype(np.float64), horizon),
         *(np.minimum(np.abs(trend), MOST) for trend in trends),
     ]
-
-
-def _mean(values: np.ndarray, com: float) -> np.ndarray:
-    """Exponentially weighted mean [rows] with a centre of mass of `com` rows."""
-    return pd.Series(values).ewm(com=com).mean().to_numpy()

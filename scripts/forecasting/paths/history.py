@@ -7,8 +7,8 @@ from functools import reduce
 import numpy as np
 
 from common.errors import UserError
-from forecasting.bars import Bars, returns
-from forecasting.baselines.har import Season, fit_season, smooth
+from forecasting.bars import Bars, returns, smooth
+from forecasting.baselines.har import Season, fit_season
 from forecasting.folds import contiguous
 
 # windows that are kept, at most, evenly spaced: more of them overlap and add little

@@ -1,7 +1,5 @@
 """The direction of returns: found where a market has one, and none where it has none; no look-ahead."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,7 +148,6 @@ def test_a_shift_is_linear_between_the_steps_and_fades_after_the_last(bounce: pd
 
 
 def test_returns_over_a_gap_are_not_fitted(bounce: pd.DataFrame) -> None:
-    """Candles moved after a gap change nothing but what is next to it."""
     panel = panel_of(bounce.drop(index=range(1000, 1100)).reset_index(drop=True))
     assert np.isnan(panel.shock[1000, 0])
     assert not panel.ahead(np.array([999]), 1)[0]
@@ -171,4 +168,4 @@ def test_a_frozen_price_has_no_direction() -> None:
     panel = panel_of(frame, frozen)
     assert np.isfinite(panel.scale).all()
     assert not np.nan_to_num(panel.shock[:, 1]).any()
-    assert not replace(fit_reaction(panel, None)).shifts(panel, np.array([5000]), 1).any()
+    assert not fit_reaction(panel, None).shifts(panel, np.array([5000]), 1).any()
