@@ -1,5 +1,7 @@
 """The direction of returns: found where a market has one, and none where it has none; no look-ahead."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,3 +171,23 @@ def test_a_frozen_price_has_no_direction() -> None:
     assert np.isfinite(panel.scale).all()
     assert not np.nan_to_num(panel.shock[:, 1]).any()
     assert not fit_reaction(panel, None).shifts(panel, np.array([5000]), 1).any()
+
+
+def test_momentum_of_the_market_alone_is_not_taken() -> None:
+    """It must show in what symbols do beside the market, too."""
+    market, beside = (panel_of(trending(FITTED, seed, drift=drift)[0]).shock for seed, drift in ((1, 0.08), (2, -0.01)))
+    panel = panel_of(*(trending(FITTED, seed, drift=0.0)[0] for seed in (1, 2)))
+    both = replace(panel, shock=np.column_stack([market + 0.5 * beside, market - 0.5 * beside]))
+    assert fit_momentum(replace(panel_of(trending(FITTED, 1, drift=0.0)[0]), shock=market)) is not None
+    assert fit_momentum(both) is None
+
+
+def test_a_bounce_that_ended_is_not_taken(bounce: pd.DataFrame) -> None:
+    """In the last of four spans the closes are those of a walk."""
+    walk = StochasticVolatility(memory=0.0, noise=0.0).candles(FITTED // 4, seed=3)
+    prices = ["open", "high", "low", "close"]
+    early = bounce.iloc[: FITTED - len(walk)]
+    late = walk.assign(timestamp=early["timestamp"].iloc[-1] + MINUTE * np.arange(1, len(walk) + 1))
+    late[prices] *= early["close"].iloc[-1] / walk["open"].iloc[0]
+    assert 1 in fit_reaction(panel_of(early), None).steps[0]
+    assert not len(fit_reaction(panel_of(pd.concat([early, late], ignore_index=True)), None).steps[0])
