@@ -282,10 +282,11 @@ def test_the_trend_says_how_much_of_the_direction_the_oracle_knows(trend: float)
     rows = market.fetch_ohlcv("BTC/USDT", "1m", DATA_START, 60 * 1440)
     closes = pd.Series(np.log([row[4] for row in rows]), index=[row[0] for row in rows])
     realised = closes[origins + horizon * MINUTE].to_numpy() - closes[origins].to_numpy()
-    median = market.quantiles("BTC/USDT", origins, "1m", horizon, [0.5])[:, -1, 0]
+    low, median, high = market.quantiles("BTC/USDT", origins, "1m", horizon, [0.05, 0.5, 0.95])[:, -1].T
     r2 = 1 - np.mean((realised - median) ** 2) / np.mean(realised**2)
     lawful = predictable_share(horizon, trend)
     assert r2 == pytest.approx(lawful, abs=0.06)
     assert (lawful > 0.15) == (trend > 0)
+    assert np.mean((low <= realised) & (realised <= high)) == pytest.approx(0.9, abs=0.025)
     # a day's volatility is the coin's whatever the trend
     assert closes[::1440].diff().std() == pytest.approx(0.03, rel=0.35)

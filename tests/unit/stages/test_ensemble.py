@@ -425,16 +425,21 @@ def test_a_drift_without_a_shift_changes_no_byte(frames: dict[str, pd.DataFrame]
     assert files[0] == files[1]
 
 
-def test_forecasts_are_at_prices_that_can_occur(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    """A symbol of a tick of 0.1, and one without."""
-    columns = ["open", "high", "low", "close"]
-    market = {"A": frames["A"], "B": frames["B"].assign(**frames["B"][columns].div(5).round(1).clip(lower=0.1) * 5)}
-    given = Run(tmp_path).write({"random_walk": 1.1}, market)
+def start_from(market: Mapping[str, pd.DataFrame], given: Mapping[str, Any]) -> None:
+    """Let the one member's forecasts of the test start from the market's closes."""
     (path,) = given["forecasts"]
     table = read_parquet(path)
     bar = (table["origin"] - START) // MINUTE
     prices = [market[symbol]["close"][at] for symbol, at in zip(table["symbol"], bar, strict=True)]
     write_parquet(path, table.assign(close=prices))
+
+
+def test_forecasts_are_at_prices_that_can_occur(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """A symbol of a tick of 0.1, and one without."""
+    columns = ["open", "high", "low", "close"]
+    market = {"A": frames["A"], "B": frames["B"].assign(**frames["B"][columns].div(5).round(1).clip(lower=0.1) * 5)}
+    given = Run(tmp_path).write({"random_walk": 1.1}, market)
+    start_from(market, given)
     ensemble(**given)
     forecasts, closes = read_forecasts(given["output"], HORIZON, LEVELS), log_closes(given["candles"])
     for symbol, rows in forecasts.rows().items():
@@ -442,3 +447,22 @@ def test_forecasts_are_at_prices_that_can_occur(frames: dict[str, pd.DataFrame],
         ticks = start[:, None, None] * np.exp(forecasts.quantiles[rows]) / 0.5
         on_grid = np.abs(ticks - np.rint(ticks)) < 1e-6
         assert on_grid.all() == (symbol == "B")
+
+
+def test_the_tick_is_that_of_the_closes_before(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    """A tick that is refined after the first forecast does not change it."""
+    columns = ["open", "high", "low", "close"]
+    coarse = frames["B"].assign(**frames["B"][columns].div(5).round(1).clip(lower=0.1) * 5)
+    fine = coarse.assign(
+        close=coarse["close"].where(coarse["timestamp"] <= START + MINUTE * 1500, coarse["close"] + 0.1)
+    )
+    first = []
+    for name, frame in (("coarse", coarse), ("fine", fine)):
+        market = {"A": frames["A"], "B": frame}
+        given = Run(tmp_path / name).write({"random_walk": 1.1}, market)
+        start_from(market, given)
+        ensemble(**given)
+        table = read_parquet(given["output"])
+        first.append(table[table["origin"] == START + MINUTE * 1500])
+    assert len(first[0]) == 2 * HORIZON
+    pd.testing.assert_frame_equal(first[0], first[1], check_exact=True)
