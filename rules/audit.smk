@@ -8,7 +8,7 @@ rule audit:
         path=f"{ARTIFACTS}/forecast_path.csv",
         plans=of_decided(f"{ARTIFACTS}/decisions/{{symbol}}-plans.csv"),
         candles=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
-        code=code("audit"),
+        code=code("audit", POLICY_MODULES),
     output:
         audit=update(f"{ARTIFACTS}/mock_eval.json"),
     log:

@@ -15,7 +15,7 @@ rule consensus:
         features=features_of("live"),
         trained=features_of("train"),
         cutoff=f"{DATA}/as_of/live.json",
-        code=code("consensus"),
+        code=code("consensus", POLICY_MODULES),
     output:
         trade=update(f"{ARTIFACTS}/mock_trade.json"),
         path=update(f"{ARTIFACTS}/forecast_path.csv"),

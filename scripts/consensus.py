@@ -31,7 +31,7 @@ from market.candles import Quality, read_candles
 from market.exchange import open_exchange
 from market.features import KEYS
 from market.intervals import MINUTE, iso
-from trading.decision import EnsembleForecast, Entry, MemberForecast, decide, steps_ahead
+from trading.decision import decide, steps_ahead
 from trading.documents import BEST, PathForecast, Trade, TradeConfig, UnsealedTrade
 from trading.gates import (
     Gate,
@@ -42,6 +42,8 @@ from trading.gates import (
     novelty_gate,
     skill_gate,
 )
+from trading.moment import EnsembleForecast, Entry, MemberForecast
+from trading.orders import RECENT_BARS, market_of
 from trading.ranking import decisions_table, ranked
 from trading.seal import seal
 
@@ -150,10 +152,14 @@ def decided(
     task, levels, as_of = live.task, live.task.quantile_levels, live.cutoff["as_of"]
     config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": task.interval, "horizon": task.horizon})
     steps = steps_ahead(config["horizon_minutes"], task.horizon, task.bar_ms)
+    bars = _last_bars(files.candles, task.interval, live.origin)
+    unified = live.cutoff["symbols"].get(symbol, symbol)
+    listed = live.cutoff.get("markets", {}).get(unified)
     entry = Entry(
         time=iso(as_of),
-        close=_entry_close(files.candles, task.interval, live.origin),
+        close=float(bars["close"].iloc[-1]),
         step_times=[iso(as_of + ahead * task.bar_ms) for ahead in range(1, steps + 1)],
+        market=market_of(listed, live.cutoff["exchange"], bars),
     )
     quantiles = _live_path(live.file, live.ensemble, symbol, live.origin)[:steps]
     members = {
@@ -247,15 +253,16 @@ def _age(cutoff: Mapping[str, Any], settings: Mapping[str, Any], interval: str) 
     return max(0.0, (exchange.milliseconds() - cutoff["as_of"]) / 1000)
 
 
-def _entry_close(candles: str, interval: str, origin: int) -> float:
-    bars = read_candles(candles, interval)
+def _last_bars(candles: str, interval: str, origin: int) -> pd.DataFrame:
+    """The last bars before the decision. Raises UserError unless the last of them is that of the cutoff."""
+    bars = read_candles(candles, interval).iloc[-RECENT_BARS:]
     last = int(bars["timestamp"].iloc[-1])
     if last != origin:
         raise UserError(
             f"{candles}: its last bar opens at {iso(last)}, not at {iso(origin)} as the cutoff says; "
             "fetch again, or take another as_of"
         )
-    return float(bars["close"].iloc[-1])
+    return bars
 
 
 def _live_path(file: str, forecasts: Forecasts, symbol: str, origin: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from forecasting.novelty import Novelty
 from support.decisions import decided_on, path_to, scored
 from support.evaluations import evaluation
 from support.worlds import quality_record
-from trading.decision import MemberForecast
+from trading.documents import plan_of
 from trading.gates import (
     agreement_gate,
     calibration_gate,
@@ -20,6 +20,7 @@ from trading.gates import (
     rising_shares,
     skill_gate,
 )
+from trading.moment import MemberForecast
 
 
 def misses(kupiec: float | None, christoffersen: float | None) -> CoverageTests:
@@ -126,6 +127,6 @@ def test_agreement_that_is_required_holds_back_the_exits_without_it() -> None:
     }
     free, bound = (decided_on(rise, members=members, require=names)[0] for names in ([], ["agreement"]))
     assert [one["decision"]["action"] for one in (free, bound)] == ["BUY", "BUY"]
-    assert [one["plan"]["exit_step"] for one in (free, bound)] == [2, 3]
+    assert [plan_of(one)["exit_step"] for one in (free, bound)] == [2, 3]
     agreement = {gate["name"]: gate["passed"] for gate in free["gates"]}
     assert agreement["agreement"] is False
