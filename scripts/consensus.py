@@ -33,6 +33,7 @@ from market.features import KEYS
 from market.intervals import MINUTE, iso
 from trading.decision import decide, steps_ahead
 from trading.documents import BEST, PathForecast, Trade, TradeConfig, UnsealedTrade
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import (
     Gate,
     calibration_gate,
@@ -42,7 +43,6 @@ from trading.gates import (
     novelty_gate,
     skill_gate,
 )
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 from trading.orders import RECENT_BARS, market_of
 from trading.ranking import decisions_table, ranked
 from trading.seal import seal

@@ -6,8 +6,8 @@ import numpy as np
 
 from trading.costs import Costs, Rebalance, costs_of
 from trading.documents import Breakeven, CostSheet, TradeConfig
+from trading.entry import Entry
 from trading.exposure_outlook import Width
-from trading.moment import Entry
 from trading.outlook import DIGITS, Marginals, Outlook, flipping_commission, needed_median, share_of
 from trading.plans import exit_steps
 

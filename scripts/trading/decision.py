@@ -9,8 +9,8 @@ from common.errors import UserError
 from forecasting.documents import Evaluation
 from market.intervals import MINUTE
 from trading.documents import Decided, TradeConfig
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import Gate
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 from trading.policies import policy_of
 
 

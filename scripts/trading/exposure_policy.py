@@ -23,13 +23,13 @@ from trading.documents import (
     Vote,
     exposure_of,
 )
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.exposure import DIGITS, ExposureSettings, largest_weight, unconstrained_target
 from trading.exposure_outlook import Width, width_of
 from trading.exposure_settlement import settle
 from trading.exposure_text import describe, reason, told
 from trading.gates import Gate, agreement_gate, gate_result
 from trading.interface import Policy
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 from trading.orders import admitted, check_cash
 from trading.outlook import Marginals
 

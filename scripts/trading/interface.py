@@ -8,8 +8,8 @@ import pandas as pd
 
 from forecasting.documents import Evaluation
 from trading.documents import Audit, Decided, Trade, TradeConfig
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import Gate
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 
 
 class Policy(NamedTuple):

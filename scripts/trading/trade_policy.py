@@ -26,10 +26,10 @@ from trading.documents import (
     Vote,
     plan_of,
 )
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.exposure import annual_volatility
 from trading.gates import LEAST_AGREEMENT, Gate, agreement_gate, gate_result, rising_shares
 from trading.interface import Policy
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 from trading.orders import check_cash, least_order, spent_in_steps
 from trading.outlook import Marginals, Outlook, best_plan, outlook, qualifying, share_of
 from trading.plans import make_plans

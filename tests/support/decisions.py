@@ -11,8 +11,8 @@ from forecasting.paths.sampling import marginals, schaake_shuffle
 from support.evaluations import LEVELS, evaluation
 from trading.decision import decide
 from trading.documents import Decided, TradeConfig
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import Gate, calibration_gate, skill_gate
-from trading.moment import EnsembleForecast, Entry, MemberForecast
 
 TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
 ENTRY = Entry("2024-06-01T00:00:00Z", 100.0, TIMES)

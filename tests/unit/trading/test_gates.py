@@ -11,6 +11,7 @@ from support.decisions import decided_on, path_to, scored
 from support.evaluations import evaluation
 from support.worlds import quality_record
 from trading.documents import plan_of
+from trading.entry import MemberForecast
 from trading.gates import (
     agreement_gate,
     calibration_gate,
@@ -20,7 +21,6 @@ from trading.gates import (
     rising_shares,
     skill_gate,
 )
-from trading.moment import MemberForecast
 
 
 def misses(kupiec: float | None, christoffersen: float | None) -> CoverageTests:

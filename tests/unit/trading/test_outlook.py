@@ -14,7 +14,7 @@ from support.decisions import ENTRY, FREE, LEVELS, TIMES, decided_on, path_to, s
 from trading.costs import Costs
 from trading.decision import decide
 from trading.documents import Decided, plan_of
-from trading.moment import EnsembleForecast, Entry, MemberForecast
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.outlook import Marginals, best_plan, kelly, outlook, qualifying
 from trading.plans import Plans, make_plans
 

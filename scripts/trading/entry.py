@@ -1,4 +1,4 @@
-"""What a decision is taken on: a moment's close and market, its forecasts, and the conditions of its market."""
+"""What a decision is taken on: the close and the market where it is traded, and the forecasts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
