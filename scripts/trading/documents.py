@@ -143,7 +143,6 @@ class Vote(TypedDict):
     exposure: float | None
     weight: float
     pinball: float | None
-    forecast_sha256: str
 
 
 class GateResult(TypedDict):
@@ -190,6 +189,16 @@ class Candidates(TypedDict):
     plans: int
 
 
+class Inputs(TypedDict):
+    """SHA-256 of what a decision stands on: of each file, of all scripts, and of the config; and the name of the
+    container image of the lock."""
+
+    files: dict[str, str]
+    scripts: str
+    config: str
+    image: str
+
+
 class Decided(TypedDict):
     """All that follows from the forecasts, the evaluation and the costs."""
 
@@ -224,8 +233,6 @@ class UnsealedTrade(Decided):
     age_seconds: float | None
     candidates: Candidates
     evaluation_sha256: str
-    ensemble_sha256: str
-    paths_sha256: str
     plans_sha256: str
     forecast: PathForecast
 
@@ -233,6 +240,7 @@ class UnsealedTrade(Decided):
 class Trade(UnsealedTrade):
     """mock_trade.json."""
 
+    inputs: Inputs
     seal: str
 
 
@@ -307,4 +315,5 @@ class Audit(Fills):
     forecast_error_pct: float | None
     inside_90: float | None
     simulated: bool
+    changed: list[str]
     seal: str

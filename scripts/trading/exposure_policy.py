@@ -171,7 +171,6 @@ def _vote(
         "exposure": move.weight,
         "weight": member.weight,
         "pinball": scores["pinball"] if scores else None,
-        "forecast_sha256": member.sha256,
     }
 
 

@@ -1,5 +1,7 @@
 """The audit: what a sealed decision earned, by its policy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,13 +15,16 @@ def closes_from(candles: pd.DataFrame, start: int, bar_ms: int, count: int) -> n
     return candles.set_index("timestamp")["close"].reindex(grid).to_numpy(dtype=np.float64)
 
 
-def settle(trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray) -> Audit:
-    """The audit of `trade`.
+def settle(
+    trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray, changed: Sequence[str] = ()
+) -> Audit:
+    """The audit of `trade`. changed: what of its code, config and image is another now.
 
     path: the ensemble forecast in prices, a row a step, with `price_fc`, `q0.05`, `q0.95`. plans: the table that was
     sealed with it. closes [steps]: realised, NaN where missing.
     """
-    return policy_of(trade["config"]["policy"]).settle(trade, path, plans, closes)
+    settled = policy_of(trade["config"]["policy"]).settle(trade, path, plans, closes)
+    return {**settled, "changed": list(changed)}
 
 
 def describe_result(audit: Audit) -> str:
@@ -61,6 +66,7 @@ def audited(
         "forecast_error_pct": error,
         "inside_90": _share_inside(path, closes, available),
         "simulated": trade["simulated"],
+        "changed": [],
         "seal": trade["seal"],
     }
 

@@ -230,7 +230,6 @@ def _vote(
         "exposure": None,
         "weight": member.weight,
         "pinball": scores["pinball"] if scores else None,
-        "forecast_sha256": member.sha256,
     }
 
 
