@@ -206,11 +206,18 @@ class Costs:
 
 
 def costs_of(config: TradeConfig, market: Market) -> Costs:
-    """What trading costs by a decision's config, on a market as it was then."""
+    """What trading costs by a decision's config, on a market as it was then. Raises UserError where slippage leaves
+    nothing."""
+    slippage_pct = config["slippage_pct"] + config["slippage_range_share"] * market["recent_range_pct"]
+    if slippage_pct >= 100:
+        raise UserError(
+            f"consensus.slippage_range_share: a slippage of {slippage_pct:.2f} % leaves nothing of a sale, so no trade "
+            "is possible; give a smaller share"
+        )
     return Costs(
         commission_pct=config["commission_pct"],
         commission_flat=config["commission_flat"],
-        slippage_pct=config["slippage_pct"] + config["slippage_range_share"] * market["recent_range_pct"],
+        slippage_pct=slippage_pct,
         maker_commission_pct=config["maker_commission_pct"],
         funding_pct=config["funding_pct"],
         borrow_pct=config["borrow_pct"],
