@@ -13,6 +13,7 @@ from market.candle_folder import candle_files
 from market.sources import source_of
 from market.exchange import EXCHANGES
 from trading.documents import BEST
+from trading.policies import MODULES as POLICY_MODULES
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
