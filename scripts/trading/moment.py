@@ -65,11 +65,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class Made:
-    """A symbol's decision, and the text of the tables beside it: its forecast path, and its plans."""
+    """A symbol's decision; its forecast path and its plans, the tables beside it, as text; and the plans."""
 
     document: UnsealedTrade
     path: str
     plans: str
+    table: pd.DataFrame
 
 
 def decisions(moment: Moment, settings: Mapping[str, Any], held: Mapping[str, float] | None = None) -> dict[str, Made]:
@@ -119,7 +120,7 @@ def _decided(moment: Moment, symbol: str, settings: Mapping[str, Any], held: flo
         "plans_sha256": text_sha256(plans_text),
         "forecast": outlook,
     }
-    return Made(cast(UnsealedTrade, document), path, plans_text)
+    return Made(cast(UnsealedTrade, document), path, plans_text, plans)
 
 
 def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry) -> pd.DataFrame:

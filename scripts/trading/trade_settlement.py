@@ -39,6 +39,13 @@ def sales(plans: Plans, closes: np.ndarray, entry: float) -> list[Sale | None]:
     return found
 
 
+def plan_sales(plans: pd.DataFrame, closes: np.ndarray, entry: float) -> list[Sale | None]:
+    """`sales` of a table of plans, `trading.trade_policy.plan_table`."""
+    upper, lower = plans["take_profit_price"].fillna(np.inf), plans["stop_price"].fillna(0)
+    step, profit, stop = (plans[name].to_numpy() for name in ("exit_step", "take_profit", "stop"))
+    return sales(Plans(step, profit, stop, upper.to_numpy(), lower.to_numpy()), closes, entry)
+
+
 def settle(trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray) -> Audit:
     """The audit of `trade`: `trading.settlement.settle`.
 
@@ -65,11 +72,8 @@ def plan_results(
     plans: pd.DataFrame, times: list[str], closes: np.ndarray, entry: float, costs: Costs, cash: float
 ) -> list[PlanResult]:
     """What each plan left, or would have, as far as closes are available."""
-    upper, lower = plans["take_profit_price"].fillna(np.inf), plans["stop_price"].fillna(0)
-    step, profit, stop = (plans[name].to_numpy() for name in ("exit_step", "take_profit", "stop"))
-    grid = Plans(step, profit, stop, upper.to_numpy(), lower.to_numpy())
     results: list[PlanResult] = []
-    for row, sale in zip(plans.to_dict("records"), sales(grid, closes, entry), strict=True):
+    for row, sale in zip(plans.to_dict("records"), plan_sales(plans, closes, entry), strict=True):
         if sale:
             results.append(
                 {
