@@ -97,6 +97,6 @@ def replay_files():
 
 PLOTS = expand(
     f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
-    plot=["evaluation", "evaluation_detail", "forecast", "consensus", "paths"],
+    plot=["evaluation", "evaluation_detail", "forecast", "consensus", "breakeven", "paths"],
     kind=["png", "pdf"],
 )

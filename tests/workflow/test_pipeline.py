@@ -47,7 +47,7 @@ def test_a_run_leaves_every_artifact(done: Path) -> None:
     ]
     expected += [
         f"plots/{name}.{kind}"
-        for name in ("evaluation", "evaluation_detail", "forecast", "consensus")
+        for name in ("evaluation", "evaluation_detail", "forecast", "consensus", "breakeven")
         for kind in ("png", "pdf")
     ]
     for name in expected:

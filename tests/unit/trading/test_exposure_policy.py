@@ -210,10 +210,10 @@ def test_the_summary_and_the_figures_of_a_weight(tmp_path: Path, held: float) ->
     png, pdf = tmp_path / "one.png", tmp_path / "one.pdf"
     candles, realised = [str(world.candles("BTCUSDT"))], [str(world.outcome("BTCUSDT"))]
     path = str(tmp_path / "forecast_path.csv")
-    plot_consensus(
-        str(png), str(pdf), str(world.trade), str(world.audit), path, candles, realised, "5m", "%H:%M", pad_minutes=60
-    )
-    assert png.stat().st_size and pdf.stat().st_size
+    files = str(world.trade), str(world.audit), path, candles, realised
+    costs = tmp_path / "breakeven.png", tmp_path / "breakeven.pdf"
+    plot_consensus(str(png), str(pdf), *files, "5m", "%H:%M", 60, *map(str, costs))
+    assert all(file.stat().st_size for file in (png, pdf, *costs))
 
 
 def test_the_best_symbol_is_that_of_the_largest_expected_growth(tmp_path: Path) -> None:
