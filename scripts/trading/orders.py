@@ -36,8 +36,9 @@ def least_order(market: Market, close: float) -> float:
     return max(market["least_cost"] or 0.0, (market["least_amount"] or market["amount_step"] or 0.0) * close)
 
 
-def check_cash(cash: float, market: Market, close: float) -> None:
-    """Raise UserError where the cash is less than the least order."""
+def check_cash(costs: Costs, cash: float, market: Market, close: float) -> None:
+    """Raise UserError where the cash is less than the least order, or no more than the flat commission."""
+    costs.units(cash, close)
     least = least_order(market, close)
     if cash < least:
         raise UserError(

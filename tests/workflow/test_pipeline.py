@@ -79,6 +79,19 @@ def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None
     assert not audit["was_partial_window"]
 
 
+def test_another_policy_decides_on_the_same_forecasts(done: Path, tmp_path: Path) -> None:
+    """Of all that takes long nothing is made again."""
+    folder = tmp_path / "exposure"
+    shutil.copytree(done, folder)
+    log = snakemake(folder, *TINY, "--config", "decision={policy: exposure, held_weight: 1}").stderr
+    assert not {"train_tft", "ensemble", "evaluate"} & set(re.findall(r"rule (\w+):", log))
+    trade = read_document(folder / "artifacts" / "mock_trade.json", Trade)
+    audit = read_document(folder / "artifacts" / "mock_eval.json", Audit)
+    assert (trade["decision"]["action"], trade["plan"]) == ("SELL", None)
+    assert trade["exposure"] and audit["exposure"] and trade["exposure"]["weight"] == audit["exposure"]["weight"]
+    assert "asks for a weight of" in (folder / "artifacts" / "summary.txt").read_text()
+
+
 def test_what_is_simulated_says_so(done: Path) -> None:
     for name in ("evaluation", "mock_trade", "mock_eval"):
         assert json.loads((done / "artifacts" / f"{name}.json").read_text())["simulated"] is True
