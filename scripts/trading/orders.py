@@ -31,6 +31,14 @@ def market_of(market: Mapping[str, Any] | None, exchange: str, bars: pd.DataFram
     }
 
 
+def market_at(cutoff: Mapping[str, Any], symbol: str, candles: pd.DataFrame, origin: int) -> Market:
+    """The market of a symbol (slug) at an origin (ms), of the candles up to there. cutoff: with its `exchange`,
+    `symbols` and `markets`."""
+    listed = cutoff.get("markets", {}).get(cutoff["symbols"].get(symbol))
+    upto = int(np.searchsorted(candles["timestamp"].to_numpy(), origin, side="right"))
+    return market_of(listed, cutoff["exchange"], candles.iloc[max(0, upto - RECENT_BARS) : upto])
+
+
 def least_order(market: Market, close: float) -> float:
     """The least that an order may be, in cash at a close; 0 where the exchange asks nothing."""
     return max(market["least_cost"] or 0.0, (market["least_amount"] or market["amount_step"] or 0.0) * close)
