@@ -82,6 +82,9 @@ def test_the_market_is_read_as_ccxt_tells_it() -> None:
     assert len(bars.iloc[-RECENT_BARS:]) == 60
     # of these two exchanges it is a number of digits
     assert market_of(listed, "bitfinex", bars)["amount_step"] is None
+    swap = market_of(listed | {"contract": True, "contractSize": 10.0}, "okx", bars)
+    assert (swap["amount_step"], swap["least_amount"], swap["least_cost"]) == (1e-4, 1e-4, 5.0)
+    assert market_of(listed | {"inverse": True, "contractSize": 100.0}, "okx", bars)["least_amount"] is None
     nothing = {"limits": {"amount": {"min": None}, "cost": None}, "precision": {}}
     for silent in (None, {}, nothing):
         assert market_of(silent, "kraken", bars) == market_of(None, "simulated", bars)
