@@ -18,7 +18,6 @@ from plotting.style import (
     ORANGE,
     PURPLE,
     VERMILLION,
-    legend_below,
     new_figure,
     save,
     time_positions,
@@ -31,7 +30,7 @@ LINES: dict[str, dict[str, Any]] = {
     SIZED: {"color": BLUE, "linewidth": 2},
     BY_EWMA: {"color": ORANGE, "linestyle": "--"},
     CONSTANT: {"color": PURPLE, "linestyle": "-."},
-    WHOLE: {"color": GREY},
+    WHOLE: {"color": GREY, "linewidth": 1},
     TOLD: {"color": BLACK, "linestyle": ":"},
 }
 
@@ -89,7 +88,7 @@ def _decided(axes: Axes, decisions: pd.DataFrame, policy: str) -> None:
     axes.set_title("The best plan of each decision: expected return and what it left or would have left, %")
     axes.plot(at, decisions["return_pct"], "o", color=GREY, markersize=3, alpha=0.6, label="left, or would have")
     axes.plot(at, decisions["expected_return_pct"], "o", color=BLUE, markersize=3.5, label="expected")
-    legend_below(axes)
+    axes.legend(loc="upper left", ncols=2)
 
 
 if __name__ == "__main__":

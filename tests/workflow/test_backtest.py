@@ -15,7 +15,7 @@ BARS, TEST_BARS, MOMENTS = 3 * 1440, 240, 10
 CONFIG = {
     "exchange": "{trend: 0.3}",
     "members": "[random_walk, ewma, har_fhs, lhar_fhs, drift, lightgbm]",
-    "consensus": "{commission_pct: 0, slippage_pct: 0, min_edge_pct: 0}",
+    "consensus": "{commission_pct: 0, slippage_pct: 0, min_edge_pct: 0.002}",
     "decision": "{require: [data_quality, novelty]}",
 }
 
