@@ -9,7 +9,7 @@ from dag.settings import as_config
 from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS, member_name
 from market.candle_folder import candle_files
-from market.sources import source_of
+from market.sources import market_of, source_of
 from market.exchange import EXCHANGES
 from trading.documents import BEST
 
@@ -67,6 +67,7 @@ include: "paths.smk"
 include: "consensus.smk"
 include: "fetch_outcome.smk"
 include: "audit.smk"
+include: "ledger.smk"
 include: "plots.smk"
 include: "summary.smk"
 include: "interpret.smk"
