@@ -56,7 +56,7 @@ rule ledger_settle:
     resources:
         **LIGHT,
     params:
-        ledger=LEDGER,
+        ledger=lambda wildcards: LEDGER,
         connection=connection,
         store=SETTINGS["paths"]["store"],
         fill=SETTINGS["candles"]["fill"],
