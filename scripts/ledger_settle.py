@@ -118,7 +118,7 @@ def realise(exchange: Exchange, kept: Store, name: str, link: Link, closed: int,
     """The closes after an entry, as far as the exchange has them. closed: time (ms) by which bars are final."""
     unified, horizon = link.entry["symbols"][name], link.entry["horizon"]
     start, end = horizon_span(link)
-    market = exchange.load_markets().get(unified)
+    market = {} if exchange.historical else exchange.load_markets().get(unified)
     if market is None:
         candles = pd.DataFrame(kept.rows(start, end), columns=COLUMNS).astype({"timestamp": "int64"})
         gone = f"{unified} is not listed on {exchange.id} any more"
