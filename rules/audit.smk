@@ -10,7 +10,7 @@ rule audit:
         candles=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
         # what the decision seals
         sealed=list(SEALED.values()),
-        code=code("audit"),
+        code=code("audit", POLICY_MODULES),
     output:
         audit=update(f"{ARTIFACTS}/mock_eval.json"),
     log:

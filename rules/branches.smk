@@ -3,6 +3,7 @@
 from dag.branches import label, prefix, share_settings, targets_of
 from dag.resources import LIGHT
 from dag.sources import code
+from trading.policies import MODULES as POLICY_MODULES
 
 # the same for all branches
 SETTINGS = {"image": ONE["image"], "paths": CONFIG["paths"]}
@@ -70,7 +71,7 @@ rule branches:
         audits=[f"{ARTIFACTS}/{name}/mock_eval.json" for name in RUNS],
         # last of all, so that a run ends with it
         summaries=TARGETS["summary"],
-        code=code("branches"),
+        code=code("branches", POLICY_MODULES),
     output:
         text=update(f"{ARTIFACTS}/branches.txt"),
     log:

@@ -35,7 +35,7 @@ rule consensus:
     """Decide BUY or HOLD after costs on each symbol, and seal it."""
     input:
         **DECIDED_ON,
-        code=code("consensus"),
+        code=code("consensus", POLICY_MODULES),
     output:
         trade=update(f"{ARTIFACTS}/mock_trade.json"),
         path=update(f"{ARTIFACTS}/forecast_path.csv"),

@@ -13,6 +13,7 @@ from market.candle_folder import candle_files
 from market.sources import market_of, source_of
 from market.exchange import EXCHANGES
 from trading.documents import BEST
+from trading.policies import MODULES as POLICY_MODULES
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]
@@ -66,6 +67,7 @@ include: "forecast_prices.smk"
 include: "evaluate.smk"
 include: "paths.smk"
 include: "consensus.smk"
+include: "backtest.smk"
 include: "fetch_outcome.smk"
 include: "audit.smk"
 include: "ledger.smk"

@@ -72,7 +72,7 @@ rule plot_consensus:
         path=f"{ARTIFACTS}/forecast_path.csv",
         candles=of_decided(f"{DATA}/candles/live/{{symbol}}.parquet"),
         realised=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
-        code=code("plot_consensus"),
+        code=code("plot_consensus", POLICY_MODULES),
     output:
         png=update(f"{ARTIFACTS}/plots/consensus.png"),
         pdf=update(f"{ARTIFACTS}/plots/consensus.pdf"),

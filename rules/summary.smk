@@ -11,7 +11,7 @@ rule summary:
         forecast=f"{ARTIFACTS}/forecast.csv",
         # last of all, so that a run ends with it
         plots=PLOTS,
-        code=code("summary"),
+        code=code("summary", POLICY_MODULES),
     output:
         text=update(f"{ARTIFACTS}/summary.txt"),
     log:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from common.files import (
@@ -28,9 +29,10 @@ from market.candles import Quality, read_candles
 from market.exchange import open_exchange
 from market.features import KEYS
 from market.intervals import iso
-from trading.documents import BEST, Inputs, Trade, UnsealedTrade
+from trading.documents import BEST, Inputs, Market, Trade, UnsealedTrade
 from trading.gates import DataQuality
 from trading.moment import Known, Moment, decisions
+from trading.orders import market_of
 from trading.ranking import decisions_table
 from trading.seal import inputs_of, seal
 
@@ -77,6 +79,7 @@ def consensus(
     origin = now["as_of"] - task.bar_ms
     levels = task.quantile_levels
     ensemble, members = read_forecasts(forecast, task.horizon, levels), _members(forecasts, task)
+    bars = {name: _last_bars(its.candles, task.interval, origin) for name, its in files.items()}
     drawn = _paths(paths, sorted(files), origin, task.horizon)
     moment = Moment(
         as_of=now["as_of"],
@@ -88,12 +91,13 @@ def consensus(
         weights=read_document(weights, Weights)["weights"],
         symbols={
             name: Known(
-                close=_entry_close(its.candles, task.interval, origin),
+                close=float(bars[name]["close"].iloc[-1]),
                 ensemble=_live_path(forecast, ensemble, name, origin),
                 members={member: _live_path(file, one, name, origin) for member, (file, one) in members.items()},
                 paths=drawn[name].paths,
                 quality=DataQuality.of(read_document(its.quality, Quality)),
                 novelty=_novelty(its),
+                market=_market(now, name, bars[name]),
             )
             for name, its in files.items()
         },
@@ -150,7 +154,8 @@ def _age(cutoff: Mapping[str, Any], settings: Mapping[str, Any], interval: str) 
     return max(0.0, (exchange.milliseconds() - cutoff["as_of"]) / 1000)
 
 
-def _entry_close(candles: str, interval: str, origin: int) -> float:
+def _last_bars(candles: str, interval: str, origin: int) -> pd.DataFrame:
+    """The bars before the decision. Raises UserError unless the last of them is that of the cutoff."""
     bars = read_candles(candles, interval)
     last = int(bars["timestamp"].iloc[-1])
     if last != origin:
@@ -158,7 +163,13 @@ def _entry_close(candles: str, interval: str, origin: int) -> float:
             f"{candles}: its last bar opens at {iso(last)}, not at {iso(origin)} as the cutoff says; "
             "fetch again, or take another as_of"
         )
-    return float(bars["close"].iloc[-1])
+    return bars
+
+
+def _market(cutoff: Mapping[str, Any], symbol: str, bars: pd.DataFrame) -> Market:
+    """What the exchange asks of an order of the symbol, and its recent range."""
+    listed = cutoff.get("markets", {}).get(cutoff["symbols"].get(symbol))
+    return market_of(listed, cutoff["exchange"], bars)
 
 
 def _live_path(file: str, forecasts: Forecasts, symbol: str, origin: int) -> np.ndarray:

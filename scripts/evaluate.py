@@ -68,6 +68,31 @@ def evaluate(
     was chosen from. Raises UserError when members differ in their origins, or a bar that forecasts are scored against
     is missing from the candles.
     """
+    evaluation, cells, ranked = evaluated(
+        forecasts, weights, candles, cutoff, exchange, symbols, task, scheme, stride, investor, previous_trials
+    )
+    write_csv(table, mean_scores(cells, CELL_KEYS))
+    write_csv(steps, mean_scores(cells, [*CELL_KEYS, "step"]))
+    write_csv(leaderboard, ranked)
+    write_json(summary, evaluation)
+    say(f"{report(ranked, evaluation, evaluation['skipped'])}\n{evaluation['verdict_direction']}")
+
+
+def evaluated(
+    forecasts: Sequence[str],
+    weights: Sequence[str],
+    candles: Sequence[str],
+    cutoff: str,
+    exchange: str,
+    symbols: list[str],
+    task: Task,
+    scheme: FoldScheme,
+    stride: int,
+    investor: Investor,
+    previous_trials: int,
+) -> tuple[Evaluation, pd.DataFrame, pd.DataFrame]:
+    """The summary, the scores of each fold, symbol, member and step, and the leaderboard; arguments are those of
+    `evaluate`, of as many folds as have forecasts."""
     known_until, files = read_json(cutoff), files_by_fold(forecasts)
     spans = [scheme.fold(fold, known_until["as_of"], task.bar_ms) for fold in files]
     shares = {Path(path).parent.name: read_document(path, Weights)["weights"] for path in weights}
@@ -105,11 +130,7 @@ def evaluate(
         **comparison,
         **details(cases, comparison, task, stride, investor, lags),
     }
-    write_csv(table, mean_scores(scores.cells, CELL_KEYS))
-    write_csv(steps, mean_scores(scores.cells, [*CELL_KEYS, "step"]))
-    write_csv(leaderboard, ranked)
-    write_json(summary, evaluation)
-    say(f"{report(ranked, comparison, scores.skipped)}\n{evaluation['verdict_direction']}")
+    return evaluation, scores.cells, ranked
 
 
 def details(

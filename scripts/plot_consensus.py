@@ -25,7 +25,7 @@ from plotting.style import (
     time_positions,
     utc_axis,
 )
-from trading.documents import BUY, Audit, Trade
+from trading.documents import BUY, HOLD, SELL, Audit, PlanFigures, Trade, exposure_of
 from trading.settlement import closes_from, describe_result
 
 
@@ -79,7 +79,10 @@ def consensus_figure(
     axes = grid[0, 0]
     draw_history(axes, history, entry, bar_ms, pad_minutes)
     _forecast(axes, forecast, realised, decision["entry_price"], entry, bar_ms)
-    _plan(axes, trade, audit)
+    if trade["plan"]:
+        _plan(axes, trade, trade["plan"], audit)
+    else:
+        _weight(axes, trade, audit)
     utc_axis(axes, timefmt, inches=10)
     axes.set_ylabel(f"price, {config['interval']} closes (quote currency)")
     figure.legend(loc="outside lower center", ncols=3)
@@ -110,23 +113,42 @@ def _forecast(
     axes.plot(times, closes, color=VERMILLION, label=label)
 
 
-def _plan(axes: Axes, trade: Trade, audit: Audit) -> None:
+def _breakeven(axes: Axes, trade: Trade, label: str) -> None:
+    """The price at which the costs are earned, where anything is held."""
+    price = trade["breakeven"]["price"]
+    if price is not None:
+        ends = [_position(trade["decision"]["entry_time"]), _position(trade["forecast"]["times"][-1])]
+        axes.plot(ends, [price] * 2, color=ORANGE, linestyle="-.", label=f"{label}, {price:,.6g}")
+
+
+def _weight(axes: Axes, trade: Trade, audit: Audit) -> None:
+    """Breakeven, the move of the weight, and where it was marked; a hollow marker where nothing is traded."""
+    decision, exposure, held = trade["decision"], exposure_of(trade), audit["exposure"]
+    _breakeven(axes, trade, "price that earns the cost of the move")
+    moved = decision["action"] != HOLD
+    marker = "v" if decision["action"] == SELL else "^"
+    label = f"{decision['action']}: weight {exposure['held']:.3f} to {exposure['weight']:.3f}"
+    price = decision["entry_price"]
+    _mark(axes, _position(decision["entry_time"]), price, marker, moved, f"{label}, close {price:,.6g}")
+    if held:
+        _mark(axes, _position(held["marked_at"]), held["mark_price"], "D", False, f"marked, {held['mark_price']:,.6g}")
+
+
+def _plan(axes: Axes, trade: Trade, plan: PlanFigures, audit: Audit) -> None:
     """Breakeven, entry, the best plan and the sale that was or would have been; hollow markers where not executed."""
-    decision, breakeven = trade["decision"], trade["breakeven"]["price"]
+    decision = trade["decision"]
     bought = decision["action"] == BUY
     suffix = "" if bought else ", not executed"
     entry, target = _position(decision["entry_time"]), _position(decision["target_time"])
-    end = _position(trade["forecast"]["times"][-1])
-    axes.plot(
-        [entry, end], [breakeven] * 2, color=ORANGE, linestyle="-.", label=f"breakeven after costs, {breakeven:,.6g}"
-    )
+    _breakeven(axes, trade, "breakeven after costs")
     price = decision["entry_price"]
     _mark(axes, entry, price, "^", bought, f"entry{suffix}, close {price:,.6g}")
     price = decision["target_price"]
     _mark(axes, target, price, "D", False, f"best plan's sale{suffix}, median {price:,.6g}")
-    _levels(axes, trade, entry, target)
-    if not bought:
-        needed = decision["entry_price"] * (1 + trade["breakeven"]["median_return_pct"] / 100)
+    _levels(axes, plan, entry, target)
+    median = trade["breakeven"]["median_return_pct"]
+    if not bought and median is not None:
+        needed = decision["entry_price"] * (1 + median / 100)
         axes.plot(
             [target],
             [needed],
@@ -144,9 +166,9 @@ def _plan(axes: Axes, trade: Trade, audit: Audit) -> None:
         _mark(axes, _position(sale["sell_time"]), fill, "v", bought, f"{label}, fill {fill:,.6g}")
 
 
-def _levels(axes: Axes, trade: Trade, entry: float, target: float) -> None:
+def _levels(axes: Axes, plan: PlanFigures, entry: float, target: float) -> None:
     """The plan's take-profit and stop, as far as it lasts."""
-    levels = {"take-profit": trade["plan"]["take_profit_price"], "stop": trade["plan"]["stop_price"]}
+    levels = {"take-profit": plan["take_profit_price"], "stop": plan["stop_price"]}
     for name, level in levels.items():
         if level is not None:
             axes.plot([entry, target], [level] * 2, color=GREEN, linestyle=":", label=f"{name}, {level:,.6g}")

@@ -12,7 +12,8 @@ from forecasting.documents import ConditionScores, EconomicValue, Evaluation
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
 from forecasting.paths.documents import PathScores
 from forecasting.regimes import REGIMES
-from trading.documents import EDGE, PROBABILITY, Audit, Trade
+from trading.documents import Audit, Trade
+from trading.policies import policy_of
 from trading.settlement import describe_result
 
 # the latest folds whose ensemble is told, and the smallest weight that is
@@ -38,6 +39,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
     skills = [f"{signed_percent(scores['skill'][name])} over {name}" for name in dict.fromkeys([best, RANDOM_WALK])]
     coverage = f"{percent(scores['coverage50'])} in the 50 % interval, {percent(scores['coverage90'])} in the 90 %"
     gain = f"{percent(scores['oracle_share'])} of the oracle's gain over {RANDOM_WALK}"
+    planned, needed = policy_of(trade["config"]["policy"]).told(trade)
     lines = [
         ("market", "SIMULATED: no real prices, no real profit" if simulated else evaluation["exchange"]),
         ("forecast", f"{symbols}: {evaluation['horizon']} bars of {evaluation['interval']} ahead"),
@@ -56,8 +58,8 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         ("prices", outlook),
         ("decision", f"{decision['action']} {trade['config']['symbol']} at {decision['entry_time']}{standing(trade)}"),
         ("reason", decision["reason"]),
-        ("plan", plan(trade)),
-        ("", limits(trade)),
+        ("plan", planned),
+        ("", needed),
         ("result", describe_result(audit)),
         ("accuracy", accuracy(audit)),
     ]
@@ -132,33 +134,6 @@ def standing(trade: Trade) -> str:
     """The symbol's rank, where there are several."""
     candidates = trade["candidates"]
     return f", rank {candidates['rank']} of {candidates['symbols']} symbols" if candidates["symbols"] > 1 else ""
-
-
-def plan(trade: Trade) -> str:
-    """When the best plan would sell, and what it is expected to leave."""
-    decision, figures = trade["decision"], trade["plan"]
-    named = {"take-profit": figures["take_profit_price"], "stop": figures["stop_price"]}
-    levels = "".join(f", {name} {price:.10g}" for name, price in named.items() if price is not None)
-    return (
-        f"best of {trade['candidates']['plans']}: sell at {decision['target_time']}{levels}; expected return "
-        f"{decision['expected_return_pct']:+.3f} % after {decision['commission_total_usd']:.2f} USD commission, "
-        f"a profit {percent(figures['probability_of_profit'])}, expected shortfall "
-        f"{figures['expected_shortfall_pct']:+.3f} %"
-    )
-
-
-def limits(trade: Trade) -> str:
-    """What would have to be for the other decision."""
-    breakeven = trade["breakeven"]
-    highest, failed = breakeven["commission_pct"], breakeven["failed_gates"]
-    commission = "no commission is low enough" if highest is None else f"a commission of {highest:.3f} % a side"
-    if not failed:
-        return f"HOLD above {commission}; breakeven at {breakeven['return_pct']:+.3f} %"
-    needs = [f"the gate {name}" for name in failed if name not in (EDGE, PROBABILITY)]
-    if len(needs) < len(failed):
-        needed, is_now = breakeven["median_return_pct"], trade["plan"]["median_return_pct"]
-        needs.append(f"a median of {needed:+.3f} % by then, now {is_now:+.3f} % (or {commission})")
-    return f"a BUY needs {' and '.join(needs)}"
 
 
 def accuracy(audit: Audit) -> str:

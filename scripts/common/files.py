@@ -60,9 +60,14 @@ def write_text(path: str | Path, text: str) -> None:
     write_atomic(path, lambda partial: partial.write_bytes(text.encode()))
 
 
+def json_text(content: Any) -> str:
+    """JSON with ordered keys. Raises ValueError on NaN and infinities: they are not JSON."""
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON with ordered keys. Raises ValueError on NaN and infinities: they are not JSON."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write `json_text`, whole or not at all."""
+    write_text(path, json_text(content))
 
 
 def read_json(path: str | Path) -> Any:

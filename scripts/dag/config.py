@@ -37,6 +37,7 @@ from dag.fields import (
     Text,
     Time,
     TimeOrLatest,
+    ToNumber,
     UpToHalf,
     Width,
     distinct,
@@ -47,13 +48,16 @@ from dag.fields import (
 )
 from forecasting.members import DEFAULT, MEMBERS, SELECTABLE, member_name, needs
 from market.intervals import MINUTE, step_ms
-from trading.documents import REQUIRABLE
+from trading.documents import REQUIRABLE, Sizing
+from trading.policies import POLICIES
 
 REQUIRED_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 # windows of features, in horizons
 SPANS = (1 / 12, 1 / 4, 1, 4)
 # of the EWMA variance, in bars: shorter ones, as long as the horizon, forecast hours and days worse
 LEAST_HALFLIFE = 60
+# a year's: greater ones are mistakes, of units for one
+MOST_SHARPE = 10
 
 N = TypeVar("N", bound=float)
 V = TypeVar("V")
@@ -93,6 +97,14 @@ def _gate(name: str) -> str:
         near = difflib.get_close_matches(name, REQUIRABLE, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(REQUIRABLE)}"
         raise refused(f"unknown gate {name!r}; {hint}")
+    return name
+
+
+def _policy(name: str) -> str:
+    if name not in POLICIES:
+        near = difflib.get_close_matches(name, POLICIES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(POLICIES)}"
+        raise refused(f"unknown policy {name!r}; {hint}")
     return name
 
 
@@ -206,7 +218,14 @@ SymbolOrBest = Annotated[
     NullFromText,
     MustBe("one of symbols, best, or null"),
 ]
-Policy = Annotated[Literal["trade"], MustBe("trade")]
+Policy = Annotated[
+    str, Field(json_schema_extra={"enum": list(POLICIES)}), MustBe(" or ".join(POLICIES)), AfterValidator(_policy)
+]
+SizingChoice = Annotated[Sizing, MustBe("all, fraction, kelly or volatility")]
+PercentOrNull = Annotated[Percent | None, NullFromText, MustBe("a percentage from 0 to under 100, or null")]
+ShareOrNull = Annotated[Share | None, NullFromText, MustBe("a number from 0 to 1, or null")]
+Rate = Annotated[float, Field(gt=-100, lt=100), ToNumber, MustBe("a percentage from -100 to 100")]
+Weight = Annotated[float, Field(ge=-1, le=1), ToNumber, MustBe("a number from -1 to 1")]
 Multiples = Annotated[
     list[Positive],
     FromText,
@@ -220,6 +239,9 @@ Gates = Annotated[
     FromText,
     MustBe(f"a list of gates such as [{', '.join(REQUIRABLE[:2])}], or []"),
     AfterValidator(distinct),
+]
+GatesOrNull = Annotated[
+    Gates | None, NullFromText, MustBe(f"null, or a list of gates such as [{', '.join(REQUIRABLE[:2])}], or []")
 ]
 Device = Annotated[Literal["auto", "cpu", "gpu", "mps"], MustBe("auto, cpu, gpu or mps")]
 CalibrationMethod = Annotated[Literal["rolling", "pid", "auto"], MustBe("rolling, pid or auto")]
@@ -489,22 +511,31 @@ class Consensus(Section):
     horizon_minutes: CountOrNull = None
     """longest holding period of a trade, in minutes; null: the whole horizon"""
     cash: Positive = 1000
-    """cash that a BUY spends, commissions included"""
+    """cash that a BUY may spend, commissions included; by the policy exposure the wealth"""
     commission_pct: Percent = 0.1
-    """commission per side, in percent of the traded amount"""
+    """commission per side, in percent of the traded amount: the taker's"""
     commission_flat: NotNegative = 0
     """commission per side, in cash"""
+    maker_commission_pct: PercentOrNull = None
+    """commission of a sale at a take-profit, the maker's; null: commission_pct"""
     slippage_pct: Percent = 0.02
     """slippage per side: how much worse than the candle's close a fill is, in percent"""
+    slippage_range_share: NotNegative = 0
+    """slippage beside, as a share of the mean range, high less low, of the last 60 bars"""
+    funding_pct: Rate = 0
+    """funding a day of a perpetual, in percent of the position's value: a long position pays it, a short one gets it"""
+    borrow_pct: Percent = 0
+    """cost a day of borrowing what a short position sells, in percent of its value"""
     min_edge_pct: Number = 0.05
     """BUY only if the expected return after costs is at least this, in percent"""
 
 
 class Decision(Section):
-    """Which plans are compared, and what else a BUY asks for (docs/decision.md)."""
+    """How it is decided, and what else a BUY asks for (docs/decision.md)."""
 
     policy: Policy = "trade"
-    """trade: buy now and sell within the holding period, or hold"""
+    """trade: buy now and sell within the holding period, or hold; exposure: how much of the wealth to hold, by the
+    forecast's width"""
     exits: Count = 12
     """steps at which a plan may sell, at most, evenly spread over the holding period"""
     take_profit: Multiples = [1, 2]
@@ -513,9 +544,43 @@ class Decision(Section):
     """stop levels, likewise"""
     min_probability: Share = 0.5
     """BUY only if the best plan earns something with at least this probability"""
-    require: Gates = ["freshness", "skill"]
+    sizing: SizingChoice = "all"
+    """trade: what a BUY spends of the cash: all of it; a fraction; by kelly, the fraction that grows most times
+    kelly_cap; by volatility, what makes the volatility of the cash target_volatility_pct"""
+    sizing_fraction: Share = 1
+    """sizing fraction: the share of the cash"""
+    kelly_cap: Share = 0.5
+    """sizing kelly: the share of the Kelly fraction"""
+    target_volatility_pct: Positive = 20
+    """sizing volatility: volatility a year, in percent; no more than all of the cash is spent"""
+    prior_sharpe: Number = 0.4
+    """exposure: Sharpe ratio a year that is expected of the asset; 0: cash"""
+    risk_aversion: Positive = 2
+    """exposure: coefficient of relative risk aversion"""
+    short: Flag = False
+    """exposure: whether the weight may be negative, where prior_sharpe is"""
+    max_shortfall_pct: PercentOrNull = None
+    """exposure: largest expected shortfall of the wealth over the holding period, the mean of the worst 5 %, in
+    percent; null: any"""
+    band: ShareOrNull = None
+    """exposure: half the width of the band around the target in which the weight stays; null: the optimal one by
+    costs"""
+    held_weight: Weight = 0
+    """exposure: the weight that is held before the decision"""
+    require: GatesOrNull = None
     """gates that must pass for a BUY, of freshness, skill, direction, calibration, data_quality, novelty, agreement;
-    all are reported"""
+    all are reported; null: freshness and skill by the policy trade, freshness and calibration by exposure"""
+
+    @model_validator(mode="after")
+    def _investor_makes_sense(self) -> Self:
+        if abs(self.prior_sharpe) > MOST_SHARPE:
+            raise refused_key(
+                "prior_sharpe", f"{self.prior_sharpe:g} is no Sharpe ratio of a year; usual is 0 to 1, at most 10"
+            )
+        for key, value in (("prior_sharpe", self.prior_sharpe), ("held_weight", self.held_weight)):
+            if value < 0 and not self.short:
+                raise refused_key(key, f"{value:g} is below 0, a short position; set decision.short: true, or 0")
+        return self
 
 
 class Ledger(Section):
@@ -644,6 +709,12 @@ class Config(Section):
         """Longest holding period of a trade."""
         longest = self.horizon * self.bar_ms // MINUTE
         return longest if self.consensus.horizon_minutes is None else self.consensus.horizon_minutes
+
+    @property
+    def required_gates(self) -> list[str]:
+        """The gates that must pass for a BUY."""
+        ready = list(POLICIES[self.decision.policy].require)
+        return ready if self.decision.require is None else self.decision.require
 
     @property
     def pad_minutes(self) -> int:

@@ -119,6 +119,7 @@ def _resolved(config: Config) -> Settings:
     settings["tft"]["stride"] = config.origin_stride
     settings["consensus"]["symbol"] = config.decision_symbol
     settings["consensus"]["horizon_minutes"] = config.holding_minutes
+    settings["decision"]["require"] = config.required_gates
     # a short name where the workflow runs in its checkout
     settings["image"] = config.image or (sif_name() if Path.cwd() == ROOT else str(ROOT / sif_name()))
     settings["plots"]["pad_minutes"] = config.pad_minutes

@@ -150,7 +150,7 @@ def clean(
         "missing_spans": _as_spans(missing, bar_ms),
         "filled": int(filled[:, 1].sum()),
         "filled_spans": _as_spans(filled, bar_ms),
-        "frozen_spans": _as_spans(_frozen(rows, bar_ms), bar_ms),
+        "frozen_spans": _as_spans(frozen_spans(rows, bar_ms), bar_ms),
         "duplicates": duplicates,
         "conflicting": [iso(time) for time in conflicting.tolist()],
         "dropped": dropped,
@@ -249,6 +249,21 @@ def deduplicate(rows: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
     return kept, int(identical.sum()), np.unique(repeated[~last, 0])
 
 
+def frozen_spans(rows: np.ndarray, bar_ms: int) -> np.ndarray:
+    """Spans [k, 2] (first open time, bars) in which, bar after bar, nothing is traded and the price does not move."""
+    still = np.zeros(len(rows), dtype=bool)
+    still[1:] = (
+        (rows[1:, 5] == 0)
+        & (rows[1:, 2] == rows[1:, 3])
+        & (rows[1:, 4] == rows[:-1, 4])
+        & (np.diff(rows[:, 0]) == bar_ms)
+    )
+    edges = np.flatnonzero(np.diff(still, prepend=False, append=False))
+    begins, ends = edges[::2], edges[1::2]
+    long = ends - begins >= FROZEN_BARS
+    return np.stack([rows[begins[long], 0].astype(np.int64), (ends - begins)[long]], axis=1)
+
+
 def write_candles(candles_path: str | Path, quality_path: str | Path, candles: pd.DataFrame, quality: Quality) -> None:
     """Write candles (Parquet) and the record of their quality (JSON)."""
     write_parquet(candles_path, candles)
@@ -305,21 +320,6 @@ def _fill_gaps(
     filled_rows[flat, 5] = 0
     spans = np.stack([first, after], axis=1)
     return filled_rows, spans[(after > 0) & ~short], spans[(after > 0) & short]
-
-
-def _frozen(rows: np.ndarray, bar_ms: int) -> np.ndarray:
-    """Spans [k, 2] (first open time, bars) in which, bar after bar, nothing is traded and the price does not move."""
-    still = np.zeros(len(rows), dtype=bool)
-    still[1:] = (
-        (rows[1:, 5] == 0)
-        & (rows[1:, 2] == rows[1:, 3])
-        & (rows[1:, 4] == rows[:-1, 4])
-        & (np.diff(rows[:, 0]) == bar_ms)
-    )
-    edges = np.flatnonzero(np.diff(still, prepend=False, append=False))
-    begins, ends = edges[::2], edges[1::2]
-    long = ends - begins >= FROZEN_BARS
-    return np.stack([rows[begins[long], 0].astype(np.int64), (ends - begins)[long]], axis=1)
 
 
 def _as_spans(spans: np.ndarray, bar_ms: int) -> list[Span]:

@@ -6,20 +6,21 @@ With close p, slippage s, commission c (both shares of one, a side) and flat com
     sell fill  = p · (1 − s)            proceeds = units · sell fill · (1 − c) − f
     pnl        = proceeds − cash        return   = pnl / cash
     breakeven  = the close at which proceeds = cash
-
     rebalance  : x bought leaves the weight w = (h W + x) / (W − κ x − f) of wealth W, h before; its cost is κ x + f,
                  κ = (1 + s) (1 + c) − 1; of a sale 1 − (1 − s) (1 − c)
 
 So the return is linear in the sale's close over the entry's, the price ratio: ((cash − f) k ratio − f) / cash − 1, with
-k = (1 − s) (1 − c) / ((1 + s) (1 + c)).
+k = (1 − s) (1 − c) / ((1 + s) (1 + c)). A sale as maker pays another commission, and funding is charged on what a sale
+leaves: both multiply the price ratio, `kept`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from common.errors import UserError
-from trading.documents import TradeConfig
+from market.intervals import DAY, step_ms
+from trading.documents import Market, TradeConfig
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,38 @@ class RoundTrip:
     entry_fill: float
     sell_fill: float
     commission: float
+    funding: float
     pnl: float
     return_pct: float
 
 
 @dataclass(frozen=True)
 class Rebalance:
-    """A change of weight. amount: what is traded at the close, in cash, positive if bought; cost: in cash; weight: that
-    of the position in the wealth that is left."""
+    """A change of weight. amount: what is traded at the close, in cash, positive if bought; commission, cost: in cash,
+    the latter with slippage; weight: that of the position in the wealth that is left."""
 
     amount: float
+    commission: float
     cost: float
     weight: float
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What trading costs: `commission_pct` and `slippage_pct` in percent a side, `commission_flat` in cash a side."""
+    """What trading costs: `commission_pct` and `slippage_pct` in percent a side, `commission_flat` in cash a side.
+
+    maker_commission_pct: of a take-profit's sale; None: as all others. funding_pct: percent of a position's value a
+    day, which a long position pays and a short one gets; borrow_pct: what a short one pays beside. bar_days: days of a
+    bar.
+    """
 
     commission_pct: float
     commission_flat: float
     slippage_pct: float
+    maker_commission_pct: float | None = None
+    funding_pct: float = 0.0
+    borrow_pct: float = 0.0
+    bar_days: float = 1.0
 
     def buy_fill(self, close: float) -> float:
         """Price paid for a unit when the candle closes at `close`."""
@@ -69,21 +81,40 @@ class Costs:
             )
         return (cash - self.commission_flat) / (self.buy_fill(entry_close) * (1 + self.commission_pct / 100))
 
-    def round_trip(self, cash: float, entry_close: float, sell_close: float) -> RoundTrip:
-        """Buy with all of `cash` at one close, sell all at another. Raises UserError as `units` does."""
+    def price_of(self, units: float, entry_close: float) -> float:
+        """The cash that buys so many units, commissions included."""
+        return units * self.buy_fill(entry_close) * (1 + self.commission_pct / 100) + self.commission_flat
+
+    def round_trip(
+        self, cash: float, entry_close: float, sell_close: float, steps: int = 0, maker: bool = False
+    ) -> RoundTrip:
+        """Buy with all of `cash` at one close, sell all at another, `steps` bars later, as maker or not.
+
+        Raises UserError as `units` does.
+        """
         units = self.units(cash, entry_close)
         entry_fill, sell_fill = self.buy_fill(entry_close), self.sell_fill(sell_close)
-        sale = units * sell_fill
-        sell_commission = sale * self.commission_pct / 100 + self.commission_flat
-        pnl = sale - sell_commission - cash
+        sale, rate = units * sell_fill, self._maker_pct if maker else self.commission_pct
+        sell_commission = sale * rate / 100 + self.commission_flat
+        funding = (sale - sale * rate / 100) * float(1 - self.funded(np.array(steps)))
+        pnl = sale - sell_commission - funding - cash
         return RoundTrip(
             units=units,
             entry_fill=entry_fill,
             sell_fill=sell_fill,
             commission=cash - units * entry_fill + sell_commission,
+            funding=funding,
             pnl=pnl,
             return_pct=100 * pnl / cash,
         )
+
+    def funded(self, steps: np.ndarray) -> np.ndarray:
+        """The share [...] of a long position's value that funding leaves after `steps` bars [...]."""
+        return self._carried(1.0, steps)
+
+    def kept(self, steps: np.ndarray, maker: np.ndarray | bool = False) -> np.ndarray:
+        """What a price ratio is multiplied by [...] for a sale after `steps` bars [...], as maker or not."""
+        return self.funded(steps) * np.where(maker, (1 - self._maker_pct / 100) / (1 - self.commission_pct / 100), 1.0)
 
     def net_return(self, cash: float, ratio: np.ndarray) -> np.ndarray:
         """Return of round trips, a share of `cash`, by their price ratio [...]. Raises UserError as `units` does."""
@@ -97,19 +128,28 @@ class Costs:
         """The price ratio at which the return is `net`, a share of `cash`. Raises UserError as `units` does."""
         return (1 + net + self.commission_flat / cash) / self.ratio_slope(cash)
 
+    def least_cash(self, ratio: float, net: float) -> float:
+        """The cash from which on a round trip of that price ratio returns `net`, a share of it; infinite where none
+        does. It is 0 without a flat commission."""
+        free = replace(self, commission_flat=0.0).ratio_slope(1.0) * ratio
+        if free - 1 <= net:
+            return 0.0 if free - 1 == net and not self.commission_flat else np.inf
+        return self.commission_flat * (free + 1) / (free - 1 - net)
+
     def commission_at(self, cash: float, ratio: np.ndarray, net: float) -> np.ndarray:
         """The commission, in percent a side, at which a round trip of that price ratio [...] returns `net`.
 
         Negative where it returns less without any. Raises UserError as `units` does.
         """
-        cheapest = Costs(0.0, self.commission_flat, self.slippage_pct)
+        cheapest = replace(self, commission_pct=0.0)
         # k of the commission alone, (1 − c) / (1 + c)
         kept = cheapest.ratio_of(cash, net) / ratio
         return 100 * (1 - kept) / (1 + kept)
 
-    def breakeven_close(self, cash: float, entry_close: float) -> float:
+    def breakeven_close(self, cash: float, entry_close: float, steps: int = 0) -> float:
         """Close at which a sale gives back `cash`. Raises UserError as `units` does."""
-        return (cash + self.commission_flat) / (self.units(cash, entry_close) * self._got_per_close())
+        left = self._got_per_close() * float(self.funded(np.array(steps)))
+        return (cash + self.commission_flat) / (self.units(cash, entry_close) * left)
 
     @property
     def side_cost(self) -> float:
@@ -122,19 +162,57 @@ class Costs:
         Nothing is traded where the flat commission eats the move, or the wealth.
         """
         buys = weight > held
-        rate = (1 + self.slippage_pct / 100) * (1 + self.commission_pct / 100) - 1
-        if not buys:
-            rate = self._got_per_close() - 1
-        # a sale is a negative amount at a negative rate
+        rate = self._rate(buys)
         amount = ((weight - held) * wealth - weight * self.commission_flat) / (1 + weight * rate)
         if weight == held or wealth <= self.commission_flat or (amount > 0) != buys:
-            return Rebalance(0.0, 0.0, held)
-        return Rebalance(amount, rate * amount + self.commission_flat, weight)
+            return self.traded(wealth, held, 0.0)
+        return replace(self.traded(wealth, held, amount), weight=weight)
+
+    def traded(self, wealth: float, held: float, amount: float) -> Rebalance:
+        """Trade an amount, in cash at the close, positive if bought, from a weight of `held`."""
+        if amount == 0:
+            return Rebalance(0.0, 0.0, 0.0, held)
+        slip = self.slippage_pct / 100 * (1 if amount > 0 else -1)
+        commission = abs(amount) * (1 + slip) * self.commission_pct / 100 + self.commission_flat
+        cost = self._rate(amount > 0) * amount + self.commission_flat
+        return Rebalance(amount, commission, cost, (held * wealth + amount) / (wealth - cost))
+
+    def growth(self, weight: float, ratio: np.ndarray, steps: np.ndarray | int) -> np.ndarray:
+        """What wealth is multiplied by [...] where a weight of it, negative if short, is held over `steps` bars [...]
+        of that price ratio [...]: funding and the borrowing of a short position are charged on its value at the end."""
+        return 1 + weight * (ratio * self._carried(weight, steps) - 1)
+
+    def earning_ratio(self, weight: float, cost: float, steps: int) -> float | None:
+        """The price ratio after `steps` bars at which a weight has earned the cost of the move there, a share of the
+        wealth; None of no weight."""
+        return (1 + cost / (1 - cost) / weight) / float(self._carried(weight, steps)) if weight else None
+
+    def _carried(self, weight: float, steps: np.ndarray | int) -> np.ndarray:
+        daily = self.funding_pct if weight >= 0 else self.funding_pct - self.borrow_pct
+        # what is charged is at most the whole value
+        return np.maximum(1 - daily / 100 * self.bar_days * np.asarray(steps), 1e-9)
+
+    def _rate(self, buys: bool) -> float:
+        """The cost of a side as a share of what is traded: of a purchase positive, of a sale negative."""
+        paid = (1 + self.slippage_pct / 100) * (1 + self.commission_pct / 100)
+        return (paid if buys else self._got_per_close()) - 1
+
+    @property
+    def _maker_pct(self) -> float:
+        return self.commission_pct if self.maker_commission_pct is None else self.maker_commission_pct
 
     def _got_per_close(self) -> float:
         return (1 - self.slippage_pct / 100) * (1 - self.commission_pct / 100)
 
 
-def costs_of(config: TradeConfig) -> Costs:
-    """What trading costs by a decision's config."""
-    return Costs(config["commission_pct"], config["commission_flat"], config["slippage_pct"])
+def costs_of(config: TradeConfig, market: Market) -> Costs:
+    """What trading costs by a decision's config, on a market as it was then."""
+    return Costs(
+        commission_pct=config["commission_pct"],
+        commission_flat=config["commission_flat"],
+        slippage_pct=config["slippage_pct"] + config["slippage_range_share"] * market["recent_range_pct"],
+        maker_commission_pct=config["maker_commission_pct"],
+        funding_pct=config["funding_pct"],
+        borrow_pct=config["borrow_pct"],
+        bar_days=step_ms(config["interval"]) / DAY,
+    )

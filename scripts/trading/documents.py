@@ -7,9 +7,12 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
-Action = Literal["BUY", "HOLD"]
+Action = Literal["BUY", "SELL", "HOLD"]
 BUY: Action = "BUY"
+SELL: Action = "SELL"
 HOLD: Action = "HOLD"
+# of an audit: whether the closes that settle it are there
+Status = Literal["complete", "partial", "pending"]
 # consensus.symbol that stands for the first in the ranking
 BEST = "best"
 # gates, in the order in which they are tested; the last two a BUY always needs
@@ -17,6 +20,10 @@ FRESHNESS, SKILL, DIRECTION, CALIBRATION = "freshness", "skill", "direction", "c
 DATA_QUALITY, NOVELTY, AGREEMENT = "data_quality", "novelty", "agreement"
 EDGE, PROBABILITY = "edge", "probability"
 REQUIRABLE = (FRESHNESS, SKILL, DIRECTION, CALIBRATION, DATA_QUALITY, NOVELTY, AGREEMENT)
+# of the size of an order; only where sizing or the exchange may make it too small
+ORDER = "order"
+# decision.sizing, as trading.sizing knows them
+Sizing = Literal["all", "fraction", "kelly", "volatility"]
 
 
 class TradeConfig(TypedDict):
@@ -29,14 +36,38 @@ class TradeConfig(TypedDict):
     cash: float
     commission_pct: float
     commission_flat: float
+    maker_commission_pct: float | None
     slippage_pct: float
+    slippage_range_share: float
+    funding_pct: float
+    borrow_pct: float
     min_edge_pct: float
-    policy: Literal["trade"]
+    policy: str
     exits: int
     take_profit: list[float]
     stop: list[float]
     min_probability: float
+    sizing: Sizing
+    sizing_fraction: float
+    kelly_cap: float
+    target_volatility_pct: float
+    prior_sharpe: float
+    risk_aversion: float
+    short: bool
+    max_shortfall_pct: float | None
+    band: float | None
+    held_weight: float
     require: list[str]
+
+
+class Market(TypedDict):
+    """What the exchange admits of an order, null where it asks nothing: the step of an amount, the least amount and the
+    least cost, in cash. recent_range_pct: mean range of the last bars, of their closes."""
+
+    amount_step: float | None
+    least_amount: float | None
+    least_cost: float | None
+    recent_range_pct: float
 
 
 class PathForecast(TypedDict):
@@ -51,7 +82,9 @@ class PathForecast(TypedDict):
 
 
 class Decision(TypedDict):
-    """BUY or HOLD, why, and the best plan: for a HOLD the one that was not executed."""
+    """BUY, SELL or HOLD, why, and what is done: of the policy `trade` the best plan, for a HOLD the one that was not
+    executed; of `exposure` the move of the weight. spent_usd: cash paid, commissions included; for a SELL what it
+    brings, negative."""
 
     action: Action
     reason: str
@@ -62,6 +95,7 @@ class Decision(TypedDict):
     expected_return_pct: float
     expected_pnl_usd: float
     commission_total_usd: float
+    spent_usd: float
 
 
 class PlanFigures(TypedDict):
@@ -79,13 +113,34 @@ class PlanFigures(TypedDict):
     log_growth_pct: float
 
 
+class Exposure(TypedDict):
+    """The weight of the asset in the wealth, by the policy `exposure`: that held before, by volatility alone (null:
+    without limit), within limits, and after the move; the band in which it stays; the largest one that is allowed; and
+    the mean loss of the worst 5 % of holding the weight, a return. growth: expected log growth of the wealth."""
+
+    held: float
+    uncapped: float | None
+    target: float
+    weight: float
+    band_low: float
+    band_high: float
+    largest: float
+    volatility_pct: float
+    expected_shortfall_pct: float
+    log_growth_pct: float
+    traded_usd: float
+    cost_usd: float
+
+
 class Vote(TypedDict):
-    """What a member's own forecast would decide, its weight in the ensemble and its loss in the evaluation."""
+    """What a member's own forecast would decide, its weight in the ensemble and its loss in the evaluation. exposure:
+    the weight of the asset that it would hold; null by the policy `trade`."""
 
     action: Action
     target_time: str
     target_price: float
     expected_return_pct: float
+    exposure: float | None
     weight: float
     pinball: float | None
 
@@ -101,16 +156,29 @@ class GateResult(TypedDict):
     detail: str
 
 
-class Breakeven(TypedDict):
-    """The close at which a sale returns the cash, and the price change from the entry to there; what would have to be
-    for a BUY: the median price change at the plan's exit, the commission a side (null: none is low enough), and the
-    required gates that failed."""
+class CostSheet(TypedDict):
+    """What would be decided at other commissions a side: the expected return of the best plan without levels and
+    whether one qualifies, or the weight; null by the other policy."""
 
-    price: float
-    return_pct: float
-    median_return_pct: float
+    commission_pct: list[float]
+    expected_return_pct: list[float] | None
+    qualifies: list[bool] | None
+    weight: list[float] | None
+
+
+class Breakeven(TypedDict):
+    """The close at which the costs are earned, and the price change from the entry to there, null where nothing is
+    held; what would have to be for another decision: the median price change at the plan's exit (null by the policy
+    `exposure`), the commission a side (null: none), and the required gates that failed. edge_pct: by how much the
+    expected return misses what a BUY needs, negative where it exceeds it; null by `exposure`."""
+
+    price: float | None
+    return_pct: float | None
+    median_return_pct: float | None
+    edge_pct: float | None
     commission_pct: float | None
     failed_gates: list[str]
+    sheet: CostSheet
 
 
 class Candidates(TypedDict):
@@ -135,10 +203,26 @@ class Decided(TypedDict):
     """All that follows from the forecasts, the evaluation and the costs."""
 
     decision: Decision
-    plan: PlanFigures
+    plan: PlanFigures | None
+    exposure: Exposure | None
+    market: Market
     votes: dict[str, Vote]
     gates: list[GateResult]
     breakeven: Breakeven
+
+
+def plan_of(decided: Decided) -> PlanFigures:
+    """The plan of a decision by the policy `trade`. Raises ValueError of another policy's."""
+    if decided["plan"] is None:
+        raise ValueError("a decision by another policy than trade has no plan")
+    return decided["plan"]
+
+
+def exposure_of(decided: Decided) -> Exposure:
+    """The weight of a decision by the policy `exposure`. Raises ValueError of another policy's."""
+    if decided["exposure"] is None:
+        raise ValueError("a decision by another policy than exposure has no weight")
+    return decided["exposure"]
 
 
 class UnsealedTrade(Decided):
@@ -180,8 +264,29 @@ class MissedTrade(TypedDict):
     hold_was_right: bool
 
 
+class Alternative(TypedDict):
+    """A weight that could have been held: what it returned, costs of the move included."""
+
+    name: str
+    weight: float
+    return_pct: float
+
+
+class Held(TypedDict):
+    """What the weight earned up to the last close of the holding period, costs of the move included, and what others
+    would have: cash, the weight held before, all of the wealth."""
+
+    weight: float
+    marked_at: str
+    mark_price: float
+    pnl_usd: float
+    return_pct: float
+    alternatives: list[Alternative]
+
+
 class Fills(TypedDict):
-    """What was bought and sold: nothing for a HOLD; null where no close up to the sale is available yet."""
+    """What was bought and sold: nothing for a HOLD; null where no close up to the sale is available yet. exposure: null
+    by the policy `trade`, and while no close is available."""
 
     entry_fill: float | None
     units_bought: float
@@ -191,20 +296,22 @@ class Fills(TypedDict):
     realized_pnl_usd: float | None
     realized_return_pct: float | None
     missed: MissedTrade | None
+    plans: list[PlanResult]
+    exposure: Held | None
 
 
 class Audit(Fills):
     """mock_eval.json."""
 
-    status: Literal["complete", "partial", "pending"]
+    status: Status
     evaluated_at: str
     symbol: str
     interval: str
+    policy: str
     action: Action
     entry_time: str
     was_partial_window: bool
     horizon_return_pct: float | None
-    plans: list[PlanResult]
     forecast_error_pct: float | None
     inside_90: float | None
     simulated: bool

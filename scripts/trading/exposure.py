@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UserError
+from forecasting.distribution import Distribution
 from market.intervals import DAY
 
 DAYS_A_YEAR = 365.25  # the market never closes
@@ -115,3 +116,12 @@ def stopping_cost(target: float, held: float, risk_aversion: float) -> float | N
 def rebalanced(held: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The weight [n] after the move: `held` [n], or the edge of the band [n] that is nearest to it."""
     return np.clip(held, low, high)
+
+
+def shortfall_of(forecast: Distribution, side: int) -> np.ndarray:
+    """The mean loss [...] of the worst 5 % of a position of weight 1 or −1 (`side`), a share: exact, by the
+    distribution of the log return. Infinite of a short position where the upper tail decays too slowly."""
+    if side > 0:
+        return 1 - forecast.lower_mean_exponential(SHORTFALL)
+    lower = forecast.lower_mean_exponential(1 - SHORTFALL)
+    return (forecast.mean_exponential() - (1 - SHORTFALL) * lower) / SHORTFALL - 1

@@ -3,7 +3,7 @@
 Each has a figure, its threshold and a sentence. All are reported; those that the config requires must pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,16 @@ from forecasting.documents import Evaluation
 from forecasting.members import DRIFT, ENSEMBLE, display_name
 from forecasting.novelty import Novelty
 from market.candles import Quality
-from trading.documents import AGREEMENT, CALIBRATION, DATA_QUALITY, DIRECTION, FRESHNESS, NOVELTY, SKILL
+from trading.documents import (
+    AGREEMENT,
+    CALIBRATION,
+    DATA_QUALITY,
+    DIRECTION,
+    FRESHNESS,
+    NOVELTY,
+    SKILL,
+    GateResult,
+)
 
 SIGNIFICANCE = 0.05
 COVERAGE, MOST_OFF, REJECTED = 0.9, 0.03, 0.01
@@ -47,6 +56,18 @@ class Gate:
     figure: float | None
     threshold: float
     detail: str
+
+
+def gate_result(gate: Gate, required: Collection[str]) -> GateResult:
+    """A gate as the document has it. required: the names of those that must pass."""
+    return {
+        "name": gate.name,
+        "required": gate.name in required,
+        "passed": gate.passed,
+        "figure": gate.figure,
+        "threshold": gate.threshold,
+        "detail": gate.detail,
+    }
 
 
 def freshness_gate(age: float, bar_ms: int) -> Gate:
@@ -151,11 +172,11 @@ def rising_shares(paths: Mapping[str, np.ndarray], weights: Mapping[str, float])
     return np.round(shares / total, 6) if total else shares
 
 
-def agreement_gate(share: float, time: str) -> Gate:
-    """Does most of the members' weight forecast a rise by the plan's exit?"""
+def agreement_gate(share: float, told: str) -> Gate:
+    """Does most of the members' weight agree? told: what the `share` of it does."""
     passed = share >= LEAST_AGREEMENT
     detail = (
-        f"members with {100 * share:.0f} % of the weight forecast a rise by {time}, "
+        f"members with {100 * share:.0f} % of the weight {told}, "
         f"{'at least' if passed else 'less than'} {100 * LEAST_AGREEMENT:g} %"
     )
     return Gate(AGREEMENT, passed, share, LEAST_AGREEMENT, detail)

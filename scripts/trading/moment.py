@@ -4,7 +4,7 @@ The live decision and the backtest call the same ones.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +17,9 @@ from forecasting.novelty import Novelty
 from forecasting.quantiles import quantile_columns
 from forecasting.task import Task
 from market.intervals import MINUTE, iso
-from trading.decision import EnsembleForecast, Entry, MemberForecast, decide, steps_ahead
-from trading.documents import PathForecast, TradeConfig, UnsealedTrade
+from trading.decision import decide, steps_ahead
+from trading.documents import Market, PathForecast, TradeConfig, UnsealedTrade
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import (
     DataQuality,
     Gate,
@@ -29,13 +30,14 @@ from trading.gates import (
     novelty_gate,
     skill_gate,
 )
+from trading.orders import UNLIMITED
 from trading.ranking import ranked
 
 
 @dataclass(frozen=True)
 class Known:
     """What is known of a symbol: its close; the ensemble forecast and the members', quantiles [horizon, levels]; sample
-    paths of the first [horizon, n]; the quality of its candles, and how novel its features are."""
+    paths of the first [horizon, n]; the quality of its candles, how novel its features are, and its market."""
 
     close: float
     ensemble: np.ndarray
@@ -43,6 +45,7 @@ class Known:
     paths: np.ndarray
     quality: DataQuality
     novelty: Novelty
+    market: Market = field(default_factory=lambda: UNLIMITED)
 
 
 @dataclass(frozen=True)
@@ -62,38 +65,40 @@ class Moment:
 
 @dataclass(frozen=True)
 class Made:
-    """A symbol's decision, and the text of the tables beside it: its forecast path, and its plans."""
+    """A symbol's decision; its forecast path and its plans, the tables beside it, as text; and the plans."""
 
     document: UnsealedTrade
     path: str
     plans: str
+    table: pd.DataFrame
 
 
-def decisions(moment: Moment, settings: Mapping[str, Any]) -> dict[str, Made]:
-    """The decision on each symbol, the best first. settings: the config's sections `consensus` and `decision`.
+def decisions(moment: Moment, settings: Mapping[str, Any], held: Mapping[str, float] | None = None) -> dict[str, Made]:
+    """The decision on each symbol, the best first. settings: the config's sections `consensus` and `decision`; held:
+    the weight of each symbol before, where it is another than the config's.
 
     Raises UserError on an impossible horizon_minutes or cash, and as `trading.decision.decide` does.
     """
-    made = {name: _decided(moment, name, settings) for name in sorted(moment.symbols)}
+    made = {name: _decided(moment, name, settings, (held or {}).get(name)) for name in sorted(moment.symbols)}
     order = ranked({name: one.document for name, one in made.items()})
     for rank, name in enumerate(order, start=1):
         made[name].document["candidates"] |= {"symbols": len(order), "rank": rank}
     return {name: made[name] for name in order}
 
 
-def _decided(moment: Moment, symbol: str, settings: Mapping[str, Any]) -> Made:
+def _decided(moment: Moment, symbol: str, settings: Mapping[str, Any], held: float | None) -> Made:
     task, levels, known = moment.task, moment.task.quantile_levels, moment.symbols[symbol]
     config = cast(TradeConfig, {**settings, "symbol": symbol, "interval": task.interval, "horizon": task.horizon})
     steps = steps_ahead(config["horizon_minutes"], task.horizon, task.bar_ms)
     step_times = [iso(moment.as_of + ahead * task.bar_ms) for ahead in range(1, steps + 1)]
-    entry = Entry(iso(moment.as_of), known.close, step_times)
+    entry = Entry(iso(moment.as_of), known.close, step_times, known.market)
     quantiles = known.ensemble[:steps]
     members = {
         name: MemberForecast(path[:steps], moment.weights.get(name, 0.0)) for name, path in known.members.items()
     }
     forecast = EnsembleForecast(levels, quantiles, known.paths[:steps])
     try:
-        verdict, plans = decide(forecast, members, moment.evaluation, entry, config, _gates(moment, known))
+        verdict, plans = decide(forecast, members, moment.evaluation, entry, config, _gates(moment, known), held)
     except UserError as error:
         raise UserError(f"{symbol}: {error}") from error
     path, plans_text = csv_text(path_table(quantiles, levels, entry)), csv_text(plans)
@@ -115,7 +120,7 @@ def _decided(moment: Moment, symbol: str, settings: Mapping[str, Any]) -> Made:
         "plans_sha256": text_sha256(plans_text),
         "forecast": outlook,
     }
-    return Made(cast(UnsealedTrade, document), path, plans_text)
+    return Made(cast(UnsealedTrade, document), path, plans_text, plans)
 
 
 def path_table(path: np.ndarray, quantile_levels: Sequence[float], entry: Entry) -> pd.DataFrame:

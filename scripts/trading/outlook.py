@@ -28,6 +28,12 @@ TAIL = 0.05  # of the expected shortfall
 DIGITS = 9  # of shares; further ones depend on the machine
 
 
+def check_quantiles(quantiles: np.ndarray) -> None:
+    """Raise UserError unless quantiles [..., levels] are finite and do not decrease from level to level."""
+    if not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():
+        raise UserError("the forecast's quantiles cross or are not finite, so nothing can be decided on them")
+
+
 @dataclass(frozen=True)
 class Marginals:
     """A symbol's forecast of each step [steps], cumulative log returns: its distribution, its median, and the log of
@@ -37,8 +43,7 @@ class Marginals:
     quantiles: np.ndarray
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.quantiles).all() or (np.diff(self.quantiles) < 0).any():
-            raise UserError("the forecast's quantiles cross or are not finite, so nothing can be decided on them")
+        check_quantiles(self.quantiles)
         if not np.isfinite(self.log_mean).all():
             raise UserError("the forecast is so wide that no price is to be expected, so nothing can be decided on it")
 
@@ -67,8 +72,8 @@ class Marginals:
 class Outlook:
     """Of each plan [p], as shares of the cash and after costs: expected return and its standard error (0 without
     levels), probability of a net profit, expected shortfall at 95 % (a return), the fraction of the cash that grows
-    most, from 0 to 1, and the expected log growth at it. ratio: the expected price ratio. gains: whether levels gain
-    significantly on their exit without."""
+    most, from 0 to 1, and the expected log growth at it. ratio: the expected price ratio, less funding. gains: whether
+    levels gain significantly on their exit without."""
 
     plans: Plans
     ratio: np.ndarray
@@ -97,25 +102,27 @@ def outlook(plans: Plans, marginals: Marginals, paths: np.ndarray, costs: Costs,
     if not np.isfinite(paths).all():
         raise UserError("the sample paths are not finite, so nothing can be decided on them")
     lowered = marginals.expected - marginals.log_mean
-    step, raw = fills(plans, paths)
+    step, raw, taken = fills(plans, paths)
     exits = plans.step - 1
-    sold = np.exp(raw + lowered[step - 1])
-    gain = sold - np.exp(paths[exits] + lowered[exits, None])
+    kept, at_exit = costs.kept(step, taken), costs.kept(plans.step)
+    sold = np.exp(raw + lowered[step - 1]) * kept
+    gain = sold - np.exp(paths[exits] + lowered[exits, None]) * at_exit[:, None]
     mean = gain.mean(axis=1)
     error = gain.std(axis=1) / np.sqrt(paths.shape[1])
     margin = float(ndtri(1 - SIGNIFICANCE / max(1, int((~plans.simple).sum()))))
-    ratio = np.exp(marginals.expected[exits]) + mean
+    ratio = np.exp(marginals.expected[exits]) * at_exit + mean
     # the paths' own mean differs from the marginals' by what the grid of their quantiles leaves out
     net = costs.net_return(cash, sold * (ratio / sold.mean(axis=1))[:, None])
     breakeven = np.log(costs.ratio_of(cash, 0.0))
-    exact = 1 - marginals.distribution.cdf(breakeven)[exits]
+    by_step = breakeven - np.log(costs.kept(np.arange(1, len(paths) + 1)))
+    exact = 1 - marginals.distribution.cdf(by_step)[exits]
     fraction, growth = kelly(net)
     return Outlook(
         plans=plans,
         ratio=ratio,
         expected=_rounded(costs.net_return(cash, ratio)),
         error=_rounded(error * costs.ratio_slope(cash)),
-        probability=_rounded(np.where(plans.simple, exact, (raw > breakeven).mean(axis=1))),
+        probability=_rounded(np.where(plans.simple, exact, (raw > breakeven - np.log(kept)).mean(axis=1))),
         shortfall=_rounded(_expected_shortfall(net)),
         fraction=np.round(fraction, 6),
         growth=_rounded(growth),
@@ -174,9 +181,9 @@ def flipping_commission(
 ) -> float | None:
     """The commission, percent a side, at which a plan without levels of one of `exits` (steps) just qualifies: up to it
     BUY, above it HOLD, if the gates pass. None where none is low enough."""
-    at = exits - 1
-    by_edge = costs.commission_at(cash, np.exp(marginals.expected[at]), min_edge)
-    by_probability = costs.commission_at(cash, np.exp(marginals.exceeded(min_probability)[at]), 0.0)
+    at, kept = exits - 1, costs.kept(exits)
+    by_edge = costs.commission_at(cash, np.exp(marginals.expected[at]) * kept, min_edge)
+    by_probability = costs.commission_at(cash, np.exp(marginals.exceeded(min_probability)[at]) * kept, 0.0)
     highest = float(np.minimum(by_edge, by_probability).max())
     return round(highest, DIGITS) if highest >= 0 else None
 
@@ -185,9 +192,9 @@ def needed_median(
     marginals: Marginals, step: int, costs: Costs, cash: float, min_edge: float, min_probability: float
 ) -> float:
     """The median log return at a step with which its plan without levels just qualifies, the distribution shifted."""
-    at = step - 1
-    by_edge = np.log(costs.ratio_of(cash, min_edge)) - marginals.expected[at]
-    by_probability = np.log(costs.ratio_of(cash, 0.0)) - marginals.exceeded(min_probability)[at]
+    at, kept = step - 1, np.log(costs.kept(np.array(step)))
+    by_edge = np.log(costs.ratio_of(cash, min_edge)) - kept - marginals.expected[at]
+    by_probability = np.log(costs.ratio_of(cash, 0.0)) - kept - marginals.exceeded(min_probability)[at]
     return round(float(marginals.median[at] + max(by_edge, by_probability)), DIGITS)
 
 
@@ -195,6 +202,11 @@ def _expected_shortfall(net: np.ndarray) -> np.ndarray:
     """The mean [p] of the worst 5 % of net returns [p, n], at least of one."""
     worst = max(1, round(TAIL * net.shape[1]))
     return np.partition(net, worst - 1, axis=1)[:, :worst].mean(axis=1)
+
+
+def share_of(percent: float) -> float:
+    """A percentage as a share, of the digits that shares are told with."""
+    return round(percent / 100, DIGITS)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

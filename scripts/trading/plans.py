@@ -58,8 +58,9 @@ def make_plans(deviation: np.ndarray, exits: int, take_profit: Sequence[float], 
     return Plans(step, profit, loss, upper, lower)
 
 
-def fills(plans: Plans, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """When and at which price each plan sells on each path: the step [p, n], from 1, and the log return [p, n].
+def fills(plans: Plans, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """When and at which price each plan sells on each path: the step [p, n], from 1, the log return [p, n], and whether
+    it is a take-profit [p, n].
 
     paths [steps, n]: log returns of the closes from the entry.
     """
@@ -68,7 +69,7 @@ def fills(plans: Plans, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     step = np.minimum(np.minimum(taken, stopped), plans.step[:, None])
     closes = paths[step - 1, np.arange(paths.shape[1])]
     is_taken = (taken == step) & (taken < stopped)
-    return step, np.where(is_taken, plans.upper[:, None], closes)
+    return step, np.where(is_taken, plans.upper[:, None], closes), is_taken
 
 
 def _first_at_or_beyond(highest: np.ndarray, levels: np.ndarray) -> np.ndarray:

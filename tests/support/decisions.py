@@ -9,8 +9,9 @@ import pandas as pd
 from forecasting.documents import Evaluation
 from forecasting.paths.sampling import marginals, schaake_shuffle
 from support.evaluations import LEVELS, evaluation
-from trading.decision import EnsembleForecast, Entry, MemberForecast, decide
+from trading.decision import decide
 from trading.documents import Decided, TradeConfig
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import Gate, calibration_gate, skill_gate
 
 TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
@@ -23,13 +24,27 @@ FREE: TradeConfig = {
     "cash": 1000,
     "commission_pct": 0,
     "commission_flat": 0,
+    "maker_commission_pct": None,
     "slippage_pct": 0,
+    "slippage_range_share": 0,
+    "funding_pct": 0,
+    "borrow_pct": 0,
     "min_edge_pct": 0.5,
     "policy": "trade",
     "exits": 12,
     "take_profit": [1.0, 2.0],
     "stop": [1.0, 2.0],
     "min_probability": 0.5,
+    "sizing": "all",
+    "sizing_fraction": 1,
+    "kelly_cap": 0.5,
+    "target_volatility_pct": 20,
+    "prior_sharpe": 0.4,
+    "risk_aversion": 2,
+    "short": False,
+    "max_shortfall_pct": None,
+    "band": None,
+    "held_weight": 0,
     "require": ["freshness", "skill"],
 }
 

@@ -10,7 +10,8 @@ from forecasting.novelty import Novelty
 from support.decisions import decided_on, path_to, scored
 from support.evaluations import evaluation
 from support.worlds import quality_record
-from trading.decision import MemberForecast
+from trading.documents import plan_of
+from trading.entry import MemberForecast
 from trading.gates import (
     DataQuality,
     agreement_gate,
@@ -127,6 +128,6 @@ def test_agreement_that_is_required_holds_back_the_exits_without_it() -> None:
     }
     free, bound = (decided_on(rise, members=members, require=names)[0] for names in ([], ["agreement"]))
     assert [one["decision"]["action"] for one in (free, bound)] == ["BUY", "BUY"]
-    assert [one["plan"]["exit_step"] for one in (free, bound)] == [2, 3]
+    assert [plan_of(one)["exit_step"] for one in (free, bound)] == [2, 3]
     agreement = {gate["name"]: gate["passed"] for gate in free["gates"]}
     assert agreement["agreement"] is False

@@ -12,8 +12,9 @@ from forecasting.distribution import Distribution
 from forecasting.paths.sampling import marginals
 from support.decisions import ENTRY, FREE, LEVELS, TIMES, decided_on, path_to, sampled, scored
 from trading.costs import Costs
-from trading.decision import EnsembleForecast, Entry, MemberForecast, decide
-from trading.documents import Decided
+from trading.decision import decide
+from trading.documents import Decided, plan_of
+from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.outlook import Marginals, best_plan, kelly, outlook, qualifying
 from trading.plans import Plans, make_plans
 
@@ -106,7 +107,7 @@ def test_a_forecast_without_direction_is_a_hold(spread: float, shape: list[float
         forecast = EnsembleForecast(LEVELS, quantiles, paths)
         decided, plans = decide(forecast, members, scored(), entry, config, [])  # type: ignore[arg-type]
         assert action(decided) == "HOLD"
-        assert decided["plan"]["fraction"] >= 0 and not plans["qualifies"].any()
+        assert plan_of(decided)["fraction"] >= 0 and not plans["qualifies"].any()
 
 
 def test_a_hold_tells_no_one_bar_trade() -> None:
@@ -115,7 +116,7 @@ def test_a_hold_tells_no_one_bar_trade() -> None:
     decided, plans = decided_on(quantiles, **FEES)
     assert decided["decision"]["target_time"] == TIMES[-1]
     assert decided["decision"]["expected_return_pct"] == pytest.approx(-0.2397123, abs=1e-6)
-    assert decided["plan"]["take_profit_price"] is decided["plan"]["stop_price"] is None
+    assert plan_of(decided)["take_profit_price"] is plan_of(decided)["stop_price"] is None
     assert plans.groupby("exit_step")["probability_of_profit"].first().is_monotonic_increasing
 
 
@@ -129,7 +130,7 @@ def test_a_median_beyond_the_costs_is_a_buy(move: float) -> None:
 
 def test_a_profit_must_be_likely_enough() -> None:
     quantiles = path_to(100.4, 100.4, 100.4)
-    chance = decided_on(quantiles, **FEES)[0]["plan"]["probability_of_profit"]
+    chance = plan_of(decided_on(quantiles, **FEES)[0])["probability_of_profit"]
     assert 0.5 < chance < 0.6
     for least, expected in ((chance, "BUY"), (chance + 1e-6, "HOLD")):
         decided, _ = decided_on(quantiles, min_probability=least, **FEES)
@@ -218,7 +219,9 @@ def test_the_median_that_a_buy_needs(seed: int) -> None:
     limits = {**FEES, "min_probability": 0.3 + 0.04 * seed, "exits": 1, "take_profit": [], "stop": []}
     quantiles = random_forecast(seed)
     decided, _ = decided_on(quantiles, **limits)
-    shift = np.log1p(decided["breakeven"]["median_return_pct"] / 100) - quantiles[-1, 2]
+    median = decided["breakeven"]["median_return_pct"]
+    assert median is not None
+    shift = np.log1p(median / 100) - quantiles[-1, 2]
     for change, expected in ((1e-6, "BUY"), (-1e-6, "HOLD")):
         assert action(decided_on(quantiles + shift + change, **limits)[0]) == expected
 

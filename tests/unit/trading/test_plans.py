@@ -31,20 +31,23 @@ UP_AND_DOWN = [104.0, 112, 95, 88]
     ],
 )
 def test_a_fill_by_hand(one: Plans, step: int, price: float) -> None:
-    steps, prices = fills(one, np.array(UP_AND_DOWN)[:, None])
+    steps, prices, taken = fills(one, np.array(UP_AND_DOWN)[:, None])
     assert (steps.tolist(), prices.tolist()) == ([[step]], [[price]])
+    # a fill at the level is a maker's
+    assert taken.tolist() == [[price == one.upper[0]]]
 
 
 def test_the_stop_comes_first_where_both_are_touched() -> None:
     """Only equal levels can be: of a forecast that knows the future."""
-    steps, prices = fills(plan(2, take_profit=90, stop=95), np.array([[94.0], [99]]))
+    steps, prices, taken = fills(plan(2, take_profit=90, stop=95), np.array([[94.0], [99]]))
     assert (steps.tolist(), prices.tolist()) == ([[1]], [[94]])
+    assert not taken.any()
 
 
 def test_every_path_is_filled_for_itself() -> None:
     paths = np.random.default_rng(1).standard_normal((9, 50)).cumsum(axis=0)
     plans = make_plans(np.sqrt(np.arange(1, 10)), 4, [0.5, 1], [1])
-    steps, returns = fills(plans, paths)
+    steps, returns, _ = fills(plans, paths)
     for column in range(50):
         alone = fills(plans, paths[:, [column]])
         np.testing.assert_array_equal(alone[0][:, 0], steps[:, column])

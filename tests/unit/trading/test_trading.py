@@ -26,10 +26,11 @@ from support.exchanges import live_settings, serve_walks
 from support.worlds import AS_OF, SELECTED, SETTINGS, World, write_candles
 from trading.costs import Costs
 from trading.decision import steps_ahead
-from trading.documents import Action, Audit, Decided, Trade
+from trading.documents import Action, Audit, Decided, Trade, plan_of
 from trading.gates import freshness_gate
 from trading.seal import seal, verify
-from trading.settlement import closes_from, describe_result, plan_results, settle
+from trading.settlement import closes_from, describe_result, settle
+from trading.trade_settlement import plan_results
 
 HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 MINUTE = 60_000
@@ -48,6 +49,7 @@ def test_a_round_trip_by_hand() -> None:
             "entry_fill": 101,
             "sell_fill": 108.90,
             "commission": 24.99,
+            "funding": 0,
             "pnl": 54.01,
             "return_pct": 100 * 54.01 / 1022.10,
         },
@@ -103,6 +105,7 @@ def test_buy_sells_at_the_best_step_of_the_average() -> None:
             "target_time": TIMES[1],
             "target_price": 104.04,
             "expected_return_pct": 4.04,
+            "exposure": None,
             "weight": 0.5,
             "pinball": evaluation()["members"]["tft"]["pinball"],
         }
@@ -245,7 +248,7 @@ def sealed_trade(action: Action, **changed: Any) -> tuple[Trade, pd.DataFrame, p
         "stop": [],
     }
     decided, plans = decided_on(path_to(105, 121, 115), **config)
-    decided["plan"].update(changed)  # type: ignore[typeddict-item]
+    plan_of(decided).update(changed)  # type: ignore[typeddict-item]
     document: dict[str, Any] = {
         **decided,
         "config": config,
@@ -284,6 +287,7 @@ def test_a_buy_of_which_all_closes_are_realised() -> None:
             "evaluated_at": TIMES[2],
             "symbol": "BTCUSDT",
             "interval": "5m",
+            "policy": "trade",
             "action": "BUY",
             "entry_time": "2024-06-01T00:00:00Z",
             "entry_fill": 101,
@@ -298,6 +302,7 @@ def test_a_buy_of_which_all_closes_are_realised() -> None:
             "forecast_error_pct": 10,  # 121 forecast, 110 realised
             "inside_90": 1 / 3,  # 90 < 95, 110 < 111, 90 ≤ 117 ≤ 118
             "missed": None,
+            "exposure": None,
             "simulated": False,
             "seal": trade["seal"],
         }
@@ -518,7 +523,7 @@ def test_every_symbol_has_its_decision_and_the_run_s_is_one_of_them(tmp_path: Pa
         verify(one, row["symbol"])
         assert one["candidates"] == {"symbols": 2, "rank": row["rank"], "plans": 108}
         assert (one["decision"]["action"], one["decision"]["reason"]) == (row["action"], row["reason"])
-        assert one["plan"]["expected_return_pct"] == pytest.approx(row["expected_return_pct"], rel=1e-9)
+        assert plan_of(one)["expected_return_pct"] == pytest.approx(row["expected_return_pct"], rel=1e-9)
         beside = {"plans": one["plans_sha256"], "path": one["forecast"]["path_sha256"]}
         for name, digest in beside.items():
             assert sha256(tmp_path / "decisions" / f"{row['symbol']}-{name}.csv") == digest

@@ -1,0 +1,145 @@
+"""What is known of each of many moments of the past, for the decisions there, and what became of them."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from forecasting.distribution import Distribution
+from forecasting.documents import Evaluation
+from forecasting.members import ENSEMBLE, ORACLE
+from forecasting.quantiles import Forecasts
+from forecasting.task import Task
+from market.candles import COLUMNS, Quality, frozen_spans
+from market.intervals import parse_time
+from trading.costs import Costs, costs_of
+from trading.exposure import SHORTFALL, annual_volatility
+from trading.gates import DataQuality
+from trading.moment import Made
+from trading.plans import exit_steps
+from trading.settlement import Sale, plan_sales
+
+EWMA = "ewma"
+# whose forecasts of the width are followed; the oracle's knows the future
+SIZED = (ENSEMBLE, EWMA, ORACLE)
+# before the first fold is over
+NOTHING_EVALUATED = cast(
+    Evaluation,
+    {
+        "evaluated_model": None,
+        "skill_vs_best_baseline": None,
+        "difference": None,
+        "members": {},
+        "direction": {},
+        "coverage_tests": {},
+    },
+)
+
+
+def quality_before(candles: pd.DataFrame, quality: Quality, start: int, end: int, bar_ms: int) -> DataQuality:
+    """The quality of the bars that open in [start, end) ms, as a fetch of these alone would have found it.
+
+    candles, quality: of a longer window.
+    """
+    times = candles["timestamp"].to_numpy()
+    rows = candles[COLUMNS].to_numpy(np.float64)[slice(*np.searchsorted(times, [start, end]))]
+    filled = 0
+    for span in quality["filled_spans"]:
+        first, after = parse_time(span["first"]), parse_time(span["last"]) + bar_ms
+        filled += max(0, min(after, end) - max(first, start)) // bar_ms
+    expected = (end - start) // bar_ms
+    return DataQuality(expected, expected - len(rows), filled, int(frozen_spans(rows, bar_ms)[:, 1].sum()))
+
+
+def decision_row(made: Made, closes: np.ndarray) -> dict[str, Any]:
+    """A decision in the table of a backtest: what was decided and stated, and what the plans left; percent after costs.
+
+    closes [steps]: those after it, NaN where missing.
+    """
+    document = made.document
+    decision, plan, config = document["decision"], document["plan"], document["config"]
+    costs, cash, entry = costs_of(config), config["cash"], decision["entry_price"]
+    sales = plan_sales(made.table, closes, entry)
+    left = _returns(sales, entry, costs, cash)
+    best = _best_place(made.table, plan)
+    sale = sales[best]
+    known = np.flatnonzero(np.isfinite(closes))
+    gates = {gate["name"]: gate["passed"] for gate in document["gates"]}
+    return {
+        "time": decision["entry_time"],
+        "symbol": config["symbol"],
+        "close": entry,
+        "action": decision["action"],
+        "rank": document["candidates"]["rank"],
+        "failed_gates": " ".join(document["breakeven"]["failed_gates"]),
+        "worth_it": gates["edge"] and gates["probability"],
+        "exit_time": decision["target_time"],
+        "expected_return_pct": plan["expected_return_pct"],
+        "probability_of_profit": plan["probability_of_profit"],
+        "sell_time": document["forecast"]["times"][sale.place] if sale else "",
+        "sell_close": sale.price if sale else np.nan,
+        "return_pct": left[best],
+        "every_plan_pct": float(np.nanmean(left)) if np.isfinite(left).any() else np.nan,
+        "best_plan_pct": float(np.nanmax(left)) if np.isfinite(left).any() else np.nan,
+        "price_change_pct": 100 * (closes[known[-1]] / entry - 1) if len(known) else np.nan,
+    }
+
+
+def volatilities(forecasts: Mapping[str, Forecasts], task: Task, steps: int) -> dict[tuple[str, int], dict[str, float]]:
+    """What exposures are sized by, by symbol and origin: the members' forecasts of the volatility a year over `steps`,
+    of the mean loss of the worst 5 % then, and of the one that realised closes are compared with, the quantile at
+    5 %."""
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for member in SIZED:
+        if member not in forecasts:
+            continue
+        one = forecasts[member]
+        last = Distribution(task.quantile_levels, one.quantiles[:, steps - 1])
+        columns = {
+            f"volatility_{member}": annual_volatility(last.deviation(), steps, task.bar_ms),
+            f"shortfall_{member}": 1 - last.lower_mean_exponential(SHORTFALL),
+        }
+        if member == ENSEMBLE:
+            columns["value_at_risk"] = 1 - np.exp(last.quantile(SHORTFALL))
+        for name, values in columns.items():
+            for symbol, origin, value in zip(
+                one.symbol, one.origin.tolist(), np.round(values, 9).tolist(), strict=True
+            ):
+                found.setdefault((symbol, origin), {})[name] = value
+    return found
+
+
+def informed_exits(
+    forecasts: Forecasts, task: Task, settings: Mapping[str, Any], steps: int
+) -> dict[tuple[str, int], int]:
+    """The step at which one who knows the true distribution sells what is bought at each symbol's origins; 0: no BUY.
+
+    The same edge, probability and costs are asked of the exits without levels; of those that qualify the one of the
+    largest expected return is taken. No gate is needed.
+    """
+    costs, cash = costs_of(cast(Any, settings)), settings["cash"]
+    exits = exit_steps(steps, settings["exits"])
+    quantiles = forecasts.quantiles[:, exits - 1]
+    law = Distribution(task.quantile_levels, quantiles)
+    median = quantiles[..., list(task.quantile_levels).index(0.5)]
+    net = np.round(costs.net_return(cash, np.exp(np.minimum(median, np.log(law.mean_exponential())))), 9)
+    likely = np.round(1 - law.cdf(np.log(costs.ratio_of(cash, 0.0))), 9)
+    worth = (net >= round(settings["min_edge_pct"] / 100, 9)) & (likely >= settings["min_probability"])
+    best = np.where(worth, net, -np.inf).argmax(axis=1)
+    step = np.where(worth.any(axis=1), exits[best], 0)
+    keys = zip(forecasts.symbol, forecasts.origin.tolist(), strict=True)
+    return dict(zip(keys, step.tolist(), strict=True))
+
+
+def _returns(sales: list[Sale | None], entry: float, costs: Costs, cash: float) -> np.ndarray:
+    """Net return of each plan, percent; NaN where it is not sold yet."""
+    ratio = np.array([sale.price / entry if sale else np.nan for sale in sales])
+    return 100 * costs.net_return(cash, ratio)
+
+
+def _best_place(plans: pd.DataFrame, plan: Mapping[str, Any]) -> int:
+    same = plans["exit_step"] == plan["exit_step"]
+    for name in ("take_profit_price", "stop_price"):
+        same &= plans[name].isna() if plan[name] is None else plans[name] == plan[name]
+    return int(np.flatnonzero(same)[0])
