@@ -59,6 +59,7 @@ rule consensus:
         task=TASK,
         settings=SETTINGS["consensus"] | SETTINGS["decision"],
         connection=connection,
+        ledger=lambda wildcards: LEDGER,
         sealed=SEALED,
         config=SEALED_CONFIG,
         image=sif_name(),

@@ -41,7 +41,7 @@ rule ledger_settle:
     """What came after the ledger's decisions, and the scores of its forecasts."""
     input:
         files=replay_files(),
-        code=code("ledger_settle"),
+        code=code("ledger_settle", POLICY_MODULES),
     output:
         table=update(f"{ARTIFACTS}/ledger.csv"),
         drift=update(f"{ARTIFACTS}/ledger_drift.csv"),

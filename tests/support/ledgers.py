@@ -26,7 +26,7 @@ def decide(folder: Path, bars: int = 0, **settings: Any) -> World:
     made = folder / f"world-{bars}"
     made.mkdir(parents=True, exist_ok=True)
     world = World(made, interval=INTERVAL, horizon=HORIZON, as_of=AS_OF + bars * BAR, simulated=False)
-    consensus(**world.consensus_inputs(**settings))
+    consensus(**world.consensus_inputs(**settings), ledger=str(folder / "ledger"))
     write_json(made / "train.json", {"as_of": AS_OF, "as_of_iso": iso(AS_OF)})
     ledger_append(**append_inputs(world, folder / "ledger"))
     return world

@@ -11,9 +11,11 @@ from common.errors import UserError
 from common.files import read_document, read_parquet, sha256
 from forecasting.quantiles import KEYS, quantile_columns
 from trading.documents import Trade
-from trading.ledger.chain import Link
+from trading.ledger.chain import Link, read_chain
 from trading.seal import broken_seal, verify
 
+# of weights: further ones depend on the machine
+DIGITS = 12
 FORECASTS, WEIGHTS = "forecasts.parquet", "weights.json"
 
 
@@ -82,3 +84,15 @@ def read_entry_forecasts(link: Link) -> dict[tuple[str, str], tuple[float, np.nd
 def documents(link: Link) -> Mapping[str, Trade]:
     """The decisions of an entry, by symbol."""
     return {symbol: read_document(link.folder / f"{symbol}.json", Trade) for symbol in sorted(link.entry["symbols"])}
+
+
+def held_weights(ledger: str | Path, as_of: str, closes: Mapping[str, float]) -> dict[str, float]:
+    """The weights that the last entry before a time left, by symbol, at the `closes` of now: a weight w becomes
+    w r / (1 + w (r − 1)) as its price is multiplied by r. None where that entry is no `exposure`."""
+    links = [link for link in read_chain(ledger) if link.entry["as_of"] < as_of]
+    held = {}
+    for symbol, trade in documents(links[-1]).items() if links else ():
+        if symbol in closes and trade["exposure"] is not None:
+            weight, ratio = trade["exposure"]["weight"], closes[symbol] / trade["decision"]["entry_price"]
+            held[symbol] = round(weight * ratio / (1 + weight * (ratio - 1)), DIGITS)
+    return held

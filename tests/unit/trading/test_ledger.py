@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from support.evaluations import LEVELS
 from support.ledgers import BAR, HORIZON, append_inputs, decide, serve, settle
 from support.worlds import AS_OF, World
 from trading.ledger.chain import read_chain
-from trading.ledger.entries import documents, read_entry_forecasts
+from trading.ledger.entries import documents, held_weights, read_entry_forecasts
 from trading.ledger.messages import of_decisions
 
 ENTRIES = 4
@@ -276,3 +277,24 @@ def test_a_failed_gate_is_told_once(made: Path) -> None:
     told = of_decisions(now, {})
     assert [title.split(":")[0] for title, _ in told] == ["gate skill failed", "gate skill failed"]
     assert of_decisions(now, now) == []
+
+
+# --- the weight that is held ---
+
+
+def test_the_next_decision_is_given_the_weight_that_the_last_entry_left(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"policy": "exposure", "require": []}
+    worlds = [decide(tmp_path, bars, **settings) for bars in (0, 6)]
+    before, after = (read_json(world.decision("ETHUSDT")) for world in worlds)
+    weight = before["exposure"]["weight"]
+    assert (before["exposure"]["held"], before["decision"]["action"]) == (0, "BUY")
+    assert 0 < weight < 1
+    ratio = after["decision"]["entry_price"] / before["decision"]["entry_price"]
+    assert ratio != 1
+    assert after["exposure"]["held"] == pytest.approx(weight * ratio / (1 + weight * (ratio - 1)))
+    # an entry of the same time or later is not looked at
+    assert held_weights(tmp_path / "ledger", iso(AS_OF), {"ETHUSDT": 1.0}) == {}
+    serve(tmp_path, worlds, bars=12)
+    table = settle(tmp_path)
+    assert set(table["status"]) == {"complete"}
+    assert table[table["member"] == ENSEMBLE]["return_pct"].notna().all()
