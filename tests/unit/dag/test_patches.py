@@ -16,14 +16,14 @@ from snakemake.settings.types import ResourceSettings
 
 from common.errors import UserError
 from dag.image import locked
-from dag.patches import containerize, cores, failures, kubernetes, lock, slurm
+from dag.patches import ancient, containerize, cores, failures, kubernetes, lock, slurm
 
 PLUGINS = {
     name: pytest.importorskip(f"snakemake_executor_plugin_{name}", reason="needs envs/cluster.txt")
     for name in ("kubernetes", "slurm")
 }
 PATCHED = {
-    "snakemake": [containerize, cores, failures, lock],
+    "snakemake": [ancient, containerize, cores, failures, lock],
     "snakemake-executor-plugin-kubernetes": [kubernetes],
     "snakemake-executor-plugin-slurm": [slurm],
 }
