@@ -12,6 +12,7 @@ from snakemake import exceptions
 from snakemake.deployment import containerize as snakemake_containerize
 from snakemake.persistence import PersistenceBase
 from snakemake.resources import Resources
+from snakemake.rules import Rule
 from snakemake.settings.types import ResourceSettings
 
 from common.errors import UserError
@@ -64,6 +65,11 @@ class Executor:
             changed(PersistenceBase, "cleanup", lambda: None),
             failures.check,
             "snakemake 9.27.1 has no parameter job of PersistenceBase.cleanup, ",
+        ),
+        (
+            changed(Rule, "_set_inoutput_item", lambda: None),
+            ancient.patch,
+            "snakemake 9.27.1 has no parameter item of Rule._set_inoutput_item, ",
         ),
         (
             changed(exceptions.LockException, "__init__", lambda: None),
