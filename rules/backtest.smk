@@ -7,6 +7,13 @@ def earlier_folds(wildcards):
     return [fold for fold in FOLDS if int(fold) < int(wildcards.fold)]
 
 
+def weights_before(wildcards):
+    """Where weights are held, the decisions of the fold before."""
+    if SETTINGS["decision"]["policy"] != "exposure" or wildcards.fold == FOLDS[0]:
+        return []
+    return f"{ARTIFACTS}/backtest/{int(wildcards.fold) - 1}.csv"
+
+
 rule backtest_fold:
     """The decisions at a fold's test origins by what was known at each, and what they earned."""
     input:
@@ -29,7 +36,8 @@ rule backtest_fold:
         quality=expand(f"{DATA}/candles/train/{{symbol}}.quality.json", symbol=SYMBOLS),
         features=features_of("train"),
         cutoff=f"{DATA}/as_of/train.json",
-        code=code("backtest_fold"),
+        before=weights_before,
+        code=code("backtest_fold", POLICY_MODULES),
     output:
         table=update(f"{ARTIFACTS}/backtest/{{fold}}.csv"),
         documents=update(f"{ARTIFACTS}/backtest/{{fold}}.jsonl"),
@@ -57,3 +65,68 @@ rule backtest_fold:
         "Deciding at the test origins of fold {wildcards.fold}"
     script:
         "../scripts/backtest_fold.py"
+
+
+rule backtest:
+    """What the policy would have earned at all test origins, beside simpler strategies."""
+    input:
+        tables=expand(f"{ARTIFACTS}/backtest/{{fold}}.csv", fold=FOLDS),
+        candles=candles_of("train"),
+        cutoff=f"{DATA}/as_of/train.json",
+        evaluation=f"{ARTIFACTS}/evaluation.json",
+        code=code("backtest"),
+    output:
+        result=update(f"{ARTIFACTS}/backtest.json"),
+        table=update(f"{ARTIFACTS}/backtest.csv"),
+        equity=update(f"{ARTIFACTS}/backtest_equity.csv"),
+    log:
+        f"{ARTIFACTS}/logs/backtest/all.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/backtest/all.tsv"
+    container:
+        IMAGE
+    resources:
+        **scaled(mem_mb=1000, mem_mb_per_input_mb=10, runtime=10),
+        slots=1,
+    params:
+        symbols=SYMBOLS,
+        task=TASK,
+        stride=SETTINGS["folds"]["stride"],
+        settings=SETTINGS["consensus"] | SETTINGS["decision"],
+        config=seal(SEALED_CONFIG),
+        # of all configs that were backtested here
+        trials=f"{ARTIFACTS}/backtest/trials",
+    message:
+        "Summing the backtest up"
+    script:
+        "../scripts/backtest.py"
+
+
+rule plot_backtest:
+    """Wealth and drawdown of each strategy, weights, decisions."""
+    input:
+        result=f"{ARTIFACTS}/backtest.json",
+        equity=f"{ARTIFACTS}/backtest_equity.csv",
+        table=f"{ARTIFACTS}/backtest.csv",
+        code=code("plot_backtest"),
+    output:
+        png=update(f"{ARTIFACTS}/plots/backtest.png"),
+        pdf=update(f"{ARTIFACTS}/plots/backtest.pdf"),
+    log:
+        f"{ARTIFACTS}/logs/plot_backtest/plot.log",
+    benchmark:
+        f"{ARTIFACTS}/logs/plot_backtest/plot.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    container:
+        None
+    resources:
+        **LIGHT,
+    params:
+        # a function: Snakemake takes the braces of a text for wildcards
+        timefmt=lambda wildcards: SETTINGS["plots"]["timefmt"],
+    message:
+        "Plotting the backtest"
+    script:
+        "../scripts/plot_backtest.py"

@@ -34,7 +34,7 @@ def ready(wildcards):
     if wildcards.cutoff == "train" or SETTINGS["exchange"]["id"] in EXCHANGES:
         return []
     models = expand(f"{ARTIFACTS}/models/live/{{tft}}-seed{{seed}}.ckpt", tft=NETWORKS, seed=SETTINGS["tft"]["seeds"])
-    return [*models, f"{ARTIFACTS}/evaluation.json", f"{ARTIFACTS}/path_scores.json"]
+    return [*models, *(f"{ARTIFACTS}/{name}.json" for name in ("evaluation", "path_scores", "backtest"))]
 
 
 def trained_before(wildcards):
@@ -102,6 +102,6 @@ def replay_files():
 
 PLOTS = expand(
     f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
-    plot=["evaluation", "evaluation_detail", "forecast", "consensus", "paths"],
+    plot=["evaluation", "evaluation_detail", "forecast", "consensus", "breakeven", "paths", "backtest"],
     kind=["png", "pdf"],
 )

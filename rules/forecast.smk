@@ -14,6 +14,7 @@ from market.sources import market_of, source_of
 from market.exchange import EXCHANGES
 from trading.documents import BEST
 from trading.policies import MODULES as POLICY_MODULES
+from trading.seal import seal
 
 SETTINGS = config
 DATA = SETTINGS["paths"]["data"]

@@ -65,7 +65,7 @@ rule plot_forecast:
 
 
 rule plot_consensus:
-    """The trade: history, forecast, entry, exit, breakeven, realised closes."""
+    """The decision: history, forecast, entry, exit, breakeven, realised closes; other commissions."""
     input:
         trade=f"{ARTIFACTS}/mock_trade.json",
         audit=f"{ARTIFACTS}/mock_eval.json",
@@ -76,6 +76,8 @@ rule plot_consensus:
     output:
         png=update(f"{ARTIFACTS}/plots/consensus.png"),
         pdf=update(f"{ARTIFACTS}/plots/consensus.pdf"),
+        breakeven_png=update(f"{ARTIFACTS}/plots/breakeven.png"),
+        breakeven_pdf=update(f"{ARTIFACTS}/plots/breakeven.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_consensus/plot.log",
     benchmark:

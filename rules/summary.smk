@@ -9,6 +9,7 @@ rule summary:
         audit=f"{ARTIFACTS}/mock_eval.json",
         paths=f"{ARTIFACTS}/path_scores.json",
         forecast=f"{ARTIFACTS}/forecast.csv",
+        backtest=f"{ARTIFACTS}/backtest.json",
         # last of all, so that a run ends with it
         plots=PLOTS,
         code=code("summary", POLICY_MODULES),

@@ -37,6 +37,7 @@ from market.candles import Quality, read_candles
 from market.features import KEYS
 from trading.decision import steps_ahead
 from trading.moment import Known, Moment, decisions
+from trading.orders import market_at
 from trading.settlement import closes_from
 from trading.walk import NOTHING_EVALUATED, decision_row, informed_exits, quality_before, volatilities
 
@@ -83,6 +84,7 @@ def backtest_fold(
     settings: Mapping[str, Any],
     investor: Investor,
     previous_trials: int,
+    before: str | None = None,
 ) -> None:
     """Write a row a decision (`table`, CSV: `trading.backtest.decision_row`), and the decisions themselves
     (`documents`: a line of JSON each), at each test origin that all symbols have.
@@ -90,7 +92,8 @@ def backtest_fold(
     A decision is that of a live run at the moment with the fold's models: by an evaluation of the folds before it, and
     the fold's outcomes by then. candles, quality, features: a file a symbol, of the training cutoff. live_bars: bars
     before the fold whose quality counts. count, seed: of the sample paths. settings: the config's sections `consensus`
-    and `decision`. The rest is as of rule `evaluate`. Raises UserError where a file is damaged.
+    and `decision`. before: the table of the fold before, whose last weights are held. The rest is as of rule
+    `evaluate`. Raises UserError where a file is damaged, or the symbols share no test origin.
     """
     end, names = read_json(cutoff), sorted(candles)
     span = scheme.fold(fold, end["as_of"], task.bar_ms)
@@ -100,23 +103,52 @@ def backtest_fold(
         known = files.earlier, files.earlier_weights, [candles[name] for name in names], cutoff, exchange, names
         evaluation, _, _ = evaluated(*known, task, scheme, stride, investor, previous_trials)
     forecasts = _forecasts(files, task)
-    risk, informed = volatilities(forecasts, task, steps), informed_exits(forecasts.pop(ORACLE), task, settings, steps)
+    side = -1 if settings["prior_sharpe"] < 0 else 1
+    risk = volatilities(forecasts, task, steps, side)
+    informed = informed_exits(forecasts.pop(ORACLE), task, settings, steps)
     symbols = {name: _history(candles[name], quality[name], features[name], span, task) for name in names}
-    fold_known = FoldKnown(span, symbols, forecasts, evaluation, end["simulated"], task, live_bars)
+    shared = FoldKnown(span, symbols, forecasts, evaluation, end, task, live_bars)
+    held = Held(before, settings["held_weight"])
     rows, lines = [], []
-    for moment in moments(fold_known, files.weights, count, seed):
-        for name, made in decisions(moment, settings).items():
+    for moment in moments(shared, files.weights, count, seed):
+        made = decisions(moment, settings, held.at({name: one.close for name, one in moment.symbols.items()}))
+        for name, one in made.items():
             closes = closes_from(symbols[name].candles, moment.as_of, task.bar_ms, steps)
             key = name, moment.as_of - task.bar_ms
-            exits = {"oracle_exit": informed[key]}
-            rows.append({"fold": int(fold), **decision_row(made, closes), **risk[key], **exits})
-            lines.append(json.dumps(made.document, sort_keys=True, allow_nan=False, ensure_ascii=False))
+            row = decision_row(one, closes)
+            held.set(name, row["weight"], row["close"])
+            rows.append({"fold": int(fold), "origin": key[1], **row, **risk[key], "oracle_exit": informed[key]})
+            lines.append(json.dumps(one.document, sort_keys=True, allow_nan=False, ensure_ascii=False))
     if not rows:
         raise UserError(f"fold {fold}: has no test origin that all symbols share, so it cannot be backtested")
     write_csv(table, pd.DataFrame(rows))
     write_text(documents, "\n".join([*lines, ""]))
     bought = sum(row["action"] == "BUY" for row in rows)
     say(f"backtest_fold: fold {fold}: {len(rows)} decisions at {len(rows) // len(symbols)} times, {bought} BUY")
+
+
+class Held:
+    """The weights that are held from moment to moment, as prices move them; at first those at the end of `before`, a
+    table of decisions, or `start`."""
+
+    def __init__(self, before: str | None, start: float) -> None:
+        self.start = start
+        self.last: dict[str, tuple[float, float]] = {}
+        for row in read_csv(before).to_dict("records") if before else ():
+            self.set(row["symbol"], row["weight"], row["close"])
+
+    def set(self, symbol: str, weight: float, close: float) -> None:
+        """The weight of a symbol from a close on; NaN where the policy holds none."""
+        if np.isfinite(weight):
+            self.last[symbol] = weight, close
+
+    def at(self, closes: Mapping[str, float]) -> dict[str, float]:
+        """The weights at these closes, by symbol."""
+        found = dict.fromkeys(closes, self.start)
+        for symbol, (weight, close) in self.last.items():
+            growth = closes[symbol] / close
+            found[symbol] = weight * growth / (1 + weight * (growth - 1))
+        return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +160,7 @@ class FoldKnown:
     symbols: Mapping[str, SymbolHistory]
     forecasts: Mapping[str, Forecasts]
     evaluation: Evaluation
-    simulated: bool
+    cutoff: Mapping[str, Any]
     task: Task
     live_bars: int
 
@@ -155,8 +187,10 @@ def moments(known: FoldKnown, weights: str, count: int, seed: int) -> Iterator[M
                 paths=paths[place],
                 quality=quality_before(one.candles, one.quality, start, origin + task.bar_ms, task.bar_ms),
                 novelty=one.trained.novelty(one.features.loc[origin].to_numpy(np.float64)),
+                market=market_at(known.cutoff, name, one.candles, origin),
             )
-        yield Moment(origin + task.bar_ms, None, known.simulated, task, known.evaluation, digest, at, of_symbols)
+        simulated = known.cutoff["simulated"]
+        yield Moment(origin + task.bar_ms, None, simulated, task, known.evaluation, digest, at, of_symbols)
 
 
 def _forecasts(files: FoldFiles, task: Task) -> dict[str, Forecasts]:
@@ -195,4 +229,5 @@ if __name__ == "__main__":
             settings=params.settings,
             investor=Investor(**params.investor),
             previous_trials=params.previous_trials,
+            before=given.get("before"),
         )

@@ -29,11 +29,11 @@ from market.candles import Quality, read_candles
 from market.exchange import open_exchange
 from market.features import KEYS
 from market.intervals import iso
-from trading.documents import BEST, Inputs, Market, Trade, UnsealedTrade
+from trading.documents import BEST, Inputs, Trade, UnsealedTrade
 from trading.gates import DataQuality
 from trading.ledger.entries import held_weights
 from trading.moment import Known, Moment, decisions
-from trading.orders import market_of
+from trading.orders import market_at
 from trading.ranking import decisions_table
 from trading.seal import inputs_of, seal
 
@@ -100,7 +100,7 @@ def consensus(
                 paths=drawn[name].paths,
                 quality=DataQuality.of(read_document(its.quality, Quality)),
                 novelty=_novelty(its),
-                market=_market(now, name, bars[name]),
+                market=market_at(now, name, bars[name], origin),
             )
             for name, its in files.items()
         },
@@ -170,12 +170,6 @@ def _last_bars(candles: str, interval: str, origin: int) -> pd.DataFrame:
             "fetch again, or take another as_of"
         )
     return bars
-
-
-def _market(cutoff: Mapping[str, Any], symbol: str, bars: pd.DataFrame) -> Market:
-    """What the exchange asks of an order of the symbol, and its recent range."""
-    listed = cutoff.get("markets", {}).get(cutoff["symbols"].get(symbol))
-    return market_of(listed, cutoff["exchange"], bars)
 
 
 def _live_path(file: str, forecasts: Forecasts, symbol: str, origin: int) -> np.ndarray:

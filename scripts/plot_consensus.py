@@ -1,4 +1,5 @@
-"""Rule plot_consensus: the decision on its candles, with its forecast, its plan and the realised closes."""
+"""Rule plot_consensus: the decision on its candles, with its forecast, its plan and the realised closes; and what would
+be decided at other commissions."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from common.files import file_of, read_csv, read_document
 from common.job import job
 from market.candles import read_candles
 from market.intervals import MINUTE, parse_time, step_ms
+from plotting.breakeven import Sheet, breakeven_figure
 from plotting.style import (
     BLACK,
     GREEN,
@@ -26,6 +28,7 @@ from plotting.style import (
     utc_axis,
 )
 from trading.documents import BUY, HOLD, SELL, Audit, PlanFigures, Trade, exposure_of
+from trading.policies import policy_of
 from trading.settlement import closes_from, describe_result
 
 
@@ -40,8 +43,10 @@ def plot_consensus(
     interval: str,
     timefmt: str,
     pad_minutes: int,
+    breakeven_png: str,
+    breakeven_pdf: str,
 ) -> None:
-    """Draw a decision, its audit and its forecast.
+    """Draw a decision, its audit and its forecast; and what would be decided at other commissions.
 
     candles, realised: a file a symbol, the decision's among them. candles are history, of which the `pad_minutes`
     minutes before the entry are shown, rounded up to whole bars.
@@ -58,6 +63,26 @@ def plot_consensus(
         timefmt,
     )
     save(figure, png, pdf)
+    save(cost_figure(decided), breakeven_png, breakeven_pdf)
+
+
+def cost_figure(trade: Trade) -> Figure:
+    """What would be decided at other commissions."""
+    decision, config, sheet = trade["decision"], trade["config"], trade["breakeven"]["sheet"]
+    title = f"Breakeven of {config['symbol']} at {decision['entry_time']}: {decision['action']}"
+    subtitle = policy_of(config["policy"]).told(trade)[1]
+    flip = trade["breakeven"]["commission_pct"]
+    if sheet["weight"] is not None:
+        held = exposure_of(trade)["held"]
+        marked = {"held before": held, "target": exposure_of(trade)["target"]}
+        name, values = "weight after the move", sheet["weight"]
+        never = -math.inf if values[0] == held else math.inf
+    else:
+        marked = {"min_edge_pct": config["min_edge_pct"], "no profit": 0.0}
+        name, values, never = "expected return of the best exit, %", sheet["expected_return_pct"] or [], -math.inf
+    upto = never if flip is None else flip
+    drawn = Sheet(sheet["commission_pct"], name, values, marked, config["commission_pct"], upto)
+    return breakeven_figure(drawn, title, subtitle[0].upper() + subtitle[1:] + ".", trade["simulated"])
 
 
 def consensus_figure(
@@ -206,4 +231,6 @@ if __name__ == "__main__":
             interval=snakemake.params.interval,
             timefmt=snakemake.params.timefmt,
             pad_minutes=snakemake.params.pad_minutes,
+            breakeven_png=snakemake.output.breakeven_png,
+            breakeven_pdf=snakemake.output.breakeven_pdf,
         )

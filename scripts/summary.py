@@ -12,7 +12,7 @@ from forecasting.documents import ConditionScores, EconomicValue, Evaluation
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK
 from forecasting.paths.documents import PathScores
 from forecasting.regimes import REGIMES
-from trading.documents import Audit, Trade
+from trading.documents import Audit, Backtest, Trade
 from trading.policies import policy_of
 from trading.settlement import describe_result
 
@@ -20,16 +20,18 @@ from trading.settlement import describe_result
 MOST_FOLDS, NOTABLE = 3, 0.05
 
 
-def summary(text: str, evaluation: str, trade: str, audit: str, paths: str, forecast: str) -> None:
+def summary(text: str, evaluation: str, trade: str, audit: str, paths: str, forecast: str, backtest: str) -> None:
     """Write the summary as plain text, and print it. Raises UserError when one of the files is damaged."""
     documents = read_document(evaluation, Evaluation), read_document(trade, Trade), read_document(audit, Audit)
     outlook = price_outlook(forecast, documents[1]["config"]["symbol"])
-    lines = summarise(*documents, read_document(paths, PathScores), outlook)
+    lines = summarise(*documents, read_document(paths, PathScores), outlook, read_document(backtest, Backtest))
     write_text(text, lines)
     print(lines, end="", flush=True)
 
 
-def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathScores, outlook: str) -> str:
+def summarise(
+    evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathScores, outlook: str, backtest: Backtest
+) -> str:
     """A dozen aligned lines, each a label and its content. outlook: the line of prices."""
     decision, best = trade["decision"], evaluation["best_baseline"]
     evaluated = evaluation["evaluated_model"] or best
@@ -62,6 +64,7 @@ def summarise(evaluation: Evaluation, trade: Trade, audit: Audit, paths: PathSco
         ("", needed),
         ("result", describe_result(audit)),
         ("accuracy", accuracy(audit)),
+        *(("" if place else "backtest", line) for place, line in enumerate(backtest["verdicts"])),
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)
@@ -154,4 +157,5 @@ if __name__ == "__main__":
             audit=snakemake.input.audit,
             paths=snakemake.input.paths,
             forecast=snakemake.input.forecast,
+            backtest=snakemake.input.backtest,
         )

@@ -46,7 +46,9 @@ STAGES = {
     "--features": Stage("features", "features"),
     "--train": Stage("train", "a model for each fold and seed, and for the decision"),
     "--predict": Stage("predict", "forecasts of the test origins, and the live ones"),
-    "--eval": Stage("evaluate score_paths", "the evaluation against the baselines, and of sample paths"),
+    "--eval": Stage(
+        "evaluate score_paths backtest", "the evaluation against the baselines, of sample paths, the backtest"
+    ),
     "--consensus-live": Stage(
         "consensus sample_paths forecast_prices", "decision, sample paths, table of prices, on fresh candles"
     ),

@@ -27,14 +27,17 @@ from trading.documents import BEST, Audit, Trade
 CONFIG = ROOT / "config" / "config.yaml"
 # what figures and audits are made by: none of these trains, forecasts or decides
 READ_ONLY_RULES = (
-    *("plots", "plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths"),
+    *("plots", "plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths", "plot_backtest"),
     *("fetch_outcome", "audit", "summary", "run_config"),
     *("ledger_settle", "plot_ledger"),
 )
 READ_ONLY_SETTINGS = ("plots.", "paths.", "image")
 # what read-only stages read, and the stage that makes it
 READS = {
-    "--plots": ("evaluation.json", "mock_trade.json", "path_scores.json", "forecasts/live/paths.parquet"),
+    "--plots": (
+        *("evaluation.json", "mock_trade.json", "path_scores.json", "forecasts/live/paths.parquet"),
+        "backtest.json",
+    ),
     "--consensus-plot": ("mock_trade.json",),
     "--consensus-eval": ("mock_trade.json",),
     "--settle": ("ledger/head.json",),
@@ -42,6 +45,7 @@ READS = {
 MADE_BY = {
     "evaluation.json": "--eval",
     "path_scores.json": "--eval",
+    "backtest.json": "--eval",
     "mock_trade.json": "--consensus",
     "forecasts/live/paths.parquet": "--consensus",
     "ledger/head.json": "--decide",

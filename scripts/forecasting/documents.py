@@ -101,12 +101,15 @@ class CoverageTests(TypedDict):
 
 
 class EconomicValue(TypedDict):
-    """Of the forecast deviation at the last step: realised utility (share of wealth a year), its gain over the best
-    baseline, mean realised over forecast variance, and QLIKE less the random walk's."""
+    """Of the forecast deviation at the last step: realised utility (share of wealth a year), its gains over the best
+    baseline and over EWMA with their 95 % confidence intervals, mean realised over forecast variance, and QLIKE less
+    the random walk's."""
 
     utility: float | None
     gain: float | None
     confidence_interval: list[float] | None
+    gain_over_ewma: float | None
+    interval_over_ewma: list[float] | None
     variance_ratio: float | None
     qlike: float | None
 

@@ -73,6 +73,7 @@ TFT = "tft"  # corrects what it needs
 TFT_RAW = "tft_raw"  # forecasts directly
 ORACLE = "oracle"  # knows the future: an upper bound, never part of a decision
 RANDOM_WALK = "random_walk"  # needed by all: losses are relative to its loss
+EWMA = "ewma"  # what widths are sized by where there is nothing better
 HAR = "har_fhs"
 DRIFT = "drift"  # gives the ensemble its direction
 

@@ -54,8 +54,9 @@ def exposure_breakeven(
     stop = width.stopping_cost(held)
     at = 100 * stop - costs.slippage_pct if stop is not None else -1.0
     flip = round(at, DIGITS) if 0 <= at < 100 else None
-    # from cash a move never stops at a commission that anyone asks
-    grid = commissions(costs, min(flip or 0.0, 10 * max(costs.commission_pct, LEAST_RANGE)))
+    # a move from cash stops at no commission that anyone asks
+    shown = flip is not None and flip <= 10 * max(costs.commission_pct, LEAST_RANGE)
+    grid = commissions(costs, flip if shown else None)
     sheet: CostSheet = {
         "commission_pct": grid,
         "expected_return_pct": None,
@@ -74,6 +75,8 @@ def exposure_breakeven(
 
 
 def commissions(costs: Costs, flip: float | None) -> list[float]:
-    """Commissions, percent a side, from none to beyond the present one and the one that flips the decision."""
+    """Commissions, percent a side, from none to beyond the present one and the one that flips the decision, which is
+    among them."""
     highest = min(max(2 * costs.commission_pct, 1.5 * (flip or 0.0), LEAST_RANGE), 99.0)
-    return [round(value, 6) for value in np.linspace(0.0, highest, COUNT).tolist()]
+    even = [round(value, 6) for value in np.linspace(0.0, highest, COUNT).tolist()]
+    return sorted({*even, *([] if flip is None else [flip])})

@@ -22,6 +22,9 @@ from common.errors import UserError
 from market.intervals import DAY, step_ms
 from trading.documents import Market, TradeConfig
 
+# the share of a position's value that funding leaves at least
+LEAST_KEPT = 1e-9
+
 
 @dataclass(frozen=True)
 class RoundTrip:
@@ -96,7 +99,8 @@ class Costs:
         entry_fill, sell_fill = self.buy_fill(entry_close), self.sell_fill(sell_close)
         sale, rate = units * sell_fill, self._maker_pct if maker else self.commission_pct
         sell_commission = sale * rate / 100 + self.commission_flat
-        funding = (sale - sale * rate / 100) * float(1 - self.funded(np.array(steps)))
+        # at most the whole value
+        funding = (sale - sale * rate / 100) * min(self.funding_pct / 100 * self.bar_days * steps, 1 - LEAST_KEPT)
         pnl = sale - sell_commission - funding - cash
         return RoundTrip(
             units=units,
@@ -189,8 +193,7 @@ class Costs:
 
     def _carried(self, weight: float, steps: np.ndarray | int) -> np.ndarray:
         daily = self.funding_pct if weight >= 0 else self.funding_pct - self.borrow_pct
-        # what is charged is at most the whole value
-        return np.maximum(1 - daily / 100 * self.bar_days * np.asarray(steps), 1e-9)
+        return np.maximum(1 - daily / 100 * self.bar_days * np.asarray(steps), LEAST_KEPT)
 
     def _rate(self, buys: bool) -> float:
         """The cost of a side as a share of what is traded: of a purchase positive, of a sale negative."""
@@ -206,11 +209,18 @@ class Costs:
 
 
 def costs_of(config: TradeConfig, market: Market) -> Costs:
-    """What trading costs by a decision's config, on a market as it was then."""
+    """What trading costs by a decision's config, on a market as it was then. Raises UserError where slippage leaves
+    nothing."""
+    slippage_pct = config["slippage_pct"] + config["slippage_range_share"] * market["recent_range_pct"]
+    if slippage_pct >= 100:
+        raise UserError(
+            f"consensus.slippage_range_share: a slippage of {slippage_pct:.2f} % leaves nothing of a sale, so no trade "
+            "is possible; give a smaller share"
+        )
     return Costs(
         commission_pct=config["commission_pct"],
         commission_flat=config["commission_flat"],
-        slippage_pct=config["slippage_pct"] + config["slippage_range_share"] * market["recent_range_pct"],
+        slippage_pct=slippage_pct,
         maker_commission_pct=config["maker_commission_pct"],
         funding_pct=config["funding_pct"],
         borrow_pct=config["borrow_pct"],

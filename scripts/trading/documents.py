@@ -317,3 +317,77 @@ class Audit(Fills):
     simulated: bool
     changed: list[str]
     seal: str
+
+
+class StrategyResult(TypedDict):
+    """What a strategy of a backtest left after costs. exposure: its mean weight; turnover: amount traded a year, in
+    wealths; hit_rate: share of its round trips that earned something. Null where there is none."""
+
+    return_pct: float
+    annual_volatility_pct: float
+    sharpe: float | None
+    sharpe_interval: list[float] | None
+    maximum_drawdown_pct: float
+    exposure: float
+    turnover: float
+    costs_pct: float
+    trades: int
+    hit_rate: float | None
+
+
+class StatedProbability(TypedDict):
+    """Decisions of about the same stated probability of a profit, the mean of these, and the share that won."""
+
+    decisions: int
+    stated: float
+    won: float
+
+
+class Regret(TypedDict):
+    """What the best plans of HOLDs would have left, percent: their mean, and the share that would have earned
+    something; and the mean of all plans."""
+
+    holds: int
+    best_plan_pct: float
+    would_have_won: float
+    mean_plan_pct: float
+
+
+class RiskTests(TypedDict):
+    """The forecast's value at risk and expected shortfall at 95 % over the horizon, at moments a horizon apart: the
+    share of losses beyond the first (0.05 is right) with Kupiec's p; and the mean of these losses over the second, less
+    1 (0 is right, above 0 losses were larger)."""
+
+    moments: int
+    exceeded: float
+    kupiec: float | None
+    shortfall_excess: float | None
+
+
+class DeflatedSharpe(TypedDict):
+    """The probability that the policy's true Sharpe ratio exceeds that of the luckiest of `trials` worthless ones."""
+
+    probability: float | None
+    trials: int
+
+
+class Backtest(TypedDict):
+    """backtest.json."""
+
+    simulated: bool
+    exchange: str
+    interval: str
+    horizon: int
+    symbols: list[str]
+    policy: str
+    start: str
+    end: str
+    decisions: int
+    actions: dict[str, int]
+    strategies: dict[str, StrategyResult]
+    deflated_sharpe: DeflatedSharpe
+    stated: list[StatedProbability]
+    regret: Regret | None
+    risk: RiskTests
+    utility_over_ewma: dict[str, float | list[float] | None]
+    verdicts: list[str]

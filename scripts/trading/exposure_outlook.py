@@ -40,7 +40,7 @@ class Width:
     @cached_property
     def deviation(self) -> float:
         """Of the log return over the holding period."""
-        return round(float(self.forecast.deviation()), 2 * DIGITS)
+        return round(float(self.forecast.deviation()), DIGITS + 3)
 
     @property
     def years(self) -> float:

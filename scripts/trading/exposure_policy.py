@@ -18,6 +18,7 @@ from trading.documents import (
     SELL,
     Action,
     Decided,
+    Decision,
     Exposure,
     TradeConfig,
     Vote,
@@ -53,8 +54,7 @@ def decide(
     median = float(Marginals(levels, forecast.quantiles).median[-1])
     width, held = width_of(levels, forecast.quantiles, config), float(held)
     check_held(held, width.settings)
-    check_cash(cash, entry.market, entry.close)
-    costs.units(cash, entry.close)
+    check_cash(costs, cash, entry.market, entry.close)
     votes = {
         name: _vote(member, width_of(levels, member.path, config), evaluation["members"].get(name), held, entry, config)
         for name, member in sorted(members.items())
@@ -64,21 +64,10 @@ def decide(
     failed = [gate for gate in conditions if gate.name in config["require"] and not gate.passed]
     allowed = without_growth(wanted, held) if failed else wanted
     move = admitted(costs.rebalance(cash, held, allowed), cash, held, entry.close, costs, entry.market)
-    exposure, net = _exposure(width, held, move, costs, cash), _net(width, move, cash, costs)
-    blocking = failed[0].detail if allowed != wanted else ""
+    exposure, blocking = _exposure(width, held, move, costs, cash), failed[0].detail if allowed != wanted else ""
+    why = reason(exposure, config, blocking, too_small=allowed != held and not move.amount)
     decided: Decided = {
-        "decision": {
-            "action": _action(move.amount),
-            "reason": reason(exposure, config, blocking, too_small=allowed != held and not move.amount),
-            "entry_time": entry.time,
-            "entry_price": entry.close,
-            "target_time": entry.step_times[-1],
-            "target_price": float(entry.close * np.exp(median)),
-            "expected_return_pct": 100 * net,
-            "expected_pnl_usd": cash * net,
-            "commission_total_usd": move.commission,
-            "spent_usd": move.amount + move.cost,
-        },
+        "decision": _decision(move, _net(width, move, cash, costs), cash, entry, median, why),
         "plan": None,
         "exposure": exposure,
         "market": entry.market,
@@ -87,6 +76,22 @@ def decide(
         "breakeven": exposure_breakeven(width, held, move, entry, config, [gate.name for gate in failed]),
     }
     return decided, weight_table(width, held, move, costs, cash)
+
+
+def _decision(move: Rebalance, net: float, wealth: float, entry: Entry, median: float, why: str) -> Decision:
+    """The move, and what is expected of the weight: `net`, a share of the wealth. median: log return at the end."""
+    return {
+        "action": _action(move.amount),
+        "reason": why,
+        "entry_time": entry.time,
+        "entry_price": entry.close,
+        "target_time": entry.step_times[-1],
+        "target_price": float(entry.close * np.exp(median)),
+        "expected_return_pct": 100 * net,
+        "expected_pnl_usd": wealth * net,
+        "commission_total_usd": move.commission,
+        "spent_usd": move.amount + move.cost,
+    }
 
 
 def check_held(held: float, settings: ExposureSettings) -> None:

@@ -18,17 +18,30 @@ UNLIMITED: Market = {"amount_step": None, "least_amount": None, "least_cost": No
 
 
 def market_of(market: Mapping[str, Any] | None, exchange: str, bars: pd.DataFrame) -> Market:
-    """A symbol's market at a decision. market: ccxt's, None where there is none; bars: candles up to the decision."""
-    limits, precision = ((market or {}).get(name) or {} for name in ("limits", "precision"))
+    """A symbol's market at a decision. market: ccxt's, None where there is none; bars: candles up to the decision.
+
+    Amounts of a contract are in units of what it is of; those of an inverse one, which are in cash, are left out.
+    """
+    market = market or {}
+    limits, precision = (market.get(name) or {} for name in ("limits", "precision"))
     least_amount, least_cost = ((limits.get(name) or {}).get("min") for name in ("amount", "cost"))
     step = None if exchange in DIGITS_ALONE else precision.get("amount")
+    size = 0.0 if market.get("inverse") else market.get("contractSize") or 1.0
     last = bars.iloc[-RECENT_BARS:]
     return {
-        "amount_step": _positive(step),
-        "least_amount": _positive(least_amount),
+        "amount_step": _positive(step, size),
+        "least_amount": _positive(least_amount, size),
         "least_cost": _positive(least_cost),
         "recent_range_pct": round(float((100 * (last["high"] - last["low"]) / last["close"]).mean()), 7),
     }
+
+
+def market_at(cutoff: Mapping[str, Any], symbol: str, candles: pd.DataFrame, origin: int) -> Market:
+    """The market of a symbol (slug) at an origin (ms), of the candles up to there. cutoff: with its `exchange`,
+    `symbols` and `markets`."""
+    listed = cutoff.get("markets", {}).get(cutoff["symbols"].get(symbol))
+    upto = int(np.searchsorted(candles["timestamp"].to_numpy(), origin, side="right"))
+    return market_of(listed, cutoff["exchange"], candles.iloc[max(0, upto - RECENT_BARS) : upto])
 
 
 def least_order(market: Market, close: float) -> float:
@@ -36,8 +49,9 @@ def least_order(market: Market, close: float) -> float:
     return max(market["least_cost"] or 0.0, (market["least_amount"] or market["amount_step"] or 0.0) * close)
 
 
-def check_cash(cash: float, market: Market, close: float) -> None:
-    """Raise UserError where the cash is less than the least order."""
+def check_cash(costs: Costs, cash: float, market: Market, close: float) -> None:
+    """Raise UserError where the cash is less than the least order, or no more than the flat commission."""
+    costs.units(cash, close)
     least = least_order(market, close)
     if cash < least:
         raise UserError(
@@ -72,17 +86,15 @@ def admitted(move: Rebalance, wealth: float, held: float, close: float, costs: C
 
     Units are rounded down where the position grows, and up where it shrinks, to no more than all of it: limits hold.
     """
-    grows = abs(move.weight) > abs(held)
-    units = whole_steps(abs(move.amount) / close, market, up=not grows)
-    if market["amount_step"] is None or not move.amount:
-        traded = move
-    else:
-        crosses = held * move.weight < 0
-        most = np.inf if grows or crosses else abs(held) * wealth / close
-        traded = costs.traded(wealth, held, float(np.copysign(min(units, most) * close, move.amount)))
+    traded = move
+    if market["amount_step"] is not None and move.amount:
+        shrinks = abs(move.weight) <= abs(held) and held * move.weight >= 0
+        units = whole_steps(abs(move.amount) / close, market, up=shrinks)
+        most = abs(held) * wealth if shrinks else np.inf
+        traded = costs.traded(wealth, held, float(np.copysign(min(units * close, most), move.amount)))
     too_small = abs(traded.amount) < least_order(market, close)
     return costs.traded(wealth, held, 0.0) if too_small else traded
 
 
-def _positive(value: Any) -> float | None:
-    return float(value) if value else None
+def _positive(value: Any, size: float = 1.0) -> float | None:
+    return float(value) * size or None if value else None

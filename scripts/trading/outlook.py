@@ -104,8 +104,10 @@ def outlook(plans: Plans, marginals: Marginals, paths: np.ndarray, costs: Costs,
     lowered = marginals.expected - marginals.log_mean
     step, raw, taken = fills(plans, paths)
     exits = plans.step - 1
-    kept, at_exit = costs.kept(step, taken), costs.kept(plans.step)
-    sold = np.exp(raw + lowered[step - 1]) * kept
+    # by step, and as taker or maker
+    kept = costs.kept(np.arange(1, len(paths) + 1)[:, None], np.array([False, True]))
+    at_exit, place = kept[exits, 0], (step - 1, taken.astype(np.intp))
+    sold = np.exp(raw + lowered[step - 1]) * kept[place]
     gain = sold - np.exp(paths[exits] + lowered[exits, None]) * at_exit[:, None]
     mean = gain.mean(axis=1)
     error = gain.std(axis=1) / np.sqrt(paths.shape[1])
@@ -113,16 +115,15 @@ def outlook(plans: Plans, marginals: Marginals, paths: np.ndarray, costs: Costs,
     ratio = np.exp(marginals.expected[exits]) * at_exit + mean
     # the paths' own mean differs from the marginals' by what the grid of their quantiles leaves out
     net = costs.net_return(cash, sold * (ratio / sold.mean(axis=1))[:, None])
-    breakeven = np.log(costs.ratio_of(cash, 0.0))
-    by_step = breakeven - np.log(costs.kept(np.arange(1, len(paths) + 1)))
-    exact = 1 - marginals.distribution.cdf(by_step)[exits]
+    breakeven = np.log(costs.ratio_of(cash, 0.0)) - np.log(kept)
+    exact = 1 - marginals.distribution.cdf(breakeven[:, 0])[exits]
     fraction, growth = kelly(net)
     return Outlook(
         plans=plans,
         ratio=ratio,
         expected=_rounded(costs.net_return(cash, ratio)),
         error=_rounded(error * costs.ratio_slope(cash)),
-        probability=_rounded(np.where(plans.simple, exact, (raw > breakeven - np.log(kept)).mean(axis=1))),
+        probability=_rounded(np.where(plans.simple, exact, (raw > breakeven[place]).mean(axis=1))),
         shortfall=_rounded(_expected_shortfall(net)),
         fraction=np.round(fraction, 6),
         growth=_rounded(growth),

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.documents import Evaluation
 from market.intervals import step_ms
 from trading.breakeven import trade_breakeven
-from trading.costs import Costs, costs_of
+from trading.costs import Costs, RoundTrip, costs_of
 from trading.documents import (
     AGREEMENT,
     BUY,
@@ -21,6 +21,7 @@ from trading.documents import (
     PROBABILITY,
     Action,
     Decided,
+    Decision,
     PlanFigures,
     TradeConfig,
     Vote,
@@ -57,7 +58,7 @@ def decide(
     held: of no account here. Raises UserError on cash too small to buy, and on quantiles or paths that are none.
     """
     costs, cash = costs_of(config, entry.market), config["cash"]
-    check_cash(cash, entry.market, entry.close)
+    check_cash(costs, cash, entry.market, entry.close)
     marginals = Marginals(forecast.quantile_levels, forecast.quantiles)
     plans = make_plans(marginals.distribution.deviation(), config["exits"], config["take_profit"], config["stop"])
     found = outlook(plans, marginals, forecast.paths, costs, cash)
@@ -68,32 +69,20 @@ def decide(
     qualified = qualifying(found, share_of(config["min_edge_pct"]), config["min_probability"], admitted)
     best = best_plan(found, qualified)
     step = int(plans.step[best])
-    exit_time = entry.step_times[step - 1]
-    spent = _spent(found, best, marginals, entry, config)
+    ratio, spent = float(found.ratio[best]), _spent(found, best, marginals, entry, config)
     conditions = [
         *gates,
-        agreement_gate(float(rising[step - 1]), f"forecast a rise by {exit_time}"),
+        agreement_gate(float(rising[step - 1]), f"forecast a rise by {entry.step_times[step - 1]}"),
         *_plan_gates(found, best, config, costs),
-        *_order_gate(spent, float(found.ratio[best]), entry, config, costs),
+        *_order_gate(spent, ratio, entry, config, costs),
     ]
     action, reason, failed = _verdict(conditions, config["require"], hopeless=not found.probability.any())
     amount = spent if action == BUY else cash
-    trade = costs.round_trip(amount, entry.close, entry.close * float(found.ratio[best]))
+    trade, median = costs.round_trip(amount, entry.close, entry.close * ratio), float(marginals.median[step - 1])
     table = plan_table(found, qualified, entry)
     decided: Decided = {
-        "decision": {
-            "action": action,
-            "reason": reason,
-            "entry_time": entry.time,
-            "entry_price": entry.close,
-            "target_time": exit_time,
-            "target_price": float(entry.close * np.exp(marginals.median[step - 1])),
-            "expected_return_pct": trade.return_pct,
-            "expected_pnl_usd": trade.pnl,
-            "commission_total_usd": trade.commission,
-            "spent_usd": amount,
-        },
-        "plan": _figures(table, best, float(marginals.median[step - 1])),
+        "decision": _decision(trade, amount, entry, step, median, (action, reason)),
+        "plan": _figures(table, best, median),
         "exposure": None,
         "market": entry.market,
         "votes": {name: _vote(members[name], middle, evaluation, name, entry, config) for name in sorted(members)},
@@ -101,6 +90,25 @@ def decide(
         "breakeven": trade_breakeven(marginals, found, best, entry, config, failed),
     }
     return decided, table
+
+
+def _decision(
+    trade: RoundTrip, spent: float, entry: Entry, step: int, median: float, verdict: tuple[Action, str]
+) -> Decision:
+    """The plan, and what is expected of it. median: log return at its exit; verdict: the action, and why."""
+    action, reason = verdict
+    return {
+        "action": action,
+        "reason": reason,
+        "entry_time": entry.time,
+        "entry_price": entry.close,
+        "target_time": entry.step_times[step - 1],
+        "target_price": float(entry.close * np.exp(median)),
+        "expected_return_pct": trade.return_pct,
+        "expected_pnl_usd": trade.pnl,
+        "commission_total_usd": trade.commission,
+        "spent_usd": spent,
+    }
 
 
 def _verdict(conditions: Sequence[Gate], require: Sequence[str], hopeless: bool) -> tuple[Action, str, list[str]]:

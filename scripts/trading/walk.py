@@ -8,19 +8,20 @@ import pandas as pd
 
 from forecasting.distribution import Distribution
 from forecasting.documents import Evaluation
-from forecasting.members import ENSEMBLE, ORACLE
+from forecasting.members import ENSEMBLE, EWMA, ORACLE
 from forecasting.quantiles import Forecasts
 from forecasting.task import Task
 from market.candles import COLUMNS, Quality, frozen_spans
 from market.intervals import parse_time
 from trading.costs import Costs, costs_of
-from trading.exposure import SHORTFALL, annual_volatility
+from trading.documents import EDGE, PROBABILITY, plan_of
+from trading.exposure import SHORTFALL, annual_volatility, shortfall_of
 from trading.gates import DataQuality
 from trading.moment import Made
+from trading.orders import UNLIMITED
 from trading.plans import exit_steps
-from trading.settlement import Sale, plan_sales
+from trading.trade_settlement import Sale, plan_sales
 
-EWMA = "ewma"
 # whose forecasts of the width are followed; the oracle's knows the future
 SIZED = (ENSEMBLE, EWMA, ORACLE)
 # before the first fold is over
@@ -53,43 +54,55 @@ def quality_before(candles: pd.DataFrame, quality: Quality, start: int, end: int
 
 
 def decision_row(made: Made, closes: np.ndarray) -> dict[str, Any]:
-    """A decision in the table of a backtest: what was decided and stated, and what the plans left; percent after costs.
+    """A decision in the table of a backtest: what was decided and stated, and what became of it; percent after costs.
 
-    closes [steps]: those after it, NaN where missing.
+    closes [steps]: those after it, NaN where missing. Of the policy `exposure` there is a weight and no plan.
     """
     document = made.document
-    decision, plan, config = document["decision"], document["plan"], document["config"]
-    costs, cash, entry = costs_of(config), config["cash"], decision["entry_price"]
-    sales = plan_sales(made.table, closes, entry)
-    left = _returns(sales, entry, costs, cash)
-    best = _best_place(made.table, plan)
-    sale = sales[best]
-    known = np.flatnonzero(np.isfinite(closes))
-    gates = {gate["name"]: gate["passed"] for gate in document["gates"]}
+    decision, known = document["decision"], np.flatnonzero(np.isfinite(closes))
+    change = 100 * (closes[known[-1]] / decision["entry_price"] - 1) if len(known) else np.nan
     return {
         "time": decision["entry_time"],
-        "symbol": config["symbol"],
-        "close": entry,
+        "symbol": document["config"]["symbol"],
+        "close": decision["entry_price"],
         "action": decision["action"],
         "rank": document["candidates"]["rank"],
         "failed_gates": " ".join(document["breakeven"]["failed_gates"]),
-        "worth_it": gates["edge"] and gates["probability"],
-        "exit_time": decision["target_time"],
-        "expected_return_pct": plan["expected_return_pct"],
-        "probability_of_profit": plan["probability_of_profit"],
-        "sell_time": document["forecast"]["times"][sale.place] if sale else "",
-        "sell_close": sale.price if sale else np.nan,
-        "return_pct": left[best],
-        "every_plan_pct": float(np.nanmean(left)) if np.isfinite(left).any() else np.nan,
-        "best_plan_pct": float(np.nanmax(left)) if np.isfinite(left).any() else np.nan,
-        "price_change_pct": 100 * (closes[known[-1]] / entry - 1) if len(known) else np.nan,
+        "price_change_pct": change,
+        "weight": document["exposure"]["weight"] if document["exposure"] else np.nan,
+        **(_plan_columns(made, closes) if document["plan"] else {}),
     }
 
 
-def volatilities(forecasts: Mapping[str, Forecasts], task: Task, steps: int) -> dict[tuple[str, int], dict[str, float]]:
-    """What exposures are sized by, by symbol and origin: the members' forecasts of the volatility a year over `steps`,
-    of the mean loss of the worst 5 % then, and of the one that realised closes are compared with, the quantile at
-    5 %."""
+def _plan_columns(made: Made, closes: np.ndarray) -> dict[str, Any]:
+    """What the best plan stated and left, and what all plans did."""
+    document = made.document
+    decision, plan, config = document["decision"], plan_of(document), document["config"]
+    entry, costs = decision["entry_price"], costs_of(config, document["market"])
+    sales = plan_sales(made.table, closes, entry)
+    left = np.array([_return_pct(sale, entry, costs, config["cash"]) for sale in sales])
+    best = _best_place(made.table, plan)
+    sale, settled = sales[best], bool(np.isfinite(left).any())
+    gates = {gate["name"]: gate["passed"] for gate in document["gates"]}
+    return {
+        "worth_its_costs": gates[EDGE] and gates[PROBABILITY],
+        "spent": decision["spent_usd"] / config["cash"],
+        "exit_time": decision["target_time"],
+        "expected_return_pct": plan["expected_return_pct"],
+        "probability_of_profit": plan["probability_of_profit"],
+        "sell_step": sale.place + 1 if sale else 0,
+        "sell_close": sale.price if sale else np.nan,
+        "return_pct": left[best],
+        "mean_plan_pct": float(np.nanmean(left)) if settled else np.nan,
+        "luckiest_plan_pct": float(np.nanmax(left)) if settled else np.nan,
+    }
+
+
+def volatilities(
+    forecasts: Mapping[str, Forecasts], task: Task, steps: int, side: int
+) -> dict[tuple[str, int], dict[str, float]]:
+    """What exposures are sized by, by symbol and origin: by each of SIZED the volatility a year over `steps`, and the
+    mean loss of the worst 5 % of a position on that side; by the ensemble the loss that is exceeded in 5 % too."""
     found: dict[tuple[str, int], dict[str, float]] = {}
     for member in SIZED:
         if member not in forecasts:
@@ -98,7 +111,7 @@ def volatilities(forecasts: Mapping[str, Forecasts], task: Task, steps: int) -> 
         last = Distribution(task.quantile_levels, one.quantiles[:, steps - 1])
         columns = {
             f"volatility_{member}": annual_volatility(last.deviation(), steps, task.bar_ms),
-            f"shortfall_{member}": 1 - last.lower_mean_exponential(SHORTFALL),
+            f"shortfall_{member}": shortfall_of(last, side),
         }
         if member == ENSEMBLE:
             columns["value_at_risk"] = 1 - np.exp(last.quantile(SHORTFALL))
@@ -118,7 +131,7 @@ def informed_exits(
     The same edge, probability and costs are asked of the exits without levels; of those that qualify the one of the
     largest expected return is taken. No gate is needed.
     """
-    costs, cash = costs_of(cast(Any, settings)), settings["cash"]
+    costs, cash = costs_of(cast(Any, {**settings, "interval": task.interval}), UNLIMITED), settings["cash"]
     exits = exit_steps(steps, settings["exits"])
     quantiles = forecasts.quantiles[:, exits - 1]
     law = Distribution(task.quantile_levels, quantiles)
@@ -132,10 +145,9 @@ def informed_exits(
     return dict(zip(keys, step.tolist(), strict=True))
 
 
-def _returns(sales: list[Sale | None], entry: float, costs: Costs, cash: float) -> np.ndarray:
-    """Net return of each plan, percent; NaN where it is not sold yet."""
-    ratio = np.array([sale.price / entry if sale else np.nan for sale in sales])
-    return 100 * costs.net_return(cash, ratio)
+def _return_pct(sale: Sale | None, entry: float, costs: Costs, cash: float) -> float:
+    """The net return of all the cash; NaN where nothing is sold yet."""
+    return costs.round_trip(cash, entry, sale.price, sale.place + 1, sale.maker).return_pct if sale else np.nan
 
 
 def _best_place(plans: pd.DataFrame, plan: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ from forecasting.quantiles import forecast_table, quantile_columns
 from forecasting.task import Task
 from market.candles import Quality
 from market.intervals import iso, step_ms
+from support.backtests import write_backtest
 from support.decisions import FREE
 from support.evaluations import LEVELS, NORMAL, WEIGHT_SETTINGS, evaluation_files
 from support.path_scores import path_scores
@@ -93,6 +94,8 @@ class World:
         for name, content in evaluation_files(*evaluated).items():
             (self.folder / name).write_bytes(content)
         write_json(self.path_scores, path_scores(tuple(self.symbols), self.interval, self.horizon, self.simulated))
+        files = {symbol: str(self.candles(symbol)) for symbol in self.symbols}
+        write_backtest(self.folder, files, str(self.cutoff), str(self.evaluation), task, SETTINGS)
 
     @property
     def cutoff(self) -> Path:
@@ -198,7 +201,8 @@ class World:
     def summary_inputs(self) -> dict[str, str]:
         """Arguments of the rule `summary`."""
         documents = {"evaluation": self.evaluation, "trade": self.trade, "audit": self.audit, "paths": self.path_scores}
-        files = documents | {"forecast": self.prices, "text": self.folder / "summary.txt"}
+        beside = {"forecast": self.prices, "backtest": self.folder / "backtest.json"}
+        files = documents | beside | {"text": self.folder / "summary.txt"}
         return {name: str(path) for name, path in files.items()}
 
     def _paths_table(self, ensemble: pd.DataFrame) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def test_default_plans_every_stage(tmp_path: Path) -> None:
     assert {"evaluate", "consensus", "audit", "summary", "plot_evaluation", "plot_forecast", "plot_consensus"} <= set(
         jobs
     )
-    assert jobs["sample_paths"] == jobs["score_paths"] == jobs["plot_paths"] == 1
+    assert jobs["sample_paths"] == jobs["score_paths"] == jobs["plot_paths"] == jobs["backtest"] == 1
+    assert jobs["backtest_fold"] == 3
     assert "interpret" not in jobs
 
 
@@ -121,7 +122,7 @@ def test_a_job_asks_for_its_memory_and_time(jobs: dict[str, Any]) -> None:
     """Those that Slurm may kill for more of both when they are tried again."""
     heavy = {"make_features", "train_tft", "predict_tft", "predict_baselines", "predict_oracle", "ensemble", "evaluate"}
     heavy |= {"predict_plugin", "trial_features", "trial_member", "trial_tft", "trial_ensemble"}
-    heavy |= {"sample_paths", "score_paths"}
+    heavy |= {"sample_paths", "score_paths", "backtest_fold", "backtest"}
     given = {"wildcards": None, "input": Size(100)}
     for name, rule in jobs.items():
         for resource in ("mem_mb", "runtime"):

@@ -47,7 +47,7 @@ def test_a_run_leaves_every_artifact(done: Path) -> None:
     ]
     expected += [
         f"plots/{name}.{kind}"
-        for name in ("evaluation", "evaluation_detail", "forecast", "consensus")
+        for name in ("evaluation", "evaluation_detail", "forecast", "consensus", "breakeven")
         for kind in ("png", "pdf")
     ]
     for name in expected:
@@ -77,6 +77,19 @@ def test_trade_and_audit_have_the_fields_that_notebooks_read(done: Path) -> None
     assert set(wanted.split()) <= set(audit)
     assert audit["seal"] == trade["seal"]
     assert not audit["was_partial_window"]
+
+
+def test_another_policy_decides_on_the_same_forecasts(done: Path, tmp_path: Path) -> None:
+    """Of all that takes long nothing is made again."""
+    folder = tmp_path / "exposure"
+    shutil.copytree(done, folder)
+    log = snakemake(folder, *TINY, "--config", "decision={policy: exposure, held_weight: 1}").stderr
+    assert not {"train_tft", "ensemble", "evaluate"} & set(re.findall(r"rule (\w+):", log))
+    trade = read_document(folder / "artifacts" / "mock_trade.json", Trade)
+    audit = read_document(folder / "artifacts" / "mock_eval.json", Audit)
+    assert (trade["decision"]["action"], trade["plan"]) == ("SELL", None)
+    assert trade["exposure"] and audit["exposure"] and trade["exposure"]["weight"] == audit["exposure"]["weight"]
+    assert "asks for a weight of" in (folder / "artifacts" / "summary.txt").read_text()
 
 
 def test_what_is_simulated_says_so(done: Path) -> None:

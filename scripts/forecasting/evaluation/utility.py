@@ -11,7 +11,7 @@ import pandas as pd
 from common.files import number
 from forecasting.documents import EconomicValue
 from forecasting.evaluation.significance import bootstrap_losses, make_panel
-from forecasting.members import RANDOM_WALK
+from forecasting.members import EWMA, RANDOM_WALK
 
 KEYS = ["fold", "symbol", "origin"]
 COUNT = "(origins)"  # no member's name
@@ -36,7 +36,7 @@ class Investor(NamedTuple):
 def economic_values(
     cases: pd.DataFrame, investor: Investor, best: str, spacing: int, lags: int
 ) -> dict[str, EconomicValue]:
-    """Utility, its gain over the baseline `best`, QLIKE and bias of the forecast variance, by member.
+    """Utility, its gains over the baseline `best` and over EWMA, QLIKE and bias of the forecast variance, by member.
 
     spacing: ms between origins; lags: of dependent origin times. A gain is None for a member that was skipped in a
     fold, and all is None where a member's quantiles are all equal somewhere; an interval also where there are too few
@@ -54,12 +54,19 @@ def economic_values(
             "utility": number(float(investor.utility(mean["root"], mean["ratio"]))),
             "gain": None,
             "confidence_interval": None,
+            "gain_over_ewma": None,
+            "interval_over_ewma": None,
             "variance_ratio": number(mean["ratio"]),
             "qlike": number(mean["log"] - same["log"] + np.log(mean["ratio"] / same["ratio"])),
         }
+
+    def gain(member: str, rival: str) -> float | None:
+        return number((values[member]["utility"] or np.nan) - (values[rival]["utility"] or np.nan))
+
     for member, interval in _gains(scored, investor, best, spacing, lags).items():
-        values[member]["gain"] = number((values[member]["utility"] or np.nan) - (values[best]["utility"] or np.nan))
-        values[member]["confidence_interval"] = interval
+        values[member]["gain"], values[member]["confidence_interval"] = gain(member, best), interval
+    for member, interval in _gains(scored, investor, EWMA, spacing, lags).items():
+        values[member]["gain_over_ewma"], values[member]["interval_over_ewma"] = gain(member, EWMA), interval
     return values
 
 

@@ -30,7 +30,7 @@ TARGETS = {
     "--features": "features",
     "--train": "train",
     "--predict": "predict",
-    "--eval": "evaluate score_paths",
+    "--eval": "evaluate score_paths backtest",
     "--consensus-live": "consensus sample_paths forecast_prices",
     "--consensus": "consensus sample_paths forecast_prices",
     "--consensus-eval": "audit",
@@ -221,7 +221,17 @@ def test_a_stage_is_a_target_and_writes_its_settings(flag: str) -> None:
 @pytest.mark.usefixtures("no_run")
 def test_stages_are_in_the_pipeline_s_order_and_once() -> None:
     later = ["--consensus-plot", "--plots", "--consensus-eval", "--consensus", "--consensus-live", "--eval"]
-    targets = ["fetch", "features", "train", "predict", "evaluate", "score_paths", "consensus", "sample_paths"]
+    targets = [
+        "fetch",
+        "features",
+        "train",
+        "predict",
+        "evaluate",
+        "score_paths",
+        "backtest",
+        "consensus",
+        "sample_paths",
+    ]
     targets += ["forecast_prices"]
     targets += ["audit", "plots", "plot_consensus"]
     arguments = call(*later, "--predict", "--train", "--features", "--fetch", "--cores=5")

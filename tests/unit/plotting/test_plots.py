@@ -38,11 +38,11 @@ AWKWARD: dict[str, dict[str, Any]] = {
 
 
 def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
-    """Decide, audit and draw all four figures into `out`; their paths."""
+    """Decide, audit and draw all five figures into `out`; their paths."""
     folder = world.folder
     consensus(**world.consensus_inputs())
     audit(**world.audit_inputs())
-    names = ("ev", "de", "fc", "co")
+    names = ("ev", "de", "fc", "co", "be")
     files = {name: {kind: str(out / f"{name}.{kind}") for kind in ("png", "pdf")} for name in names}
     plot_evaluation(
         **files["ev"],
@@ -63,6 +63,8 @@ def draw(world: World, out: Path, timefmt: str = "%m-%d %H:%M") -> list[Path]:
         interval=world.interval,
         timefmt=timefmt,
         pad_minutes=60,
+        breakeven_png=files["be"]["png"],
+        breakeven_pdf=files["be"]["pdf"],
     )
     return [Path(path) for kinds in files.values() for path in kinds.values()]
 

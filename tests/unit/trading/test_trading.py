@@ -388,6 +388,24 @@ def test_a_plan_with_levels_is_settled_by_the_rule_that_it_was_simulated_by(
     assert settled["realized_pnl_usd"] == (earned.pnl if earned else None)
 
 
+def test_a_sized_take_profit_is_settled_as_maker_with_funding() -> None:
+    """Half of the cash, at 0.4 % a day over two bars of 5 minutes."""
+    trade, path, plans = sealed_trade("BUY", take_profit_price=108.0)
+    trade["config"] |= {"maker_commission_pct": 0.0, "funding_pct": 0.4}
+    trade["decision"]["spent_usd"] = 511.05
+    settled = settle(trade, path, plans, np.array([90.0, 110, 117]))
+    costs = Costs(1, 2, 1, maker_commission_pct=0, funding_pct=0.4, bar_days=1 / 288)
+    earned = costs.round_trip(511.05, 100, 108, 2, maker=True)
+    assert (settled["realized_pnl_usd"], settled["units_bought"]) == (earned.pnl, earned.units)
+    assert earned.units * 1.01 * 100 * 1.01 + 2 == pytest.approx(511.05)
+    # sold at 108 · 0.99, no commission but 2, and 0.004 · 2 / 288 of it as funding
+    sale = earned.units * 108 * 0.99
+    assert settled["realized_pnl_usd"] == pytest.approx(sale * (1 - 0.004 * 2 / 288) - 2 - 511.05)
+    # what the plans would have left is of all the cash
+    later = costs.round_trip(1022.10, 100, 117, 3).return_pct
+    assert settled["plans"][-1]["return_pct"] == later
+
+
 def walked(row: Mapping[Hashable, Any], closes: np.ndarray) -> tuple[int, float]:
     """The step and price at which a plan sells, by a walk from close to close."""
     for step, close in enumerate(closes[: row["exit_step"]].tolist(), start=1):
