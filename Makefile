@@ -79,6 +79,7 @@ docker-pipeline: ## all five stages in Compose, one after the other
 	./docker/pipeline.sh $(ARGS)
 
 clean: ## delete what runs wrote, and further folders (ARGS=runs/a), but not .venv
+	@! [ -e artifacts/ledger ] || { echo "artifacts/ledger holds decisions that cannot be made again; move it elsewhere, or delete it: rm -r artifacts/ledger" >&2; exit 1; }
 	rm -rf data artifacts lightning_logs .snakemake $(ARGS)
 
 $(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh
