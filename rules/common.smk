@@ -47,6 +47,11 @@ def cutoff_of(wildcards):
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
 
 
+def earlier_folds(wildcards):
+    """The folds whose outcomes were known before a fold."""
+    return [fold for fold in FOLDS if int(fold) < int(wildcards.fold)]
+
+
 def scheme_of(wildcards):
     """The fold scheme that a fold is part of. The live one is after all test spans, so it is the same in any scheme."""
     return SCHEME if wildcards.fold != "live" else SCHEME | {"count": 0, "test_bars": 0, "embargo": 0}
