@@ -155,11 +155,12 @@ def risk_tests(decisions: pd.DataFrame, task: Task) -> RiskTests:
 
 def verdicts(document: Backtest) -> list[str]:
     """What the backtest says, in sentences."""
-    found, bought = document["strategies"], document["actions"].get(BUY, 0)
+    found = document["strategies"]
     left, whole, informed = found[FOLLOWED]["return_pct"], found[WHOLE]["return_pct"], found[TOLD]
+    actions = ", ".join(f"{count} {name}" for name, count in document["actions"].items())
     told = [
-        f"{bought} of {document['decisions']} decisions are a BUY; followed, they leave {left:+.2f} % after costs, "
-        f"where buying and holding leaves {whole:+.2f} %.",
+        f"Of {document['decisions']} decisions {actions}; followed, they leave {left:+.2f} % after costs, where buying "
+        f"and holding leaves {whole:+.2f} %.",
         f"A trader who knows the distribution leaves {informed['return_pct']:+.2f} % by {informed['trades']} trades.",
     ]
     if document["regret"]:
@@ -179,15 +180,12 @@ def _sizing_verdicts(document: Backtest) -> list[str]:
     lower, upper = (100 * end for end in interval)
     adds = "adds" if lower > 0 else "costs" if upper < 0 else "adds nothing significant:"
     paid, most = document["strategies"][SIZED]["annual_costs_pct"], document["utility_at_most_pct"]
-    after = (
-        f"Its moves cost {paid:.1f} % of wealth a year, more than the {most:.1f} % that sizing is worth at most: at these "
-        "moments it adds nothing after costs"
-        if paid > most
-        else f"Its moves cost {paid:.1f} % of wealth a year"
-    )
+    after = f"Its moves cost {paid:.1f} % of wealth a year"
+    if paid > most:
+        after += f", more than the {most:.1f} % that sizing is worth at most: after costs it adds nothing here"
     return [
-        f"Sizing by the ensemble's width {adds} {100 * gain:+.3f} % of wealth a year ({lower:+.3f} to {upper:+.3f}) over "
-        f"sizing by EWMA, before costs. {after}."
+        f"Sizing by the ensemble's width {adds} {100 * gain:+.3f} % of wealth a year ({lower:+.3f} to {upper:+.3f}) "
+        f"over sizing by EWMA, before costs. {after}."
     ]
 
 
