@@ -2,15 +2,14 @@
 
     python benchmarks/power.py [--cores 2] [--seeds 30] [--trends 0 0.02 0.05 0.1 0.2] [--keep FOLDER] [--figure FILE]
 
-For each `exchange.trend` and seed: a market of 36 days of minutes, three folds of four days, every member of the
-default config but the TFT. In the second and the third fold, at origins a horizon apart, it is decided as the live
-decision is (`trading.decision.decide`); the skill gate sees the evaluation of the folds before alone. Beside it a
-trader decides by the same policy on the oracle's true distribution, without gates. Trades are settled as the audit
-does.
+For each `exchange.trend` and seed: a market of 36 days of minutes, two folds of six days, every member of the default
+config but the TFT. In the second fold, at origins a horizon apart, it is decided as the live decision is
+(`trading.decision.decide`); the skill gate sees the evaluation of the first fold alone. Beside it a trader decides by
+the same policy on the oracle's true distribution, without gates. Trades are settled as the audit does.
 
 Bands are over seeds, whose markets are independent: a market is one observation, whatever is correlated within it.
 --keep holds a table a market; those that are there are not made again, so an interrupted run goes on. A market takes
-some 30 s of CPU time.
+some 20 s of CPU time.
 """
 
 import argparse
@@ -32,6 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import yaml
+from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -70,12 +70,14 @@ from trading.plans import Plans  # noqa: E402
 from trading.settlement import closes_from, sales  # noqa: E402
 
 TRENDS = (0.0, 0.02, 0.05, 0.1, 0.2)
-DAYS, FOLDS, TEST_DAYS = 36, 3, 4
+DAYS, FOLDS, TEST_DAYS = 36, 2, 6
 DATA_END = "2021-02-07T00:00:00Z"
 OURS = "pipeline"
-BUYS = "BUYs, % of decisions"
+TRADERS = {OURS: "pipeline", ORACLE: "oracle trader"}
+BUYS, UNGATED_BUYS = "BUYs, % of decisions", "BUYs but for the skill gate, %"
 PROFIT = "profit after costs, % of the cash in 100 decisions"
-SHARE, TRUE_SHARE = "share of the oracle trader's profit, %", "the same by true expectations, %"
+TRUE_PROFIT = "the same by true expectations"
+SHARE, TRUE_SHARE = "share of the oracle trader's profit, %", "share by true expectations, %"
 BAND, RESAMPLES = 0.95, 9999
 
 
@@ -138,8 +140,7 @@ def market(trend: float, seed: int, output: Path) -> str:
     with tempfile.TemporaryDirectory() as scratch, quiet():
         run = Run(resolve_all(config_of(trend, seed, Path(scratch))).runs[""], Path(scratch))
         run.prepare()
-        parts = [run.decisions(fold) for fold in range(1, FOLDS)]
-    rows = pd.concat(parts, ignore_index=True)
+        rows = run.decisions(FOLDS - 1)
     rows.insert(0, "trend", trend)
     rows.insert(1, "seed", seed)
     write_csv(output, rows)
@@ -377,13 +378,15 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> Estimate:
 
 def by_market(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Of one trader's decisions of one trend the sums [markets], by seed: how many there were, which were a BUY, and of
-    these the profits, how many won, and the probabilities and profits that were stated and true."""
+    these the profits, how many won, and the probabilities and profits that were stated and true; what plans that
+    qualified were to leave in truth, bought or not."""
     bought = rows["bought"]
     columns = {
         "decisions": np.ones(len(rows)),
         "qualified": rows["qualifies"],
         "bought": bought,
         "won": bought & (rows["net_pct"] > 0),
+        "ungated_pct": rows["true_expected_pct"].where(rows["qualifies"], 0.0),
     }
     names = ("gross_pct", "net_pct", "expected_pct", "true_expected_pct", "probability", "true_probability")
     columns |= {name: rows[name].where(bought, 0.0) for name in names}
@@ -394,7 +397,7 @@ def by_market(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 # figures of a trader: a sum of `by_market` over another, times a factor
 FIGURES = {
     BUYS: ("bought", "decisions", 100),
-    "BUYs but for the skill gate, %": ("qualified", "decisions", 100),
+    UNGATED_BUYS: ("qualified", "decisions", 100),
     "profit before costs, % a BUY": ("gross_pct", "bought", 1),
     "profit after costs, % a BUY": ("net_pct", "bought", 1),
     "stated, % a BUY": ("expected_pct", "bought", 1),
@@ -403,9 +406,14 @@ FIGURES = {
     "stated probability, %": ("probability", "bought", 100),
     "true probability, %": ("true_probability", "bought", 100),
     PROFIT: ("net_pct", "decisions", 100),
+    TRUE_PROFIT: ("true_expected_pct", "decisions", 100),
 }
-# of the pipeline alone, over the same sum of the oracle trader
-SHARES = {SHARE: "net_pct", TRUE_SHARE: "true_expected_pct"}
+# of the pipeline alone, over a sum of the oracle trader
+SHARES = {
+    SHARE: ("net_pct", "net_pct"),
+    TRUE_SHARE: ("true_expected_pct", "true_expected_pct"),
+    "the same but for the skill gate, %": ("ungated_pct", "true_expected_pct"),
+}
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -417,9 +425,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         for trader, own in ((OURS, ours), (ORACLE, truth)):
             for name, (top, below, factor) in FIGURES.items():
                 table.append((trend, trader, name, *ratio(factor * own[top], own[below])))
-        if ratio(truth["net_pct"], truth["decisions"]).low > 0:
-            for name, column in SHARES.items():
-                table.append((trend, OURS, name, *ratio(100 * ours[column], truth[column])))
+        for name, (column, whole) in SHARES.items():
+            if ratio(truth[whole], truth["decisions"]).low > 0:
+                table.append((trend, OURS, name, *ratio(100 * ours[column], truth[whole])))
     return pd.DataFrame(table, columns=["trend", "trader", "figure", *Estimate._fields])
 
 
@@ -435,23 +443,39 @@ def as_text(table: pd.DataFrame) -> str:
 def draw(table: pd.DataFrame, path: Path) -> None:
     """How often each trader buys, what that leaves, and our share of the oracle trader's profit, by trend (PNG)."""
     trends = sorted(table["trend"].unique())
-    lines = f"By how much of the direction can be forecast (exchange.trend); {BAND:.0%} bands over markets"
-    figure, axes = new_figure(1, 3, (12.0, 4.8), "The detection limit of the whole pipeline", lines, simulated=True)
-    for panel, name in zip(axes[0], (BUYS, PROFIT, SHARE), strict=True):
-        for trader, color, shift in ((OURS, BLUE, -0.06), (ORACLE, ORANGE, 0.06)):
-            rows = table[(table["trader"] == trader) & (table["figure"] == name)].set_index("trend").reindex(trends)
-            if rows["value"].notna().any():
-                value, place = rows["value"].to_numpy(), np.arange(len(trends)) + shift
-                reach = np.abs(rows[["low", "high"]].to_numpy().T - value)
-                panel.errorbar(place, value, reach, color=color, marker="o", capsize=3, label=f"{trader} trader")
-        panel.axhline(100 if name == SHARE else 0, color=GREY, linewidth=0.8)
+    lines = (
+        f"By how much of a direction can be forecast (exchange.trend), with {BAND:.0%} bands over markets; "
+        "dashed: expected in truth, a trade's luck apart"
+    )
+    figure, axes = new_figure(1, 3, (12.0, 5.0), "The detection limit of the whole pipeline", lines, simulated=True)
+    for panel, name, also in zip(axes[0], (BUYS, PROFIT, SHARE), ("", TRUE_PROFIT, TRUE_SHARE), strict=True):
+        for trader, color in ((OURS, BLUE), (ORACLE, ORANGE)):
+            rows = table[table["trader"] == trader]
+            curve(panel, rows[rows["figure"] == name], trends, {"color": color, "label": TRADERS[trader]})
+            curve(panel, rows[rows["figure"] == also], trends, {"color": color, "linestyle": "--", "marker": "x"})
         panel.set_xticks(np.arange(len(trends)), [f"{trend:g}" for trend in trends])
         panel.set_xlim(-0.4, len(trends) - 0.6)
         panel.set_xlabel("exchange.trend")
         panel.set_title(textwrap.fill(name, 34))
+        panel.axhline(100 if name == SHARE else 0, color=GREY, linewidth=0.8)
+    ungated = table[(table["trader"] == OURS) & (table["figure"] == UNGATED_BUYS)]
+    style = {"color": BLUE, "linestyle": ":", "marker": "x", "label": f"{TRADERS[OURS]}, but for the skill gate"}
+    curve(axes[0, 0], ungated, trends, style)
     axes[0, 2].set_ylim(bottom=0)
     axes[0, 0].legend(loc="upper left")
     write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=110, metadata={"Software": None}))
+
+
+def curve(panel: Axes, rows: pd.DataFrame, trends: Sequence[float], style: Mapping[str, Any]) -> None:
+    """Draw a figure of a trader by trend, with its band, where there is one."""
+    if not rows["value"].notna().any():
+        return
+    known = rows.set_index("trend").reindex(list(trends))
+    value = known["value"].to_numpy()
+    # beside each other, not upon
+    place = np.arange(len(trends)) + (0.06 if style["color"] == ORANGE else -0.06)
+    reach = np.abs(known[["low", "high"]].to_numpy().T - value)
+    panel.errorbar(place, value, reach, capsize=3, **{"marker": "o", **style})
 
 
 if __name__ == "__main__":

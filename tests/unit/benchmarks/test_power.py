@@ -152,14 +152,13 @@ def test_decisions_are_a_horizon_apart_and_their_paths_joint(power: ModuleType) 
 
 @pytest.fixture(scope="module")
 def run(power: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A small market: five days, two folds of one day, few members."""
+    """A small market: five days, folds of one day, few members."""
     folder = tmp_path_factory.mktemp("market")
     config = power.config_of(0.2, 1, folder) | {"days": 5, "members": ["random_walk", "har_fhs", "lhar_fhs", "drift"]}
-    config["folds"] |= {"count": 2, "test_bars": 1440}
+    config["folds"]["test_bars"] = 1440
     config["sample_paths"]["count"] = 100
     made = power.Run(resolve_all(config).runs[""], folder)
-    with pytest.MonkeyPatch.context() as patch, quiet():
-        patch.setattr(power, "FOLDS", 2)
+    with quiet():
         made.prepare()
     return made
 
