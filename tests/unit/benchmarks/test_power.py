@@ -70,8 +70,9 @@ def test_figures_are_sums_over_all_markets(power: ModuleType) -> None:
     assert figure(table, power.OURS, power.PROFIT, 0.2)[0] == pytest.approx(100 / 9)
     value, low, high = figure(table, power.OURS, power.SHARE, 0.2)
     assert value == pytest.approx(100 / 6) and 0 <= low < value < high <= 100
-    # what a HOLD's plan would have left counts nowhere
-    assert (table["value"] <= 100).all()
+    # what a HOLD's plan was to leave in truth, two in each market, counts where the gate is left out alone
+    assert figure(table, power.OURS, power.TRUE_SHARE, 0.2)[0] == pytest.approx(100 * 3 / 6)
+    assert figure(table, power.OURS, "the same but for the skill gate, %", 0.2)[0] == pytest.approx(100 * 9 / 6)
 
 
 def test_no_share_is_told_where_the_oracle_trader_does_not_earn(power: ModuleType) -> None:
