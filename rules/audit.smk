@@ -8,6 +8,8 @@ rule audit:
         path=f"{ARTIFACTS}/forecast_path.csv",
         plans=of_decided(f"{ARTIFACTS}/decisions/{{symbol}}-plans.csv"),
         candles=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
+        # what the decision seals
+        sealed=list(SEALED.values()),
         code=code("audit"),
     output:
         audit=update(f"{ARTIFACTS}/mock_eval.json"),
@@ -21,6 +23,10 @@ rule audit:
         IMAGE
     resources:
         **LIGHT,
+    params:
+        sealed=SEALED,
+        config=SEALED_CONFIG,
+        image=sif_name(),
     message:
         "Auditing the decision"
     script:

@@ -32,6 +32,11 @@ def ready(wildcards):
     return [*models, f"{ARTIFACTS}/evaluation.json", f"{ARTIFACTS}/path_scores.json"]
 
 
+def trained_before(wildcards):
+    """For the decision, the cutoff of its training."""
+    return [] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"
+
+
 def cutoff_of(wildcards):
     """The cutoff that a fold's forecasts stand on."""
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
@@ -55,6 +60,14 @@ def candles_of(cutoff):
 def of_decided(form):
     """The files of a form, {symbol} in it, of the symbols among which the run's decision is."""
     return expand(form, symbol=SYMBOLS if SETTINGS["consensus"]["symbol"] == BEST else SETTINGS["consensus"]["symbol"])
+
+
+def sealed_name(path):
+    """The name under which a decision seals a file: the same wherever its folders are."""
+    for name, folder in (("artifacts", ARTIFACTS), ("data", DATA)):
+        if path.startswith(f"{folder}/"):
+            return f"{name}{path[len(folder):]}"
+    return f"plug-ins/{Path(path).name}"
 
 
 def trials_if_required(names):

@@ -14,6 +14,7 @@ rule ensemble:
     output:
         forecasts=update(f"{ARTIFACTS}/forecasts/{{fold}}/ensemble.parquet"),
         weights=update(f"{ARTIFACTS}/forecasts/{{fold}}/weights.json"),
+        shares=update(f"{ARTIFACTS}/forecasts/{{fold}}/weights.csv"),
     log:
         f"{ARTIFACTS}/logs/ensemble/{{fold}}.log",
     benchmark:

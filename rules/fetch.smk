@@ -27,7 +27,7 @@ rule run_config:
 rule as_of:
     """The time after which nothing is known. The decision's is taken last, and never before the training's."""
     input:
-        train=lambda wildcards: ([] if wildcards.cutoff == "train" else f"{DATA}/as_of/train.json"),
+        train=trained_before,
         ready=ready,
         files=replay_files(),
         code=code("as_of"),
@@ -60,6 +60,7 @@ rule fetch_candles:
     """Candles up to a cutoff, cleaned, and what was found wrong with them."""
     input:
         cutoff=f"{DATA}/as_of/{{cutoff}}.json",
+        train=trained_before,
         files=replay_files(),
         code=code("fetch_candles"),
     output:

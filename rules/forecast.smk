@@ -4,6 +4,7 @@ from pathlib import Path
 from snakemake.io import contains_wildcard
 
 from dag import plug_ins
+from dag.image import sif_name
 from dag.resources import LIGHT, scaled
 from dag.settings import as_config
 from dag.sources import code

@@ -6,17 +6,20 @@ from common.files import file_of, read_csv, read_document, sha256, write_json
 from common.job import job, say
 from market.candles import read_candles
 from market.intervals import parse_time, step_ms
-from trading.documents import Trade
-from trading.seal import broken_seal, verify
+from trading.documents import Inputs, Trade
+from trading.seal import broken_seal, inputs_of, verify, verify_inputs
 from trading.settlement import closes_from, settle
 
 
-def audit(output: str, trade: str, path: str, plans: Sequence[str], candles: Sequence[str]) -> None:
+def audit(
+    output: str, trade: str, path: str, plans: Sequence[str], candles: Sequence[str], inputs: Inputs | None = None
+) -> None:
     """Write the audit of the decision `trade` and its forecast `path` on the bars after its entry.
 
     plans, candles: a file a symbol, <symbol>-plans.csv and <symbol>.parquet, the decision's among them. Costs, cash and
     interval are those sealed with the decision, whatever the config says by now. The candles may end early or be none.
-    Raises UserError when decision, forecast or plans are not what was sealed.
+    inputs: digests of what the decision stands on, as it is now; None: not compared. Raises UserError when decision,
+    forecast, plans or inputs are not what was sealed.
     """
     sealed = read_document(trade, Trade)
     verify(sealed, trade)
@@ -25,11 +28,14 @@ def audit(output: str, trade: str, path: str, plans: Sequence[str], candles: Seq
     for file, digest in ((path, forecast["path_sha256"]), (compared, sealed["plans_sha256"])):
         if sha256(file) != digest:
             raise broken_seal(file)
+    changed = verify_inputs(sealed["inputs"], inputs, trade) if inputs else []
     bars = read_candles(after, interval)
     closes = closes_from(bars, parse_time(forecast["t0_iso"]), step_ms(interval), len(forecast["times"]))
-    settled = settle(sealed, read_csv(path), read_csv(compared), closes)
+    settled = settle(sealed, read_csv(path), read_csv(compared), closes, changed)
     write_json(output, settled)
     say(f"audit: {settled['action']} {settled['symbol']}, {settled['status']} at {settled['evaluated_at']}")
+    if changed:
+        say(f"audit: since the decision was sealed, {', '.join(changed)} changed")
 
 
 if __name__ == "__main__":
@@ -40,4 +46,5 @@ if __name__ == "__main__":
             path=snakemake.input.path,
             plans=list(snakemake.input.plans),
             candles=list(snakemake.input.candles),
+            inputs=inputs_of(snakemake.params.sealed, snakemake.params.config, snakemake.params.image),
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import write_json, write_parquet
+from common.files import write_csv, write_json, write_parquet
 from common.job import job, say
 from forecasting.documents import Weights, WeightSettings
 from forecasting.ensemble import conformal
@@ -36,6 +36,7 @@ Shares = Mapping[str, np.ndarray]
 def ensemble(
     output: str,
     weights: str,
+    shares: str,
     forecasts: Sequence[str],
     validation: Sequence[str],
     candles: Sequence[str],
@@ -44,7 +45,8 @@ def ensemble(
     settings: Mapping[str, Any],
     calibration: Mapping[str, Any],
 ) -> None:
-    """Write the ensemble forecast of a fold, and its members' weights and losses in validation (JSON).
+    """Write the ensemble forecast of a fold, its members' weights and losses in validation (JSON), and their weights at
+    each origin (`shares`, CSV: `weights_table`).
 
     forecasts, validation: a file a member, named by it: at the fold's origins, and at the validation origins before
     them. candles: one <symbol>.parquet a symbol, of the training cutoff. live_candles: likewise, which continue them
@@ -67,8 +69,10 @@ def ensemble(
     method = calibration_method(earlier, closes, task, calibration)
     taken = {**calibration, "method": method}
     write_parquet(output, calibrated(earlier, now.mixed(after), closes, task, taken))
+    # of the live fold those at its live origin
+    told = now.walk.origin == now.walk.origin.max() if live_candles else slice(None)
     document: Weights = {
-        "weights": {name: share for name in sorted(after) if (share := round(float(after[name].mean()), 4))},
+        "weights": {name: share for name in sorted(after) if (share := round(float(after[name][told].mean()), 4))},
         "validation_loss": {name: float(loss.mean()) for name, loss in losses.items()},
         "identical": identical,
         "miscovered": miscovered,
@@ -76,6 +80,7 @@ def ensemble(
         "settings": cast(WeightSettings, {**settings, **calibration}),
     }
     write_json(weights, document)
+    write_csv(shares, weights_table(now.walk, after))
     say(f"ensemble: {describe(document)}")
 
 
@@ -124,6 +129,13 @@ class Candidates:
         """The weighted average of the members' forecasts, level by level (Vincent averaging)."""
         total = sum(share[:, None, None] * self.quantiles(name) for name, share in shares.items())
         return replace(self.walk, quantiles=np.asarray(total))
+
+
+def weights_table(walk: Forecasts, shares: Shares) -> pd.DataFrame:
+    """`origin`, and a column a member with its weight there: a row an origin time, since all symbols have the same."""
+    first = np.unique(walk.origin, return_index=True)[1]
+    rounded = {name: np.round(shares[name][first], 4) for name in sorted(shares)}
+    return pd.DataFrame({"origin": walk.origin[first], **rounded})
 
 
 def directed(members: Mapping[str, Forecasts], task: Task) -> dict[str, Forecasts]:
@@ -259,6 +271,7 @@ if __name__ == "__main__":
         ensemble(
             output=snakemake.output.forecasts,
             weights=snakemake.output.weights,
+            shares=snakemake.output.shares,
             forecasts=list(snakemake.input.forecasts),
             validation=list(snakemake.input.validation),
             candles=list(snakemake.input.candles),

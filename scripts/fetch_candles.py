@@ -26,9 +26,11 @@ def fetch_candles(
     interval: str,
     bars: int,
     candles_settings: Mapping[str, Any],
+    train: str | None = None,
 ) -> None:
     """Write the last `bars` candles that closed by the cutoff's as_of, and the record of their quality.
 
+    train: for the decision's cutoff the file of the training's: the candles are those since that, and `bars` before it.
     exchange_settings, candles_settings: the config's sections `exchange` and `candles`. store: the folder where candles
     of live exchanges are kept. symbol: as the user writes it. Raises UserError when the exchange fails to give them,
     the last one among them, or `market.candles.check_quality` refuses them.
@@ -37,7 +39,7 @@ def fetch_candles(
     fill = limits.pop("fill")
     until = read_json(cutoff)
     name, end = slug(symbol), until["as_of"]
-    start = end - bars * step_ms(interval)
+    start = (read_json(train)["as_of"] if train else end) - bars * step_ms(interval)
     exchange = open_at(until, exchange_settings, symbol, interval)
     unified = until["symbols"][name]
     wait_until = end + int(1000 * LATE * exchange_settings["grace"])
@@ -97,4 +99,5 @@ if __name__ == "__main__":
                 interval=snakemake.params.interval,
                 bars=snakemake.params.bars,
                 candles_settings=snakemake.params.candles,
+                train=snakemake.input.get("train"),
             )

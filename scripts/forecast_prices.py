@@ -20,8 +20,9 @@ def forecast_prices(output: str, forecasts: str, task: Task) -> None:
     live = read_forecasts(forecasts, task.horizon, task.quantile_levels)
     if not len(live.origin):
         raise UserError(f"{forecasts}: holds no forecast; delete it and run again to rebuild it")
-    write_csv(output, price_table(live, task))
-    say(f"forecast_prices: {len(live.origin)} symbol(s), {task.horizon} steps from {iso(int(live.origin.max()))}")
+    latest = live.at(live.origin.max())
+    write_csv(output, price_table(latest, task))
+    say(f"forecast_prices: {len(latest.origin)} symbol(s), {task.horizon} steps from {iso(int(latest.origin[0]))}")
 
 
 def price_table(forecasts: Forecasts, task: Task) -> pd.DataFrame:

@@ -58,6 +58,7 @@ def forecast_figure(
     """A panel a symbol of `candles`, those before the cutoff and after it; `symbols` are forecast in all."""
     columns = 1 if len(candles) == 1 else 2 if len(candles) <= 4 else 3
     rows = -(-len(candles) // columns)
+    forecasts = forecasts[forecasts["origin"] == forecasts["origin"].max()]
     horizon = int(forecasts["step"].max())
     subtitle = f"Made at {iso(cutoff['as_of'])} from {interval} candles ({cutoff['exchange']}), {horizon} steps ahead."
     if symbols > len(candles):

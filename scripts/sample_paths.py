@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from common.errors import UserError
 from common.files import read_json, write_parquet
 from common.job import job, say
 from forecasting.bars import read_bars
 from forecasting.paths.distribution import path_table
 from forecasting.paths.history import read_history
-from forecasting.paths.sampling import generator, marginals, sample_paths
+from forecasting.paths.sampling import paths_from
 from forecasting.quantiles import read_forecasts
 from forecasting.task import Task
 from market.intervals import iso
@@ -35,15 +33,15 @@ def live_paths(
     names = [Path(path).stem for path in candles]
     end = read_json(train_cutoff)["as_of"]
     past = read_history({name: one.before(end) for name, one in zip(names, history, strict=True)}, task.horizon)
-    forecast = read_forecasts(forecasts, task.horizon, task.quantile_levels)
-    origins, symbols = np.unique(forecast.origin), [str(symbol) for symbol in forecast.symbol]
-    if len(origins) != 1 or symbols != past.symbols:
-        raise UserError(f"{forecasts}: does not hold one origin of each symbol; delete it and run again to rebuild it")
-    origin = int(origins[0])
-    ahead = origin + task.bar_ms * task.steps
-    drawn = sample_paths(
-        marginals(forecast.quantiles, task.quantile_levels, count), past, ahead, generator(seed, origin)
-    )
+    every = read_forecasts(forecasts, task.horizon, task.quantile_levels)
+    origin = int(every.origin.max(initial=0))
+    forecast = every.at(origin)
+    symbols = [str(symbol) for symbol in forecast.symbol]
+    if symbols != past.symbols:
+        raise UserError(
+            f"{forecasts}: does not hold the live origin of each symbol; delete it and run again to rebuild it"
+        )
+    drawn = paths_from(forecast, past, task, count, seed)
     write_parquet(output, path_table(symbols, origin, forecast.close, drawn))
     say(f"sample_paths: {count} joint paths of {', '.join(symbols)}, {task.horizon} steps from {iso(origin)}")
 

@@ -40,8 +40,8 @@ def trial_ensemble(
 
     def table(fold: str, members: Sequence[str], bars: Sequence[str]) -> pd.DataFrame:
         with TemporaryDirectory() as folder, quiet():
-            made, weights = (str(Path(folder, name)) for name in ("ensemble.parquet", "weights.json"))
-            ensemble(made, weights, members, validation[fold], bars, [], task, settings, calibration)
+            made, weights, shares = (str(Path(folder, f"{name}.parquet")) for name in ("ensemble", "weights", "shares"))
+            ensemble(made, weights, shares, members, validation[fold], bars, [], task, settings, calibration)
             return read_parquet(made)
 
     def table_of_changed(fold: str, cut: int) -> pd.DataFrame:

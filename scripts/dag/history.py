@@ -20,8 +20,8 @@ PARTS = 3
 
 
 class History(NamedTuple):
-    """days: before the cutoff. test_bars: of a fold. bars: to fetch before each cutoff, the whole history for `train`,
-    enough for one origin for `live`."""
+    """days: before the cutoff. test_bars: of a fold. bars: to fetch, for `train` the whole history before the cutoff,
+    for `live` those before the training cutoff that one origin there needs."""
 
     days: float
     test_bars: int

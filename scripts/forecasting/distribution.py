@@ -112,6 +112,22 @@ class Distribution:
             mean = mean + np.exp(level + slope**2 / 2) * (ndtr(end - slope) - ndtr(start - slope))
         return mean
 
+    def lower_mean_exponential(self, p: float) -> np.ndarray:
+        """E[exp(X)] [...] of what is below the quantile at probability p, at most the highest level: of log returns the
+        mean price ratio of the worst share p. Raises ValueError on another p."""
+        low, high = self.quantile_levels[0], self.quantile_levels[-1]
+        if not 0 < p <= high:
+            raise ValueError(f"probability must be above 0 and at most the highest level, {high:g}: {p:g}")
+        tail, decay = min(p, low), self._decay[..., 0]
+        # ∫ exp(quantile(u)) du from 0 to p, tail and segments
+        integral = tail * np.exp(self.quantiles[..., 0]) * (tail / low) ** decay / (1 + decay)
+        for k, (start, end) in enumerate(pairwise(self.quantile_levels)):
+            slope = self._slope[..., k]
+            level = self.quantiles[..., k] - slope * self._score[k]
+            upto = ndtri(np.clip(p, start, end))
+            integral = integral + np.exp(level + slope**2 / 2) * (ndtr(upto - slope) - ndtr(self._score[k] - slope))
+        return integral / p
+
     def sample(self, n: int, random: np.random.Generator) -> np.ndarray:
         """n independent draws [n, ...] from each distribution."""
         # 0 has no quantile

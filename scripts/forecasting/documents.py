@@ -185,8 +185,8 @@ class WeightSettings(TypedDict):
 
 
 class Weights(TypedDict):
-    """weights.json: the members' weights in the ensemble, their mean over the fold's origins, and every member's loss
-    in validation.
+    """weights.json: the members' weights in the ensemble, their mean over the fold's test origins or those at the live
+    one, and every member's loss in validation.
 
     identical: members whose forecasts are another's, which counts alone. miscovered: members left out, with the
     coverage of their outermost interval in the latest validation. calibration: the method that was taken.

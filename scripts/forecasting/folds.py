@@ -44,11 +44,11 @@ class FoldScheme:
     validation_fraction: float
     validation_origins: int | None = None
 
-    def fold(self, name: str, as_of: int, bar_ms: int) -> Fold:
+    def fold(self, name: str, as_of: int, bar_ms: int, live_as_of: int | None = None) -> Fold:
         """The fold of that name: "0" to "count - 1" in time's order, or "live", whose training may use all bars before
-        `as_of` (ms)."""
+        `as_of` (ms), the training cutoff, and which ends at the live one."""
         if name == LIVE:
-            return Fold(LIVE, as_of, as_of, as_of)
+            return Fold(LIVE, as_of, as_of, as_of if live_as_of is None else live_as_of)
         test_end = as_of - (self.count - 1 - int(name)) * self.test_bars * bar_ms
         test_start = test_end - self.test_bars * bar_ms
         return Fold(name, test_start - self.embargo * bar_ms, test_start, test_end)
@@ -97,32 +97,37 @@ def training_origins(features: pd.DataFrame, train_end: int, task: Task) -> np.n
     return np.flatnonzero(fits & (timestamp + task.horizon * task.bar_ms < train_end))
 
 
-def live_origin(features: pd.DataFrame, as_of: int, task: Task, symbol: str) -> np.ndarray:
-    """Row position [1] of the bar that closes at `as_of` (ms).
+def live_origins(features: pd.DataFrame, fold: Fold, task: Task, stride: int, symbol: str) -> np.ndarray:
+    """Row positions [n] in one symbol's features: last that of the bar that closes at the fold's end, the live origin;
+    before it those of every `stride` bars since training, whose outcomes calibrate and weigh its forecast.
 
-    Raises UserError when it is missing or is not the last of `lookback` contiguous bars.
+    As test origins these have `lookback` contiguous bars up to them and `horizon` after them, as far as these are over.
+    Raises UserError when the last bar is missing or is not the last of `lookback` contiguous bars.
     """
-    fits = contiguous(features["segment"].to_numpy(), task.lookback - 1, 0)
-    found = np.flatnonzero(fits & (features["timestamp"].to_numpy() == as_of - task.bar_ms))
-    if not len(found):
+    timestamp, segment = features["timestamp"].to_numpy(), features["segment"].to_numpy()
+    fits = contiguous(segment, task.lookback - 1, 0)
+    last = timestamp == fold.test_end - task.bar_ms
+    if not (fits & last).any():
         raise UserError(
-            f"as_of: {symbol} has no {task.lookback} contiguous bars before {iso(as_of)}; "
+            f"as_of: {symbol} has no {task.lookback} contiguous bars before {iso(fold.test_end)}; "
             "choose another as_of, or a smaller lookback"
         )
-    return found
+    ahead = np.minimum(np.arange(len(segment)) + task.horizon, np.flatnonzero(last)[0])
+    since = (timestamp >= fold.test_start) & ((timestamp - fold.test_start) % (stride * task.bar_ms) == 0)
+    return np.flatnonzero(fits & (last | since & (segment == segment[ahead])))
 
 
 def fold_origins(
     frames: Sequence[pd.DataFrame], symbols: Sequence[str], fold: Fold, task: Task, stride: int
 ) -> list[np.ndarray]:
-    """Row positions of the fold's origins in each symbol's features: `live_origin` or `test_origins`.
+    """Row positions of the fold's origins in each symbol's features: `live_origins` or `test_origins`.
 
     `frames` are in the order of `symbols`. A symbol with fewer than `horizon` training windows has no origin: it is not
     forecast without a history. Raises UserError when no symbol has an origin, or a live one is missing.
     """
     if fold.name == LIVE:
         named = zip(frames, symbols, strict=True)
-        return [live_origin(frame, fold.test_end, task, symbol) for frame, symbol in named]
+        return [live_origins(frame, fold, task, stride, symbol) for frame, symbol in named]
     found = [
         test_origins(frame, fold, task, stride)
         if len(training_origins(frame, fold.train_end, task)) >= task.horizon

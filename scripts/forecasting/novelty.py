@@ -16,18 +16,34 @@ class Novelty(NamedTuple):
     percentile: float
 
 
-def novelty(training: np.ndarray, row: np.ndarray) -> Novelty:
-    """Of a row of features [k] against those of training [n, k].
+class Training:
+    """Features of training [n, k], which those of a moment are compared with.
 
     Mahalanobis (1936), On the generalised distance in statistics, Proc. National Institute of Sciences of India 2(1).
-    Features that never varied together in training have no part in the distance: the covariance is pseudo-inverted.
+    Features that never varied together have no part in the distance: the covariance is pseudo-inverted.
     """
-    outside = (row < training.min(axis=0)) | (row > training.max(axis=0))
-    thinned = training[np.linspace(0, len(training) - 1, min(len(training), ROWS)).astype(np.int64)].astype(np.float64)
-    scale = thinned.std(axis=0)
-    varied = scale > 0
-    scores, score = ((part[..., varied] - thinned.mean(axis=0)[varied]) / scale[varied] for part in (thinned, row))
-    inverse = np.linalg.pinv(scores.T @ scores / len(scores), hermitian=True)
-    distances = np.einsum("nk,kl,nl->n", scores, inverse, scores)
-    share = (distances < score @ inverse @ score).mean()
-    return Novelty(round(float(outside.mean()), 4), round(float(share), 4))
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.lowest, self.highest = features.min(axis=0), features.max(axis=0)
+        rows = np.linspace(0, len(features) - 1, min(len(features), ROWS)).astype(np.int64)
+        thinned = features[rows].astype(np.float64)
+        scale = thinned.std(axis=0)
+        self._varied = scale > 0
+        self._mean, self._scale = thinned.mean(axis=0)[self._varied], scale[self._varied]
+        scores = self._scores(thinned)
+        self._inverse = np.linalg.pinv(scores.T @ scores / len(scores), hermitian=True)
+        self._distances = self._squared(scores)
+
+    def novelty(self, row: np.ndarray) -> Novelty:
+        """Of a row of features [k]."""
+        outside = (row < self.lowest) | (row > self.highest)
+        share = (self._distances < self._squared(self._scores(row)[None])).mean()
+        return Novelty(round(float(outside.mean()), 4), round(float(share), 4))
+
+    def _scores(self, features: np.ndarray) -> np.ndarray:
+        standard: np.ndarray = (features[..., self._varied] - self._mean) / self._scale
+        return standard
+
+    def _squared(self, scores: np.ndarray) -> np.ndarray:
+        """Squared Mahalanobis distances [n] from the mean."""
+        return np.einsum("nk,kl,nl->n", scores, self._inverse, scores)

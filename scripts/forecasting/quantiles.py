@@ -1,7 +1,7 @@
 """Quantile forecasts as arrays [origins, horizon, levels] of cumulative log returns, and as files of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,17 @@ class Forecasts:
     def same_origins(self, other: "Forecasts") -> bool:
         """Are both of the same symbols and origins?"""
         return np.array_equal(self.symbol, other.symbol) and np.array_equal(self.origin, other.origin)
+
+    def at(self, origin: int) -> "Forecasts":
+        """Those from one origin (ms) alone."""
+        rows = np.flatnonzero(self.origin == origin)
+        return replace(
+            self,
+            symbol=self.symbol[rows],
+            origin=self.origin[rows],
+            close=self.close[rows],
+            quantiles=self.quantiles[rows],
+        )
 
     def rows(self) -> dict[str, slice]:
         """The rows of each symbol."""

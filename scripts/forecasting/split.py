@@ -80,7 +80,7 @@ class Split:
 
 
 class Splits(NamedTuple):
-    """A fold's two splits: `test` holds its test origins, or its live ones."""
+    """A fold's two splits: `test` holds its test origins, or for fold "live" the live one and those since training."""
 
     validation: Split
     test: Split
@@ -101,7 +101,8 @@ def read_splits(
     """
     symbols = [Path(path).stem for path in files.features]
     history, bars = read_bars(files.candles, files.live_candles, task.interval)
-    trained = scheme.fold(files.fold, read_json(files.train_cutoff)["as_of"], task.bar_ms)
+    train_as_of = read_json(files.train_cutoff)["as_of"]
+    trained = scheme.fold(files.fold, train_as_of, task.bar_ms)
     validation = scheme.validation(trained, first_bar(history), task.bar_ms)
     past = [read_parquet(path, columns) for path in files.train_features]
     same = list(files.features) == list(files.train_features)
@@ -112,7 +113,7 @@ def read_splits(
     every = -(-sum(map(len, compared)) // (scheme.validation_origins or 1 << 62))
     if every > 1:
         compared = fold_origins(past, symbols, validation, task, stride * every)
-    test = scheme.fold(files.fold, read_json(files.cutoff)["as_of"], task.bar_ms)
+    test = scheme.fold(files.fold, train_as_of, task.bar_ms, live_as_of=read_json(files.cutoff)["as_of"])
     tested = fold_origins(now, symbols, test, task, stride)
     return Splits(
         Split(validation.name, validation.train_end, symbols, history, history, past, compared),

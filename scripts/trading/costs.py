@@ -7,6 +7,9 @@ With close p, slippage s, commission c (both shares of one, a side) and flat com
     pnl        = proceeds − cash        return   = pnl / cash
     breakeven  = the close at which proceeds = cash
 
+    rebalance  : x bought leaves the weight w = (h W + x) / (W − κ x − f) of wealth W, h before; its cost is κ x + f,
+                 κ = (1 + s) (1 + c) − 1; of a sale 1 − (1 − s) (1 − c)
+
 So the return is linear in the sale's close over the entry's, the price ratio: ((cash − f) k ratio − f) / cash − 1, with
 k = (1 − s) (1 − c) / ((1 + s) (1 + c)).
 """
@@ -29,6 +32,16 @@ class RoundTrip:
     commission: float
     pnl: float
     return_pct: float
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """A change of weight. amount: what is traded at the close, in cash, positive if bought; cost: in cash; weight: that
+    of the position in the wealth that is left."""
+
+    amount: float
+    cost: float
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,26 @@ class Costs:
     def breakeven_close(self, cash: float, entry_close: float) -> float:
         """Close at which a sale gives back `cash`. Raises UserError as `units` does."""
         return (cash + self.commission_flat) / (self.units(cash, entry_close) * self._got_per_close())
+
+    @property
+    def side_cost(self) -> float:
+        """The cost of a side as a share of what is traded, mean of purchase and sale, the flat commission apart."""
+        return (self.commission_pct + self.slippage_pct) / 100
+
+    def rebalance(self, wealth: float, held: float, weight: float) -> Rebalance:
+        """Trade so that a weight of `held` becomes `weight` of the wealth that is left after costs.
+
+        Nothing is traded where the flat commission eats the move, or the wealth.
+        """
+        buys = weight > held
+        rate = (1 + self.slippage_pct / 100) * (1 + self.commission_pct / 100) - 1
+        if not buys:
+            rate = self._got_per_close() - 1
+        # a sale is a negative amount at a negative rate
+        amount = ((weight - held) * wealth - weight * self.commission_flat) / (1 + weight * rate)
+        if weight == held or wealth <= self.commission_flat or (amount > 0) != buys:
+            return Rebalance(0.0, 0.0, held)
+        return Rebalance(amount, rate * amount + self.commission_flat, weight)
 
     def _got_per_close(self) -> float:
         return (1 - self.slippage_pct / 100) * (1 - self.commission_pct / 100)

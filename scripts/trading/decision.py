@@ -55,11 +55,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class MemberForecast:
-    """A member's forecast path, quantiles [steps, levels]; its weight in the ensemble; and the SHA-256 of its file."""
+    """A member's forecast path, quantiles [steps, levels], and its weight in the ensemble."""
 
     path: np.ndarray
     weight: float
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -263,5 +262,4 @@ def _vote(
         "expected_return_pct": returns[best],
         "weight": member.weight,
         "pinball": scores["pinball"] if scores else None,
-        "forecast_sha256": member.sha256,
     }

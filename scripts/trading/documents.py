@@ -88,7 +88,6 @@ class Vote(TypedDict):
     expected_return_pct: float
     weight: float
     pinball: float | None
-    forecast_sha256: str
 
 
 class GateResult(TypedDict):
@@ -122,6 +121,16 @@ class Candidates(TypedDict):
     plans: int
 
 
+class Inputs(TypedDict):
+    """SHA-256 of what a decision stands on: of each file, of all scripts, and of the config; and the name of the
+    container image of the lock."""
+
+    files: dict[str, str]
+    scripts: str
+    config: str
+    image: str
+
+
 class Decided(TypedDict):
     """All that follows from the forecasts, the evaluation and the costs."""
 
@@ -140,8 +149,6 @@ class UnsealedTrade(Decided):
     age_seconds: float | None
     candidates: Candidates
     evaluation_sha256: str
-    ensemble_sha256: str
-    paths_sha256: str
     plans_sha256: str
     forecast: PathForecast
 
@@ -149,6 +156,7 @@ class UnsealedTrade(Decided):
 class Trade(UnsealedTrade):
     """mock_trade.json."""
 
+    inputs: Inputs
     seal: str
 
 
@@ -200,4 +208,5 @@ class Audit(Fills):
     forecast_error_pct: float | None
     inside_90: float | None
     simulated: bool
+    changed: list[str]
     seal: str

@@ -5,6 +5,7 @@ Each has a figure, its threshold and a sentence. All are reported; those that th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,21 @@ COVERAGE, MOST_OFF, REJECTED = 0.9, 0.03, 0.01
 MOST_MISSING = 0.02
 MOST_NOVEL = 0.999
 LEAST_AGREEMENT = 0.5
+
+
+class DataQuality(NamedTuple):
+    """Of the bars before a decision: how many there should be, how many of them are missing, filled and frozen."""
+
+    expected: int
+    missing: int
+    filled: int
+    frozen: int
+
+    @classmethod
+    def of(cls, quality: Quality) -> "DataQuality":
+        """That of the record of a window's candles."""
+        frozen = sum(span["bars"] for span in quality["frozen_spans"])
+        return cls(quality["expected"], quality["missing"], quality["filled"], frozen)
 
 
 @dataclass(frozen=True)
@@ -98,14 +114,14 @@ def calibration_gate(evaluation: Evaluation) -> Gate:
     return Gate(CALIBRATION, passed, off, MOST_OFF, detail)
 
 
-def data_quality_gate(quality: Quality) -> Gate:
+def data_quality_gate(quality: DataQuality) -> Gate:
     """Are the candles up to the decision whole? Missing bars count, those filled, and those of a frozen price."""
-    frozen = sum(span["bars"] for span in quality["frozen_spans"])
-    share = (quality["missing"] + quality["filled"] + frozen) / max(1, quality["expected"])
+    expected, missing, filled, frozen = quality
+    share = (missing + filled + frozen) / max(1, expected)
     passed = share <= MOST_MISSING
     detail = (
-        f"{100 * share:.2f} % of the {quality['expected']} bars before the decision are missing "
-        f"({quality['missing']}), filled ({quality['filled']}) or frozen ({frozen}), "
+        f"{100 * share:.2f} % of the {expected} bars before the decision are missing "
+        f"({missing}), filled ({filled}) or frozen ({frozen}), "
         f"{'at most' if passed else 'more than'} {100 * MOST_MISSING:g} %"
     )
     return Gate(DATA_QUALITY, passed, share, MOST_MISSING, detail)

@@ -1,11 +1,14 @@
-"""The seal of a decision: a hash of all that it holds, which reveals a later change."""
+"""The seal of a decision: a hash of all that it holds, the digests of its inputs too, which reveals a later change."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
+from common.files import sha256
+from trading.documents import Inputs
 
 
 def seal(document: Mapping[str, Any]) -> str:
@@ -19,6 +22,42 @@ def verify(document: Mapping[str, Any], source: str) -> None:
     """Raise UserError, naming `source`, unless the document's `seal` is that of its content."""
     if document.get("seal") != seal(document):
         raise broken_seal(source)
+
+
+def inputs_of(files: Mapping[str, str], config: Mapping[str, Any], image: str) -> Inputs:
+    """The SHA-256 of what a decision stands on: these files, the scripts, the config; and the name of the container
+    image, which holds a digest of the lock. files: paths by the names that they are sealed under."""
+    return {
+        "files": {name: sha256(path) for name, path in sorted(files.items())},
+        "scripts": _folder_sha256(Path(__file__).parents[1]),
+        "config": seal(config),
+        "image": image,
+    }
+
+
+def verify_inputs(sealed: Inputs, found: Inputs, source: str) -> list[str]:
+    """What of the code, the config and the image differs from what was sealed: a later version of these may audit.
+
+    Raises UserError, naming them all, where files differ or are others.
+    """
+    before, now = sealed["files"], found["files"]
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        raise UserError(
+            f"{source}: {', '.join(changed)} changed after the decision was sealed, so its audit would prove nothing; "
+            "delete it and run again to decide anew"
+        )
+    names = ("scripts", "config", "image")
+    return [name for name in names if dict(sealed)[name] != dict(found)[name]]
+
+
+def _folder_sha256(folder: Path) -> str:
+    """Of the names and contents of all Python files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def broken_seal(source: str) -> UserError:

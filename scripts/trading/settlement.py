@@ -1,5 +1,6 @@
 """The audit: the realised return of a sealed decision, or that of the plan that a HOLD did not take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,10 @@ def sales(plans: Plans, closes: np.ndarray, entry: float) -> list[Sale | None]:
     return found
 
 
-def settle(trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray) -> Audit:
-    """The audit of `trade`.
+def settle(
+    trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray, changed: Sequence[str] = ()
+) -> Audit:
+    """The audit of `trade`. changed: what of its code, config and image is another now.
 
     path: the ensemble forecast in prices, a row a step, with `price_fc`, `q0.05`, `q0.95`. plans: those that were
     compared, `trading.decision.plan_table`. closes [steps]: realised, NaN where missing. The sale is at the planned
@@ -76,6 +79,7 @@ def settle(trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.nda
         "forecast_error_pct": error,
         "inside_90": _share_inside(path, closes, available),
         "simulated": trade["simulated"],
+        "changed": list(changed),
         "seal": trade["seal"],
     }
 

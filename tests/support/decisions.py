@@ -70,12 +70,12 @@ def decided_on(
     """The decision on a forecast, and its plans; of one member, which is the ensemble, where none is given."""
     made = scores or scored()
     config: TradeConfig = {**FREE, **settings}  # type: ignore[typeddict-item]
-    known = members or {"tft": MemberForecast(quantiles, 1.0, "sha of tft")}
+    known = members or {"tft": MemberForecast(quantiles, 1.0)}
     return decide(sampled(quantiles), known, made, entry, config, [*gates, skill_gate(made), calibration_gate(made)])
 
 
 def equally(paths: Mapping[str, np.ndarray], scores: Evaluation, config: TradeConfig) -> Decided:
     """What is decided where all members have the same weight."""
-    members = {name: MemberForecast(path, 1 / len(paths), f"sha of {name}") for name, path in paths.items()}
+    members = {name: MemberForecast(path, 1 / len(paths)) for name, path in paths.items()}
     settings: dict[str, Any] = dict(config)
     return decided_on(np.mean(list(paths.values()), axis=0), scores, members, **settings)[0]

@@ -23,6 +23,8 @@ from market.intervals import iso, step_ms
 from support.decisions import FREE
 from support.evaluations import LEVELS, NORMAL, WEIGHT_SETTINGS, evaluation_files
 from support.path_scores import path_scores
+from trading.documents import Inputs
+from trading.seal import inputs_of
 
 AS_OF = 1_717_200_000_000  # 2024-06-01T00:00:00Z
 # the members that the ensemble is made of
@@ -166,7 +168,15 @@ class World:
             "symbol": "BTCUSDT",
             "task": Task(self.interval, lookback=1, horizon=self.horizon, quantile_levels=LEVELS),
             "settings": SETTINGS | {"horizon_minutes": self.horizon * self.bar_ms // 60_000} | settings,
+            "inputs": self.inputs(),
         }
+
+    def inputs(self) -> Inputs:
+        """Digests of what the consensus reads, as it is now."""
+        read = [self.evaluation, self.weights, self.cutoff, *sorted((self.folder / "forecasts").iterdir())]
+        read += [path for name in ("candles", "features") for path in sorted((self.folder / name).rglob("*.*"))]
+        files = {path.relative_to(self.folder).as_posix(): str(path) for path in read}
+        return inputs_of(files, {"interval": self.interval}, "forecast.sif")
 
     def audit_inputs(self) -> dict[str, Any]:
         """Arguments of the rule `audit`."""
@@ -176,6 +186,7 @@ class World:
             "path": str(self.folder / "forecast_path.csv"),
             "plans": [str(self.plans(symbol)) for symbol in self.symbols],
             "candles": [str(self.outcome(symbol)) for symbol in self.symbols],
+            "inputs": self.inputs(),
         }
 
     def summary_inputs(self) -> dict[str, str]:

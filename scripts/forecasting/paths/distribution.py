@@ -83,10 +83,14 @@ def path_table(symbols: list[str], origin: int, closes: np.ndarray, paths: np.nd
             "close": np.repeat(closes, rows),
             "path": np.tile(np.repeat(np.arange(1, count + 1, dtype=np.int32), horizon), len(symbols)),
             "step": np.tile(np.arange(1, horizon + 1, dtype=np.int32), len(symbols) * count),
-            # further digits depend on the machine, and mean nothing for a price
-            "log_return": np.round(np.swapaxes(paths, 1, 2).ravel(), 10).astype(np.float32),
+            "log_return": rounded(np.swapaxes(paths, 1, 2).ravel()),
         }
     )
+
+
+def rounded(paths: np.ndarray) -> np.ndarray:
+    """Log returns as a file holds them: further digits depend on the machine, and mean nothing for a price."""
+    return np.round(paths, 10).astype(np.float32)
 
 
 def read_paths(path: str | Path, origin: int | None = None) -> dict[str, PathDistribution]:

@@ -16,6 +16,8 @@ import numpy as np
 
 from forecasting.distribution import Distribution
 from forecasting.paths.history import History
+from forecasting.quantiles import Forecasts
+from forecasting.task import Task
 
 
 def sample_paths(marginals: np.ndarray, history: History, ahead: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -27,6 +29,13 @@ def sample_paths(marginals: np.ndarray, history: History, ahead: np.ndarray, ran
     season = np.stack([season.at(ahead) for season in history.seasons])
     templates = history.residuals[:, rows] * np.sqrt(season)[:, None].astype(np.float32)
     return schaake_shuffle(marginals, cumulated(templates))
+
+
+def paths_from(forecast: Forecasts, history: History, task: Task, count: int, seed: int) -> np.ndarray:
+    """Sample paths [symbols, horizon, count] of forecasts from one origin, of the history's symbols in its order."""
+    origin = int(forecast.origin[0])
+    spread = marginals(forecast.quantiles, task.quantile_levels, count)
+    return sample_paths(spread, history, origin + task.bar_ms * task.steps, generator(seed, origin))
 
 
 def marginals(quantiles: np.ndarray, quantile_levels: Sequence[float], count: int) -> np.ndarray:

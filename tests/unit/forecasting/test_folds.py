@@ -13,7 +13,7 @@ from forecasting.folds import (
     FoldScheme,
     contiguous,
     fold_origins,
-    live_origin,
+    live_origins,
     test_origins,
     training_origins,
 )
@@ -94,15 +94,35 @@ def test_contiguous_is_what_a_plain_loop_gives(before: int, after: int) -> None:
     assert contiguous(segment, before, after).tolist() == plain
 
 
+def live(since_training: int = 0) -> Fold:
+    """The live fold, so many bars after its training."""
+    return FoldScheme(1, 200, 0, 0.2).fold("live", AS_OF - since_training * STEP, STEP, AS_OF)
+
+
 def test_live_origin_is_the_bar_that_closes_at_as_of() -> None:
     frame = rows(100)
-    assert frame["timestamp"][live_origin(frame, AS_OF, TASK, "BTCUSDT")[0]] == AS_OF - STEP
+    (origin,) = live_origins(frame, live(), TASK, 7, "BTCUSDT")
+    assert frame["timestamp"][origin] == AS_OF - STEP
+
+
+def test_live_origins_since_training_are_those_of_a_test_fold() -> None:
+    frame, stride = rows(1000, gap=(880, 890)), 7
+    fold = live(200)
+    found = live_origins(frame, fold, TASK, stride, "BTCUSDT")
+    tested = test_origins(frame, fold, TASK, stride)
+    assert found[-1] == len(frame) - 1
+    # the others' outcomes are not over yet
+    np.testing.assert_array_equal(found[: len(tested)], tested)
+    later = frame["timestamp"].to_numpy()[found[len(tested) : -1]]
+    assert (later + TASK.horizon * STEP >= AS_OF).all()
+    assert ((later - fold.test_start) % (stride * STEP) == 0).all()
+    assert len(later) == 1
 
 
 @pytest.mark.parametrize("frame", [rows(100).iloc[:-1], rows(100, gap=(80, 90)), rows(40)])
 def test_a_live_origin_without_a_lookback_is_refused(frame: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="as_of: BTCUSDT has no 50 contiguous bars before "):
-        live_origin(frame, AS_OF, TASK, "BTCUSDT")
+        live_origins(frame, live(), TASK, 7, "BTCUSDT")
 
 
 def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
@@ -112,10 +132,9 @@ def test_the_origins_of_a_fold_are_those_of_its_kind() -> None:
     for origins, frame in zip(found, frames, strict=True):
         np.testing.assert_array_equal(origins, test_origins(frame, test, TASK, stride=7))
     assert len(found[0]) > len(found[1]) > len(found[2]) == 0
-    live = FoldScheme(1, 200, 10, 0.2).fold("live", AS_OF, STEP)
-    assert [origins.tolist() for origins in fold_origins(frames, names, live, TASK, 7)] == [[999], [989], [58]]
+    assert [origins.tolist() for origins in fold_origins(frames, names, live(), TASK, 7)] == [[999], [989], [58]]
     with pytest.raises(UserError, match="as_of: C has no 70 contiguous bars before "):
-        fold_origins(frames, names, live, replace(TASK, lookback=70), stride=7)
+        fold_origins(frames, names, live(), replace(TASK, lookback=70), stride=7)
 
 
 def test_a_fold_without_origins_is_refused() -> None:

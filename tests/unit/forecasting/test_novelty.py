@@ -2,9 +2,13 @@
 
 import numpy as np
 
-from forecasting.novelty import novelty
+from forecasting.novelty import Novelty, Training
 
 TRAINING = np.random.default_rng(1).multivariate_normal([1, -2], [[1, 0.99], [0.99, 1]], 5000)
+
+
+def novelty(training: np.ndarray, row: np.ndarray) -> Novelty:
+    return Training(training).novelty(row)
 
 
 def test_the_middle_of_training_is_not_novel() -> None:

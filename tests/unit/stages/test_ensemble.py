@@ -167,6 +167,7 @@ class Run:
         return given | {
             "output": str(self.folder / "ensemble.parquet"),
             "weights": str(self.folder / "weights.json"),
+            "shares": str(self.folder / "weights.csv"),
             "live_candles": [],
             "task": TASK,
             "settings": EQUAL,

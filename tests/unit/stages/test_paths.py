@@ -215,7 +215,7 @@ def test_wrong_input_is_one_line(run: Run) -> None:
     refused("ETHUSDT: has forecasts but no candles", lambda: run.score(candles=run.candles[:1]))
     run.write_forecasts("live", np.array([ROWS - 1]), ("BTCUSDT",))
     run.write(run.frames)
-    refused("does not hold one origin of each symbol", run.live)
+    refused("does not hold the live origin of each symbol", run.live)
     run.write_forecasts("1", np.array([], dtype=int))
     refused(f"1/{ENSEMBLE}.parquet: holds no forecast", run.score)
 

@@ -12,6 +12,7 @@ from support.evaluations import evaluation
 from support.worlds import quality_record
 from trading.decision import MemberForecast
 from trading.gates import (
+    DataQuality,
     agreement_gate,
     calibration_gate,
     data_quality_gate,
@@ -99,7 +100,7 @@ def test_calibration_of_no_model_is_unknown() -> None:
     ],
 )
 def test_data_quality(faults: dict[str, Any], share: float, passed: bool) -> None:
-    gate = data_quality_gate({**quality_record("BTCUSDT", "5m", 1000), **faults})  # type: ignore[typeddict-item]
+    gate = data_quality_gate(DataQuality.of({**quality_record("BTCUSDT", "5m", 1000), **faults}))  # type: ignore[typeddict-item]
     assert (gate.passed, gate.figure) == (passed, pytest.approx(share))
 
 
@@ -122,7 +123,7 @@ def test_agreement_that_is_required_holds_back_the_exits_without_it() -> None:
     """Two of three members expect a fall at the best exit, and a rise at another."""
     rise, fall = path_to(101, 103, 102), path_to(101, 99, 102)
     members = {
-        name: MemberForecast(path, 1 / 3, name) for name, path in {"tft": rise, "ewma": fall, "garch_fhs": fall}.items()
+        name: MemberForecast(path, 1 / 3) for name, path in {"tft": rise, "ewma": fall, "garch_fhs": fall}.items()
     }
     free, bound = (decided_on(rise, members=members, require=names)[0] for names in ([], ["agreement"]))
     assert [one["decision"]["action"] for one in (free, bound)] == ["BUY", "BUY"]

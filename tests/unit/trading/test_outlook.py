@@ -97,7 +97,7 @@ def test_a_forecast_without_direction_is_a_hold(spread: float, shape: list[float
     quantiles = spread * np.sqrt(np.arange(1, 13))[:, None] * np.array(shape, dtype=float)
     entry = Entry(ENTRY.time, 100.0, [f"step {step}" for step in range(12)])
     orders = np.random.default_rng(2).standard_normal((12, 400))
-    members = {"tft": MemberForecast(quantiles, 1.0, "sha")}
+    members = {"tft": MemberForecast(quantiles, 1.0)}
     config = {**FREE, **fees, "require": []}
     values = marginals(quantiles[None], LEVELS, 400)[0]
     for walks in (orders, orders.cumsum(axis=0), np.tile(orders[:1], (12, 1)), orders * (-1) ** np.arange(12)[:, None]):
@@ -173,7 +173,7 @@ def test_quantiles_that_are_none_reach_no_decision(damage: Any) -> None:
     quantiles = path_to(101, 102, 103)
     forecast = sampled(quantiles)
     quantiles[1, 3] = quantiles[1, 2] - 1e-9 if damage == "crossing" else damage
-    members = {"tft": MemberForecast(quantiles, 1.0, "sha")}
+    members = {"tft": MemberForecast(quantiles, 1.0)}
     broken = EnsembleForecast(LEVELS, quantiles, forecast.paths)
     with pytest.raises(UserError, match="quantiles cross or are not finite") as caught:
         decide(broken, members, scored(), ENTRY, FREE, [])

@@ -105,7 +105,6 @@ def test_buy_sells_at_the_best_step_of_the_average() -> None:
             "expected_return_pct": 4.04,
             "weight": 0.5,
             "pinball": evaluation()["members"]["tft"]["pinball"],
-            "forecast_sha256": "sha of tft",
         }
     )
     assert decided["votes"]["random_walk"]["action"] == "HOLD"
@@ -254,8 +253,6 @@ def sealed_trade(action: Action, **changed: Any) -> tuple[Trade, pd.DataFrame, p
         "age_seconds": None,
         "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
         "evaluation_sha256": "e",
-        "ensemble_sha256": "f",
-        "paths_sha256": "s",
         "plans_sha256": "g",
         "forecast": {
             "t0_iso": ENTRY.time,
@@ -280,7 +277,8 @@ def test_a_buy_of_which_all_closes_are_realised() -> None:
         for time, left in zip(TIMES, returns, strict=True)
     ]
     assert settled["plans"] == results
-    assert {name: value for name, value in settled.items() if name != "plans"} == pytest.approx(
+    assert settled["changed"] == []
+    assert {name: value for name, value in settled.items() if name not in ("plans", "changed")} == pytest.approx(
         {
             "status": "complete",
             "evaluated_at": TIMES[2],
