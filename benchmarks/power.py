@@ -50,7 +50,7 @@ from forecasting.evaluation.utility import Investor  # noqa: E402
 from forecasting.folds import Fold, FoldScheme  # noqa: E402
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK, TFT  # noqa: E402
 from forecasting.paths.history import History, read_history  # noqa: E402
-from forecasting.paths.sampling import generator, marginals, sample_paths  # noqa: E402
+from forecasting.paths.sampling import paths_from  # noqa: E402
 from forecasting.quantiles import Forecasts, read_forecasts  # noqa: E402
 from forecasting.split import FoldFiles  # noqa: E402
 from forecasting.task import Task  # noqa: E402
@@ -218,6 +218,7 @@ class Run:
         )
         ensemble(
             output=self.forecast(fold, ENSEMBLE),
+            shares=str(Path(self.forecast(fold, ENSEMBLE)).with_name("weights.csv")),
             weights=str(Path(self.forecast(fold, ENSEMBLE)).with_name("weights.json")),
             forecasts=list(tested.values()),
             validation=list(validated.values()),
@@ -285,7 +286,7 @@ class Run:
                 entry = entry_at(origin, float(forecasts.close[row]), task)
                 decided, _ = decide(
                     EnsembleForecast(task.quantile_levels, quantiles, paths),
-                    {trader: MemberForecast(quantiles, 1.0, "")}, known, entry, config, gates,
+                    {trader: MemberForecast(quantiles, 1.0)}, known, entry, config, gates,
                 )  # fmt: skip
                 closes = closes_from(candles[symbol], origin + task.bar_ms, task.bar_ms, task.horizon)
                 step = decided["plan"]["exit_step"] - 1
@@ -308,11 +309,13 @@ def apart(
     [horizon, count], which are joint for the symbols of an origin. settings: `count` and `seed` of the paths."""
     length = task.horizon * task.bar_ms
     for origin in np.unique(forecasts.origin[(forecasts.origin - span.test_start) % length == 0]).tolist():
-        rows = np.flatnonzero(forecasts.origin == origin)
-        given = marginals(forecasts.quantiles[rows], task.quantile_levels, settings["count"])
-        past = history.only([str(symbol) for symbol in forecasts.symbol[rows]])
-        drawn = sample_paths(given, past, origin + task.bar_ms * task.steps, generator(settings["seed"], origin))
-        yield from zip(rows.tolist(), drawn, strict=True)
+        now = forecasts.at(origin)
+        past = history.only([str(symbol) for symbol in now.symbol])
+        yield from zip(
+            np.flatnonzero(forecasts.origin == origin).tolist(),
+            paths_from(now, past, task, settings["count"], settings["seed"]),
+            strict=True,
+        )
 
 
 def entry_at(origin: int, close: float, task: Task) -> Entry:
