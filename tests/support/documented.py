@@ -29,6 +29,7 @@ NOT_RUN = {
     "make test": CI,
     "make test-containers": CI,
     "make check": CI,
+    "make docs": CI,
     "make cluster": CI,
     "git clone <address of the repository> crypto-forecast": USER,
     "cd crypto-forecast": USER,
