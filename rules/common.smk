@@ -18,6 +18,11 @@ SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FETCHED, FETCH_LOG, OUTCOME_LOG = (SYMBOLS, "", "all") if SIMULATED else (["{symbol}"], "-{symbol}", "{symbol}")
 
 
+def requested(wildcards):
+    """The time that a cutoff is asked to be."""
+    return wildcards.cutoff == "live" and SETTINGS["ledger"]["as_of"] or SETTINGS["as_of"]
+
+
 def asked_for(wildcards):
     """The symbols of a job that fetches."""
     return SYMBOLS if SIMULATED else [wildcards.symbol]
