@@ -47,6 +47,18 @@ def cutoff_of(wildcards):
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
 
 
+def earlier_folds(wildcards):
+    """The folds whose outcomes were known before a fold."""
+    return [fold for fold in FOLDS if int(fold) < int(wildcards.fold)]
+
+
+def weights_before(wildcards):
+    """Where weights are held, the decisions of the fold before."""
+    if SETTINGS["decision"]["policy"] != "exposure" or wildcards.fold == FOLDS[0]:
+        return []
+    return f"{ARTIFACTS}/backtest/{int(wildcards.fold) - 1}.csv"
+
+
 def scheme_of(wildcards):
     """The fold scheme that a fold is part of. The live one is after all test spans, so it is the same in any scheme."""
     return SCHEME if wildcards.fold != "live" else SCHEME | {"count": 0, "test_bars": 0, "embargo": 0}

@@ -47,7 +47,7 @@ def summarise(
         belief(evaluation, paths),
         [*_labelled("ensemble", ensembles(evaluation, trade))],
         decision(trade, audit),
-        _labelled("backtest", backtest["verdicts"]),
+        _labelled("backtest", dict.fromkeys([backtest["verdicts"][0], backtest["verdicts"][-1]])),
     ]
     width = max(len(label) for group in groups for label, _ in group) + 2
     return "\n".join("".join(_wrapped(label, content, width) for label, content in group) for group in groups)

@@ -14,7 +14,7 @@ BARS, TEST_BARS, MOMENTS = 3 * 1440, 240, 10
 # decisions of both kinds, by a member that has a direction; without an embargo a fold's models are those of a run that
 # trains at its start
 CONFIG = {
-    "members": "[random_walk, ewma_drift, har_fhs, lhar_fhs, lightgbm]",
+    "members": "[random_walk, ewma_drift, ewma_fhs, har_fhs]",
     "ensemble": "{weights: equal, tolerance: 9}",
     "consensus": "{commission_pct: 0, slippage_pct: 0, min_edge_pct: 0.001}",
     "decision": "{require: [data_quality, novelty]}",
