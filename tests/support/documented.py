@@ -55,6 +55,7 @@ NOT_RUN = {
     "snakemake --workflow-profile gpu -j4 --use-singularity": GPU,
     "snakemake --profile profiles/slurm": SLURM,
     "snakemake --profile profiles/slurm --use-singularity": SLURM,
+    "snakemake -n --configfile thirty.yaml": ("tests/workflow/test_dag.py plans it in a folder of its own"),
     "cd /mnt/forecast/crypto-forecast": USER,
     "snakemake --profile profiles/kubernetes -n": KUBERNETES,
     "snakemake --profile profiles/kubernetes --configfile config/tiny.yaml": KUBERNETES,
