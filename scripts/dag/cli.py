@@ -56,10 +56,11 @@ STAGES = {
     "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
+    "--report": Stage("report", "the run as one HTML page, of what is there"),
     "--clean": Stage("all", "delete what the last run made, except logs (no other stage beside it)"),
 }
 # these read what other stages made, and never make it
-READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval"}
+READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval", "--report"}
 SETTINGS = {
     "--symbols": Setting("symbols", "SYMBOLS", "symbols, separated by blanks or commas", several=True),
     "--interval": Setting("interval", "INTERVAL", "length of a bar, such as 1m, 1h, 1d"),

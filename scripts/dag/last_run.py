@@ -26,8 +26,10 @@ CONFIG = ROOT / "config" / "config.yaml"
 # what figures and audits are made by: none of these trains, forecasts or decides
 READ_ONLY_RULES = (
     *("plots", "plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths", "plot_backtest"),
-    *("fetch_outcome", "audit", "summary", "run_config"),
+    *("fetch_outcome", "audit", "summary", "report", "run_config"),
 )
+# what a report alone is made by: it shows what is there
+REPORT_RULES = ("report", "run_config")
 READ_ONLY_SETTINGS = ("plots.", "paths.", "image")
 # what read-only stages read, and the stage that makes it
 READS = {
@@ -37,6 +39,7 @@ READS = {
     ),
     "--consensus-plot": ("mock_trade.json",),
     "--consensus-eval": ("mock_trade.json",),
+    "--report": (),
 }
 MADE_BY = {
     "evaluation.json": "--eval",
@@ -79,11 +82,12 @@ def answer(question: Question) -> dict[str, Any]:
         for run in runs.values():
             check_made(run, question.stages)
     starts = {name: prefix(name) if name else "" for name in runs}
+    rules = REPORT_RULES if question.stages == ["--report"] else READ_ONLY_RULES
     incomplete = [starts[name] for name, run in runs.items() if is_incomplete(run)]
     return {
         "data": next(iter(runs.values()))["paths"]["data"],
         "derive": [key for key in derived if key not in flat(flags) and _at(runs[""], key) != _at(whole, key)],
-        "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in READ_ONLY_RULES}),
+        "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in rules}),
         "forced_rules": [f"{start}fetch_outcome" for start in incomplete if "--consensus-eval" in question.stages],
         "kept": _kept(resolve_all(default).config, given.config, flags) if given else [],
     }
@@ -110,6 +114,8 @@ def check_made(run: Settings, stages: Sequence[str]) -> None:
                     f"argument {stage}: {artifacts / name} is missing, and {stage} does not make it; "
                     f"run ./exec.sh {MADE_BY[name]} first"
                 )
+    if not any("mock_trade.json" in READS[stage] for stage in stages):
+        return
     trade = read_document(artifacts / "mock_trade.json", Trade)
     decided = (trade["config"]["symbol"], trade["config"]["interval"], trade["config"]["horizon"])
     cutoff = read_json(Path(run["paths"]["data"], "as_of", "live.json"))["as_of_iso"]

@@ -58,6 +58,11 @@ def member_line(name: str) -> dict[str, Any]:
     return {"color": _COLORS[member.color], "linestyle": member.linestyle, "label": member.label}
 
 
+def member_color(name: str) -> str:
+    """The colour of a member's curves, #RRGGBB."""
+    return _COLORS[find_member(name).color]
+
+
 def new_figure(
     rows: int, columns: int, size: tuple[float, float], title: str, subtitle: str, simulated: bool
 ) -> tuple[Figure, np.ndarray]:

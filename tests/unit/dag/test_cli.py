@@ -36,6 +36,7 @@ TARGETS = {
     "--consensus-eval": "audit",
     "--plots": "plots",
     "--consensus-plot": "plot_consensus",
+    "--report": "report",
 }
 # the text of each setting's flag, the key that it sets, the value that arrives
 SETTINGS: dict[str, tuple[str, str, Any]] = {
