@@ -108,7 +108,7 @@ def coming(results: Results) -> Section:
     drawdown = 100 * float(-np.expm1(-np.median(live.maximum_drawdown())))
     answer = (
         f"Within the horizon some close of {symbol} is at {high} or above with a probability of {rises}, and at "
-        f"{low} or below with {falls}. They are the ends of its 50 % range: prices pass them more often than they end there."
+        f"{low} or below with {falls}. These end its 50 % range: a price passes them more often than it ends beyond."
     )
     times = _times(results, live.paths.shape[0])
     alt = "Probability of touching a price change, within a quarter, half and all of the horizon."
