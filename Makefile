@@ -6,7 +6,7 @@ ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check config-files refresh audit plots import demo-exchange report clean image cluster
+.PHONY: help run test test-containers check config-files refresh decide settle audit plots import demo-exchange report clean image cluster
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,12 @@ $(ARTIFACTS)/run.yaml:
 
 refresh: $(ARTIFACTS)/run.yaml ## decide again on fresh candles, with the last run's settings and models
 	./exec.sh --full --consensus-live --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS)
+
+decide: $(ARTIFACTS)/run.yaml ## a decision on fresh candles by the last run's models, into the ledger (ARGS='--as-of 2024-05-31T12:00:00Z')
+	./exec.sh --decide --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS)
+
+settle: $(ARTIFACTS)/run.yaml ## what came after the ledger's decisions, the scores of its forecasts, its figure
+	./exec.sh --settle --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS)
 
 audit: $(ARTIFACTS)/run.yaml ## audit the last decision again, when more of its candles are there; with its figures
 	./exec.sh --consensus-eval --plots --cores $(CORES) --artifacts-dir $(ARTIFACTS) $(ARGS) -- summary
@@ -76,6 +82,7 @@ docker-pipeline: ## all five stages in Compose, one after the other
 	./docker/pipeline.sh $(ARGS)
 
 clean: ## delete what runs wrote, and further folders (ARGS=runs/a), but not .venv
+	@! [ -e artifacts/ledger ] || { echo "artifacts/ledger holds decisions that cannot be made again; move it elsewhere, or delete it: rm -r artifacts/ledger" >&2; exit 1; }
 	rm -rf data artifacts lightning_logs .snakemake $(ARGS)
 
 $(VENV)/.runtime: envs/requirements.txt envs/torch.txt envs/install.sh

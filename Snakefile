@@ -15,7 +15,7 @@ if not (CHECKOUT / "scripts").is_dir():
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
 from common.errors import UserError
-from dag import patches
+from dag import failed, patches
 from dag.checks import check_run, check_working_folder
 from dag.image import ImageError
 from dag.patches import failures
@@ -56,6 +56,7 @@ rule all:
 
 onerror:
     failures.invalidate(workflow)
+    failed.tell(workflow)
 
 
 onsuccess:

@@ -3,7 +3,8 @@
     python benchmarks/skill.py --data FOLDER [--interval 1m --horizon 60] [--folds 3] [--seeds 1 2] [--hold-back 0.1]
 
 The test span is cut into rolling folds, each with models of its own. --hold-back leaves the end of the files out of
-everything, so that choices can be made without it. --baselines leaves the TFT out, to time the rest alone.
+everything, so that choices can be made without it. --baselines leaves the TFT out, to time the rest alone. --backtest
+also walks the decisions over the test span: what the policy, and weights by the ensemble's and EWMA's width, leave.
 Other settings: --config as Snakemake's, such as --config lookback=96.
 """
 
@@ -44,6 +45,7 @@ def main() -> None:
         "--hold-back", type=float, default=0.0, help="share of the time, at its end, that is not touched"
     )
     parser.add_argument("--baselines", action="store_true", help="without the TFT")
+    parser.add_argument("--backtest", action="store_true", help="and the backtest of the decisions")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder of the run; none: a temporary one")
     parser.add_argument("--config", nargs="*", default=[], help="further settings")
@@ -56,9 +58,8 @@ def main() -> None:
         command = ["snakemake", "-q", "all", "-j", str(given.cores), "--directory", str(folder)]
         command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(folder / "skill.yaml")]
         command += ["--config", *given.config] if given.config else []
-        done = subprocess.run(
-            [*command, "--", "evaluate", "artifacts/path_scores.json"], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        targets = ["evaluate", "artifacts/path_scores.json", *(["backtest"] if given.backtest else [])]
+        done = subprocess.run([*command, "--", *targets], cwd=ROOT, stdout=subprocess.DEVNULL)
         if done.returncode:
             # the failed job's message is on the terminal
             raise SystemExit(done.returncode)
@@ -66,6 +67,8 @@ def main() -> None:
         print((folder / "artifacts/logs/evaluate/all.log").read_text())
         print(figures(read_document(folder / "artifacts/evaluation.json", Evaluation)))
         print((folder / "artifacts/logs/score_paths/all.log").read_text())
+        if given.backtest:
+            print((folder / "artifacts/logs/backtest/all.log").read_text())
         for path in sorted(folder.glob("artifacts/forecasts/*/weights.json")):
             print(f"fold {path.parent.name}: {read_document(path, Weights)['weights']}")
         print(f"{took:.0f} s with {given.cores} cores")

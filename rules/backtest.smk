@@ -2,18 +2,6 @@
 # backtest.csv and backtest/, and artifacts/plots/backtest.png and .pdf.
 
 
-def earlier_folds(wildcards):
-    """The folds whose outcomes were known before a fold."""
-    return [fold for fold in FOLDS if int(fold) < int(wildcards.fold)]
-
-
-def weights_before(wildcards):
-    """Where weights are held, the decisions of the fold before."""
-    if SETTINGS["decision"]["policy"] != "exposure" or wildcards.fold == FOLDS[0]:
-        return []
-    return f"{ARTIFACTS}/backtest/{int(wildcards.fold) - 1}.csv"
-
-
 rule backtest_fold:
     """The decisions at a fold's test origins by what was known at each, and what they earned."""
     input:

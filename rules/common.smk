@@ -18,6 +18,11 @@ SIMULATED = SETTINGS["exchange"]["id"] == "simulated"
 FETCHED, FETCH_LOG, OUTCOME_LOG = (SYMBOLS, "", "all") if SIMULATED else (["{symbol}"], "-{symbol}", "{symbol}")
 
 
+def requested(wildcards):
+    """The time that a cutoff is asked to be."""
+    return wildcards.cutoff == "live" and SETTINGS["ledger"]["as_of"] or SETTINGS["as_of"]
+
+
 def asked_for(wildcards):
     """The symbols of a job that fetches."""
     return SYMBOLS if SIMULATED else [wildcards.symbol]
@@ -40,6 +45,18 @@ def trained_before(wildcards):
 def cutoff_of(wildcards):
     """The cutoff that a fold's forecasts stand on."""
     return f"{DATA}/as_of/{'live' if wildcards.fold == 'live' else 'train'}.json"
+
+
+def earlier_folds(wildcards):
+    """The folds whose outcomes were known before a fold."""
+    return [fold for fold in FOLDS if int(fold) < int(wildcards.fold)]
+
+
+def weights_before(wildcards):
+    """Where weights are held, the decisions of the fold before."""
+    if SETTINGS["decision"]["policy"] != "exposure" or wildcards.fold == FOLDS[0]:
+        return []
+    return f"{ARTIFACTS}/backtest/{int(wildcards.fold) - 1}.csv"
 
 
 def scheme_of(wildcards):

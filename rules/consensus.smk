@@ -25,7 +25,9 @@ SEALED = {
 }
 # the config as far as it decides
 SEALED_CONFIG = {
-    key: value for key, value in SETTINGS.items() if key not in ("exchange", "plots", "paths", "image", "branches")
+    key: value
+    for key, value in SETTINGS.items()
+    if key not in ("exchange", "ledger", "plots", "paths", "image", "branches")
 } | {"exchange": {key: value for key, value in MARKET.items() if key != "folder"}}
 
 
@@ -57,6 +59,7 @@ rule consensus:
         task=TASK,
         settings=SETTINGS["consensus"] | SETTINGS["decision"],
         connection=connection,
+        ledger=lambda wildcards: LEDGER,
         sealed=SEALED,
         config=SEALED_CONFIG,
         image=sif_name(),

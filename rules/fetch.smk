@@ -49,7 +49,7 @@ rule as_of:
         symbols=SYMBOLS,
         interval=SETTINGS["interval"],
         horizon=SETTINGS["horizon"],
-        as_of=SETTINGS["as_of"],
+        as_of=requested,
     message:
         "Asking the exchange for its clock ({wildcards.cutoff})"
     script:

@@ -10,7 +10,7 @@ from dag.settings import as_config
 from dag.sources import code
 from forecasting.members import ENSEMBLE, MEMBERS, ORACLE, TFT, TFTS, member_name
 from market.candle_folder import candle_files
-from market.sources import source_of
+from market.sources import market_of, source_of
 from market.exchange import EXCHANGES
 from trading.documents import BEST
 from trading.policies import MODULES as POLICY_MODULES
@@ -71,6 +71,7 @@ include: "consensus.smk"
 include: "backtest.smk"
 include: "fetch_outcome.smk"
 include: "audit.smk"
+include: "ledger.smk"
 include: "plots.smk"
 include: "summary.smk"
 include: "report.smk"

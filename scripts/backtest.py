@@ -104,6 +104,7 @@ def backtest(
         "regret": regret(decisions) if settings["policy"] == TRADE else None,
         "risk": risk_tests(decisions, task),
         "utility_over_ewma": _utility(known),
+        "utility_at_most_pct": 100 * settings["prior_sharpe"] ** 2 / (2 * settings["risk_aversion"]),
         "verdicts": [],
     }
     document["verdicts"] = verdicts(document)
@@ -153,11 +154,12 @@ def risk_tests(decisions: pd.DataFrame, task: Task) -> RiskTests:
 
 def verdicts(document: Backtest) -> list[str]:
     """What the backtest says, in sentences."""
-    found, bought = document["strategies"], document["actions"].get(BUY, 0)
+    found = document["strategies"]
     left, whole, informed = found[FOLLOWED]["return_pct"], found[WHOLE]["return_pct"], found[TOLD]
+    actions = ", ".join(f"{count} {name}" for name, count in document["actions"].items())
     told = [
-        f"{bought} of {document['decisions']} decisions are a BUY; followed, they leave {left:+.2f} % after costs, "
-        f"where buying and holding leaves {whole:+.2f} %.",
+        f"Of {document['decisions']} decisions {actions}; followed, they leave {left:+.2f} % after costs, where buying "
+        f"and holding leaves {whole:+.2f} %.",
         f"A trader who knows the distribution leaves {informed['return_pct']:+.2f} % by {informed['trades']} trades.",
     ]
     if document["regret"]:
@@ -166,15 +168,24 @@ def verdicts(document: Backtest) -> list[str]:
             f"The best plans of the {missed['holds']} HOLDs would have left "
             f"{missed['best_plan_pct']:+.3f} % on average, {100 * missed['would_have_won']:.0f} % of them something."
         )
+    return told + _sizing_verdicts(document)
+
+
+def _sizing_verdicts(document: Backtest) -> list[str]:
+    """Whether the ensemble's width is worth more than EWMA's, and whether that is left after the costs of moving."""
     gain, interval = document["utility_over_ewma"]["gain"], document["utility_over_ewma"]["interval"]
-    if isinstance(gain, float) and isinstance(interval, list):
-        lower, upper = (100 * end for end in interval)
-        adds = "adds" if lower > 0 else "costs" if upper < 0 else "adds nothing significant:"
-        told.append(
-            f"Sizing by the ensemble's width {adds} {100 * gain:+.3f} % of wealth a year "
-            f"({lower:+.3f} to {upper:+.3f}) over sizing by EWMA."
-        )
-    return told
+    if not isinstance(gain, float) or not isinstance(interval, list):
+        return []
+    lower, upper = (100 * end for end in interval)
+    adds = "adds" if lower > 0 else "costs" if upper < 0 else "adds nothing significant:"
+    paid, most = document["strategies"][SIZED]["annual_costs_pct"], document["utility_at_most_pct"]
+    after = f"Its moves cost {paid:.1f} % of wealth a year"
+    if paid > most:
+        after += f", more than the {most:.1f} % that sizing is worth at most: after costs it adds nothing here"
+    return [
+        f"Sizing by the ensemble's width {adds} {100 * gain:+.3f} % of wealth a year ({lower:+.3f} to {upper:+.3f}) "
+        f"over sizing by EWMA, before costs. {after}."
+    ]
 
 
 def report(document: Backtest) -> str:

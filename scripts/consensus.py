@@ -31,6 +31,7 @@ from market.features import KEYS
 from market.intervals import iso
 from trading.documents import BEST, Inputs, Trade, UnsealedTrade
 from trading.gates import DataQuality
+from trading.ledger.entries import held_weights
 from trading.moment import Known, Moment, decisions
 from trading.orders import market_at
 from trading.ranking import decisions_table
@@ -64,6 +65,7 @@ def consensus(
     task: Task,
     settings: Mapping[str, Any],
     inputs: Inputs,
+    ledger: str | None = None,
 ) -> None:
     """Write a sealed decision a symbol into `folder`, <symbol>.json, with its forecast path, <symbol>-path.csv
     (prices), and its plans, <symbol>-plans.csv; and the `table` of all (CSV). `trade` and `path` are those of `symbol`,
@@ -71,9 +73,10 @@ def consensus(
 
     forecast: the live ensemble forecast; weights: its members'; paths: its sample paths. forecasts: a live file a
     member, named by it. files: by symbol. settings, exchange_settings: the config's sections `consensus` with
-    `decision`, and `exchange`, whose clock tells the decisions' age. inputs: digests of all that is read. Raises
-    UserError on an impossible horizon_minutes or cash, and when forecasts, paths, candles and cutoff are not of the
-    same time.
+    `decision`, and `exchange`, whose clock tells the decisions' age. inputs: digests of all that is read. ledger:
+    its folder, whose last entry before tells the weights that are held (policy exposure). Raises UserError on an
+    impossible horizon_minutes or cash, when forecasts, paths, candles and cutoff are not of the same time, and where
+    the ledger is not what was sealed.
     """
     now = read_json(cutoff)
     origin = now["as_of"] - task.bar_ms
@@ -102,7 +105,10 @@ def consensus(
             for name, its in files.items()
         },
     )
-    made = decisions(moment, settings)
+    closes = {name: known.close for name, known in moment.symbols.items()}
+    weighs = ledger is not None and settings["policy"] == "exposure"
+    held = held_weights(str(ledger), iso(now["as_of"]), closes) if weighs else {}
+    made = decisions(moment, settings, held)
     documents = {name: sealed(one.document, inputs) for name, one in made.items()}
     for name, one in made.items():
         write_text(Path(folder, f"{name}-path.csv"), one.path)
@@ -196,5 +202,6 @@ if __name__ == "__main__":
             symbol=snakemake.params.symbol,
             task=Task(**snakemake.params.task),
             settings=snakemake.params.settings,
+            ledger=snakemake.params.ledger,
             inputs=inputs_of(snakemake.params.sealed, snakemake.params.config, snakemake.params.image),
         )

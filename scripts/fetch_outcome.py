@@ -5,12 +5,12 @@ from typing import Any
 
 from common.files import read_json
 from common.job import job, say
-from market.candles import clean, write_candles
+from market.candles import write_candles
 from market.cutoffs import last_close
-from market.fetching import fetch, open_at
-from market.intervals import step_ms
+from market.fetching import open_at
+from market.outcome import outcome
 from market.sources import source_of
-from market.store import RECHECKED, Store
+from market.store import Store
 from market.symbols import slug
 
 
@@ -33,23 +33,13 @@ def fetch_outcome(
     between two candles are filled. Raises UserError when a request to the exchange fails.
     """
     until = read_json(cutoff)
-    name, bar_ms, start = slug(symbol), step_ms(interval), until["as_of"]
+    name, start = slug(symbol), until["as_of"]
     exchange = open_at(until, exchange_settings, symbol, interval)
-    unified = until["symbols"][name]
-    closed = last_close(exchange, bar_ms, exchange_settings["grace"])
     kept = Store(store, source_of(exchange_settings), name, interval)
-    last = max(start, min(start + horizon * bar_ms, closed))
-    fetched = fetch(exchange, kept, unified, start, last)
-    rows = fetched.rows
-    settled = not exchange.historical and not len(fetched.unconfirmed)
-    # bars that do not exist yet are no gap
-    end = last if settled else int(rows[:, 0].max(initial=start - bar_ms)) // bar_ms * bar_ms + bar_ms
-    revised = kept.revisions(start - RECHECKED * bar_ms, end)
-    candles, quality = clean(rows, name, interval, start, end, fill, revised=revised, fill_end=settled)
-    for revision in revised:
-        say(f"{name} {interval}: {exchange.id} changed the candle of {revision['time']} after it was fetched")
-    write_candles(output, quality_output, candles, quality)
-    say(f"{name} {interval}: {len(candles)} of {horizon} bars after {until['as_of_iso']} are available")
+    closed = last_close(exchange, kept.bar_ms, exchange_settings["grace"])
+    found = outcome(exchange, kept, (name, until["symbols"][name]), start, horizon, closed, fill)
+    write_candles(output, quality_output, found.candles, found.quality)
+    say(f"{name} {interval}: {len(found.candles)} of {horizon} bars after {until['as_of_iso']} are available")
 
 
 if __name__ == "__main__":

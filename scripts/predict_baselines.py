@@ -1,13 +1,15 @@
 """Rule predict_baselines: the baselines' forecasts of a fold's validation origins, and of its test or live origins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import write_parquet
+from common.files import fingerprint, read_parquet, write_parquet
 from common.job import job, say
 from forecasting.bars import InsufficientHistoryError
 from forecasting.baselines.interface import Baseline, BaselineSettings, SymbolSeries, load_baseline
@@ -28,9 +30,11 @@ def predict_baselines(
     stride: int,
     settings: BaselineSettings,
     extra: Sequence[str] = (),
+    code: Sequence[str] = (),
 ) -> None:
     """Write the forecasts of every baseline for one fold, to `output[member]`, and those at its validation origins, to
-    `validation[member]`. A skipped member's files have no rows.
+    `validation[member]`. A skipped member's files have no rows. Validation hangs on training alone: where its files are
+    there, and of the same candles, settings and `code` (files), they stay, as they do at each live decision.
 
     Features are read for the origins alone, which all members share, and those of the user's own, named `extra`;
     baselines are fitted on the candles, which also hold the bars that warm the features up. stride: bars between
@@ -40,8 +44,31 @@ def predict_baselines(
     """
     members = {name: load_baseline(name) for name in output}
     (validated, past), (tested, now) = read_series(files, task, scheme, stride, extra)
-    write_forecasts(validation, members, validated, past, task, replace(settings, refit_bars=None), single_precision)
+    trained = [files.train_cutoff, *files.train_features, *files.candles, *code]
+    key = fingerprint(trained, asdict(task), asdict(scheme), asdict(settings), stride, files.fold, list(extra))
+    if validation and all(is_made_from(key, path) for path in validation.values()):
+        say(f"predict: fold {files.fold}: validation is that of the same training")
+        for path in validation.values():
+            Path(path).touch()
+    else:
+        once = replace(settings, refit_bars=None)
+        write_forecasts(validation, members, validated, past, task, once, partial(as_validation, key=key))
     write_forecasts(output, members, tested, now, task, settings)
+
+
+def as_validation(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """A table of forecasts as its file holds those of validation, with what identifies what they were made of."""
+    small = single_precision(table)
+    small.attrs["made_from"] = key
+    return small
+
+
+def is_made_from(key: str, path: str) -> bool:
+    """Whether a file of validation is there, and made of what `key` identifies."""
+    try:
+        return read_parquet(path, ["step"]).attrs.get("made_from") == key
+    except UserError:
+        return False
 
 
 def read_series(
@@ -82,7 +109,7 @@ def write_forecasts(
                     "increase days, or use fewer or shorter folds"
                 ) from short
             skipped[name] = str(short)
-            write_parquet(path, no_forecasts(split.symbols, task.horizon, task.quantile_levels))
+            write_parquet(path, form(no_forecasts(split.symbols, task.horizon, task.quantile_levels)))
     notes = "".join(f"; {name} skipped (insufficient history: {why})" for name, why in skipped.items())
     named = next(iter(paths)) if len(paths) == 1 else f"{len(paths)} members"
     say(f"predict: fold {split.name}: {sum(map(len, split.rows))} origins, {named}{notes}")
@@ -168,4 +195,5 @@ if __name__ == "__main__":
             stride=snakemake.params.stride,
             settings=BaselineSettings(**snakemake.params.baselines),
             extra=snakemake.params.extra,
+            code=list(snakemake.input.code),
         )

@@ -64,7 +64,7 @@ def summarise(
         ("", needed),
         ("result", describe_result(audit)),
         ("accuracy", accuracy(audit)),
-        *(("" if place else "backtest", line) for place, line in enumerate(backtest["verdicts"])),
+        ("backtest", " ".join([backtest["verdicts"][0], backtest["verdicts"][-1]])),
     ]
     width = max(len(label) for label, _ in lines)
     return "".join(f"{label:<{width}}  {content}\n" for label, content in lines)

@@ -57,10 +57,22 @@ STAGES = {
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
     "--report": Stage("report", "the run as one HTML page, of what is there"),
+    "--decide": Stage("ledger_append", "a decision on fresh candles by the models as they are, into the ledger"),
+    "--settle": Stage("ledger_settle plot_ledger", "what came after the ledger's decisions, its scores, its figure"),
     "--clean": Stage("all", "delete what the last run made, except logs (no other stage beside it)"),
 }
 # these read what other stages made, and never make it
-READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval", "--report"}
+READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval", "--report", "--settle"}
+# a new cutoff of the decision, before which no other stage may run
+LIVE = {"--consensus-live", "--decide"}
+# by rule, the inputs that are no data: newer ones are no reason to train or to forecast the past again
+NOT_DATA = {
+    **dict.fromkeys(("as_of", "fetch_candles"), "files,code"),
+    "make_features": "extra,trials,code",
+    **dict.fromkeys(("train_tft", "predict_tft", "predict_baselines", "ensemble", "predict_oracle"), "code"),
+    "predict_plugin": "plug_in,trials,code",
+    **dict.fromkeys(("evaluate", "score_paths"), "code"),
+}
 SETTINGS = {
     "--symbols": Setting("symbols", "SYMBOLS", "symbols, separated by blanks or commas", several=True),
     "--interval": Setting("interval", "INTERVAL", "length of a bar, such as 1m, 1h, 1d"),
@@ -73,6 +85,7 @@ SETTINGS = {
     "--device": Setting("tft.device", "DEVICE", "auto, cpu, gpu or mps"),
     "--seed": Setting("tft.seeds", "SEEDS", "seeds, one model each, separated by blanks or commas", several=True),
     "--timefmt": Setting("plots.timefmt", "FORMAT", "format of times in figures (strftime)"),
+    "--as-of": Setting("ledger.as_of", "TIME", "time of the decision alone: latest, or a UTC time; null: as_of"),
     "--cons-symbol": Setting("consensus.symbol", "SYMBOL", "symbol of the decision; best; null: the first"),
     "--cons-horizon-m": Setting("consensus.horizon_minutes", "MINUTES", "longest trade; null: the horizon"),
     "--cons-cash": Setting("consensus.cash", "CASH", "cash that a BUY spends"),
@@ -151,6 +164,11 @@ class Request(NamedTuple):
         return set(self.stages) <= READ_ONLY
 
     @property
+    def frozen(self) -> bool:
+        """Whether the call decides by the models as they are."""
+        return "--decide" in self.stages
+
+    @property
     def last(self) -> Path | None:
         """The settings of the last run, if the call continues with them."""
         file = self.artifacts / "run.yaml"
@@ -163,6 +181,7 @@ class LastRun(NamedTuple):
 
     data: the folder of candles. derive: dotted keys of settings to be derived again. allowed_rules: those of a
     read-only call. forced_rules: those to run although up to date. kept: what differs from the config, as `key=value`.
+    outdated: why `--decide` trains anew; null where it does not.
     """
 
     data: str
@@ -170,6 +189,7 @@ class LastRun(NamedTuple):
     allowed_rules: list[str]
     forced_rules: list[str]
     kept: list[str]
+    outdated: str | None = None
 
 
 def parser() -> Parser:
@@ -218,6 +238,8 @@ def parse(words: list[str]) -> Request:
         raise FlagError(f"no stage is given; choose from {', '.join(STAGES)}")
     if "--clean" in stages and len(stages) > 1:
         raise FlagError(f"argument --clean: not allowed with {', '.join(stages[:-1])}; run it alone")
+    if "--decide" in stages and (others := [flag for flag in stages if flag != "--decide"]):
+        raise FlagError(f"argument --decide: not allowed with {', '.join(others)}; run it alone")
     passed, extra, targets = _snakemake_arguments(words[end + 1 :])
     files = [*options.configfile, *passed.configfile]
     for file in files:
@@ -234,10 +256,15 @@ def translate(request: Request, cores: int, last: LastRun | None = None) -> list
     # whatever takes several values swallows the words after it: targets come first, and after them only options
     asked = [target for flag in stages for target in STAGES[flag].targets.split()]
     targets = list(dict.fromkeys([*asked, *([] if clean else ["run_config"])]))
-    live = [f"{last.data}/as_of/live.json"] if last and "--consensus-live" in stages else []
+    live = [f"{last.data}/as_of/live.json"] if last and LIVE & set(stages) else []
+    if last and last.outdated:
+        live = [f"{last.data}/as_of/train.json", *live]
+    frozen = request.frozen and not (last and last.outdated)
     several = {
         "--configfile": [str(request.last)] if request.last else request.files,
         "-R": [*live, *(last.forced_rules if last else []), *passed.forcerun],
+        "--rerun-triggers": ["software-env"] if frozen else [],
+        "--consider-ancient": [f"{rule}={names}" for rule, names in NOT_DATA.items()] if frozen else [],
         "--allowed-rules": last.allowed_rules if last and request.read_only else [],
         "--config": [*config_words(request, last), *passed.config],
     }
@@ -252,7 +279,7 @@ def translate(request: Request, cores: int, last: LastRun | None = None) -> list
 
 def needs_last_run(request: Request) -> bool:
     """Whether a call hangs on settings that only a YAML parser can read."""
-    return bool(request.last) or request.read_only or "--consensus-live" in request.stages
+    return bool(request.last) or request.read_only or bool(LIVE & set(request.stages))
 
 
 def config_words(request: Request, last: LastRun | None = None) -> list[str]:
@@ -392,6 +419,8 @@ def main(words: list[str]) -> None:
     if last and last.kept:
         text = f"continuing with {' '.join(last.kept)} of {request.last}; --fresh starts from the config"
         print(f"exec.sh: {text}", file=sys.stderr)
+    if last and last.outdated:
+        print(f"exec.sh: {last.outdated}", file=sys.stderr)
     arguments = translate(request, cores, last)
     if check:
         print(shlex.join(["snakemake", *arguments]))

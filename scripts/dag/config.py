@@ -204,6 +204,14 @@ Branches = Annotated[
 ]
 FolderOrNull = Annotated[Folder | None, NullFromText, MustBe("a folder, or null")]
 TextOrNull = Annotated[Text | None, NullFromText, MustBe("a string, or null")]
+TimeOrLatestOrNull = Annotated[
+    TimeOrLatest | None, NullFromText, MustBe('latest, a UTC time such as "2024-05-31T12:00:00Z", or null')
+]
+Digest = Annotated[
+    Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None,
+    NullFromText,
+    MustBe("a SHA-256 of 64 hex digits, in lower case, or null"),
+]
 SymbolOrBest = Annotated[
     Literal["best"] | Symbol | None,
     Field(union_mode="left_to_right"),
@@ -575,6 +583,19 @@ class Decision(Section):
         return self
 
 
+class Ledger(Section):
+    """The ledger of decisions, `make decide` and `make settle` (docs/ledger.md)."""
+
+    as_of: TimeOrLatestOrNull = None
+    """cutoff of the decision, and none of training: latest, or a UTC time; null: as_of"""
+    max_model_age: PositiveOrNull = 30
+    """days from training to a decision, after which make decide trains anew; null: never"""
+    window: Count = 100
+    """latest settled decisions whose skill and coverage are told together, to notice drift"""
+    head: Digest = None
+    """SHA-256 printed by an earlier run, which ledger_verify looks for in the chain; null: none"""
+
+
 class Plots(Section):
     """What plots show."""
 
@@ -632,6 +653,7 @@ class Config(Section):
     sample_paths: SamplePaths = SamplePaths()
     consensus: Consensus = Consensus()
     decision: Decision = Decision()
+    ledger: Ledger = Ledger()
     plots: Plots = Plots()
     paths: Paths = Paths()
     image: TextOrNull = None

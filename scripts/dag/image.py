@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("envs/requirements.txt", "envs/torch.txt", "envs/cluster.txt")
 INPUTS = ("Dockerfile", "docker/image.sh", "envs/install.sh", *LOCKS)
 CODE_STAGE = b"\nFROM packages "
-KEYS = ("EXCHANGE_API_KEY", "EXCHANGE_SECRET")
+KEYS = ("EXCHANGE_API_KEY", "EXCHANGE_SECRET", "FORECAST_NOTIFY")
 # folders that the image has and needs
 IMAGE_FOLDERS = ("/opt/forecast", "/usr/bin", "/etc", "/lib", "/bin")
 # run by the image's Python: prints what differs from the lock, which is its argument

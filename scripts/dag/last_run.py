@@ -6,6 +6,7 @@ Run by the environment's Python: `python -m dag.last_run QUESTION`; QUESTION and
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,6 +19,7 @@ from snakemake.utils import update_config
 from common.errors import UserError
 from common.files import read_document, read_json
 from dag.branches import prefix
+from dag.decide import DECISION_SETTINGS, check_trained, outdated
 from dag.image import ROOT
 from dag.settings import Resolved, Settings, resolve_all
 from trading.documents import BEST, Audit, Trade
@@ -27,6 +29,7 @@ CONFIG = ROOT / "config" / "config.yaml"
 READ_ONLY_RULES = (
     *("plots", "plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths", "plot_backtest"),
     *("fetch_outcome", "audit", "summary", "report", "run_config"),
+    *("ledger_settle", "plot_ledger"),
 )
 # what a report alone is made by: it shows what is there
 REPORT_RULES = ("report", "run_config")
@@ -40,6 +43,7 @@ READS = {
     "--consensus-plot": ("mock_trade.json",),
     "--consensus-eval": ("mock_trade.json",),
     "--report": (),
+    "--settle": ("ledger/head.json",),
 }
 MADE_BY = {
     "evaluation.json": "--eval",
@@ -47,6 +51,7 @@ MADE_BY = {
     "backtest.json": "--eval",
     "mock_trade.json": "--consensus",
     "forecasts/live/paths.parquet": "--consensus",
+    "ledger/head.json": "--decide",
 }
 
 
@@ -74,13 +79,11 @@ def answer(question: Question) -> dict[str, Any]:
     base = merged(whole, nested(dict.fromkeys(derived)))
     with _named("config" if before or not question.last else question.last):
         config, runs = resolve_all(merged(base, flags), folders)
-    if "--consensus-live" in question.stages and config["branches"]:
-        raise UserError("argument --consensus-live: takes one branch at a time: --artifacts-dir artifacts/BRANCH")
+    one_by_one = next((flag for flag in ("--consensus-live", "--decide") if flag in question.stages), None)
+    if one_by_one and config["branches"]:
+        raise UserError(f"argument {one_by_one}: takes one branch at a time: --artifacts-dir artifacts/BRANCH")
     given = _try_resolve(base, folders) if last else None
-    if set(question.stages) <= READS.keys():
-        _check_unchanged(given.config if given else config, config, question.stages)
-        for run in runs.values():
-            check_made(run, question.stages)
+    _check_stages(given.config if given else config, config, runs, question.stages)
     starts = {name: prefix(name) if name else "" for name in runs}
     rules = REPORT_RULES if question.stages == ["--report"] else READ_ONLY_RULES
     incomplete = [starts[name] for name, run in runs.items() if is_incomplete(run)]
@@ -88,9 +91,25 @@ def answer(question: Question) -> dict[str, Any]:
         "data": next(iter(runs.values()))["paths"]["data"],
         "derive": [key for key in derived if key not in flat(flags) and _at(runs[""], key) != _at(whole, key)],
         "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in rules}),
-        "forced_rules": [f"{start}fetch_outcome" for start in incomplete if "--consensus-eval" in question.stages],
+        "forced_rules": [
+            *(f"{start}fetch_outcome" for start in incomplete if "--consensus-eval" in question.stages),
+            *(f"{start}ledger_settle" for start in starts.values() if "--settle" in question.stages),
+        ],
+        "outdated": outdated(runs[""], time.time()) if "--decide" in question.stages else None,
         "kept": _kept(resolve_all(default).config, given.config, flags) if given else [],
     }
+
+
+def _check_stages(before: Settings, after: Settings, runs: Mapping[str, Settings], stages: Sequence[str]) -> None:
+    """Raise UserError where the stages are to make what others make, or lack what these made."""
+    if set(stages) <= READS.keys():
+        _check_unchanged(before, after, f"{stages[0]}: makes figures and audits alone", READ_ONLY_SETTINGS)
+        for run in runs.values():
+            check_made(run, stages)
+    if "--decide" in stages:
+        kept = (*READ_ONLY_SETTINGS, *DECISION_SETTINGS)
+        _check_unchanged(before, after, "--decide: forecasts by the models as they are", kept)
+        check_trained(runs[""])
 
 
 def derived_keys(config: Settings, folders: Sequence[Path] = ()) -> list[str]:
@@ -114,7 +133,7 @@ def check_made(run: Settings, stages: Sequence[str]) -> None:
                     f"argument {stage}: {artifacts / name} is missing, and {stage} does not make it; "
                     f"run ./exec.sh {MADE_BY[name]} first"
                 )
-    if not any("mock_trade.json" in READS[stage] for stage in stages):
+    if set(stages) == {"--report"}:  # shows what is there
         return
     trade = read_document(artifacts / "mock_trade.json", Trade)
     decided = (trade["config"]["symbol"], trade["config"]["interval"], trade["config"]["horizon"])
@@ -204,14 +223,17 @@ def _try_resolve(config: Settings, folders: Sequence[Path]) -> Resolved | None:
         return None
 
 
-def _check_unchanged(before: Settings, after: Settings, stages: Sequence[str]) -> None:
-    """Raise UserError where flags of read-only stages change what other stages make."""
+def _check_unchanged(before: Settings, after: Settings, why: str, kept: Sequence[str]) -> None:
+    """Raise UserError where flags change what other stages make: settings other than those that begin as `kept`.
+
+    why: the stage, and why it may not.
+    """
     old, new = flat(before), flat(after)
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    names = sorted(key for key in changed if not key.startswith(READ_ONLY_SETTINGS))
+    names = sorted(key for key in changed if not key.startswith(tuple(kept)))
     if names:
         raise UserError(
-            f"argument {stages[0]}: makes figures and audits alone, and {', '.join(names)} would be another; "
+            f"argument {why}, and {', '.join(names)} would be another; "
             "leave it out, or run the other stages with it first"
         )
 

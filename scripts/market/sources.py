@@ -26,3 +26,9 @@ def source_of(settings: Mapping[str, Any]) -> str:
         return str(settings["id"])
     text = json.dumps([options, inner], sort_keys=True, default=str)
     return f"{settings['id']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def market_of(settings: Mapping[str, Any]) -> str:
+    """A name of the market whose prices these are: `source_of`, and which of the simulated markets."""
+    own = f"-{settings['seed']}-{settings['trend']:g}" if settings["id"] == "simulated" else ""
+    return source_of(settings) + own

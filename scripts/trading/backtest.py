@@ -138,6 +138,7 @@ def result(account: Account, over: Market, block: int) -> StrategyResult:
         "exposure": float(account.weight.mean()),
         "turnover": account.traded / years,
         "costs_pct": 100 * account.costs,
+        "annual_costs_pct": 100 * account.costs / years,
         "trades": len(trips),
         "hit_rate": float((trips > 0).mean()) if len(trips) else None,
     }

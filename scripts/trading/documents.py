@@ -321,7 +321,8 @@ class Audit(Fills):
 
 class StrategyResult(TypedDict):
     """What a strategy of a backtest left after costs. exposure: its mean weight; turnover: amount traded a year, in
-    wealths; hit_rate: share of its round trips that earned something. Null where there is none."""
+    wealths; costs_pct: paid in all, and a year; hit_rate: share of its round trips that earned something. Null where
+    there is none."""
 
     return_pct: float
     annual_volatility_pct: float
@@ -331,6 +332,7 @@ class StrategyResult(TypedDict):
     exposure: float
     turnover: float
     costs_pct: float
+    annual_costs_pct: float
     trades: int
     hit_rate: float | None
 
@@ -390,4 +392,5 @@ class Backtest(TypedDict):
     regret: Regret | None
     risk: RiskTests
     utility_over_ewma: dict[str, float | list[float] | None]
+    utility_at_most_pct: float
     verdicts: list[str]

@@ -29,16 +29,14 @@ def told(trade: Trade) -> tuple[str, str]:
         f"{decision['expected_return_pct']:+.4f} % by {decision['target_time']}, expected shortfall "
         f"{exposure['expected_shortfall_pct']:+.3f} %"
     )
-    flip = breakeven["commission_pct"]
+    flip, failed = breakeven["commission_pct"], breakeven["failed_gates"]
     stays = exposure["band_low"] <= exposure["held"] <= exposure["band_high"]
-    needed = (
-        "no commission changes the move"
-        if flip is None
-        else f"the weight {'would move below' if stays else 'stays above'} a commission of {flip:.3f} % a side"
-    )
-    if breakeven["failed_gates"]:
-        needed += f"; a larger position needs the gate {' and '.join(breakeven['failed_gates'])}"
-    return planned, needed
+    needed = [f"a larger position needs the gate {' and '.join(failed)}"] if failed else []
+    # of a move that a gate holds back no commission is told
+    if flip is not None and (stays or decision["action"] != HOLD):
+        verb = "would move below" if stays else "stays above"
+        needed.append(f"the weight {verb} a commission of {flip:.3f} % a side")
+    return planned, "; ".join(needed) or "no commission changes the move"
 
 
 def describe(audit: Audit) -> str:

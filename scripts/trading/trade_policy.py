@@ -32,14 +32,12 @@ from trading.exposure import annual_volatility
 from trading.gates import LEAST_AGREEMENT, Gate, agreement_gate, gate_result, rising_shares
 from trading.interface import Policy
 from trading.orders import check_cash, least_order, spent_in_steps
-from trading.outlook import Marginals, Outlook, best_plan, outlook, qualifying, share_of
+from trading.outlook import DIGITS, Marginals, Outlook, best_plan, outlook, qualifying, share_of
 from trading.plans import make_plans
 from trading.sizing import Chance, share_spent
 from trading.trade_settlement import settle
 from trading.trade_text import describe, told
 
-# columns of the table of plans, rounded: further digits depend on the machine
-PERCENT = ("expected_return_pct", "standard_error_pct", "expected_shortfall_pct", "log_growth_pct")
 # gates that a BUY always needs
 ALWAYS = (EDGE, PROBABILITY, ORDER)
 
@@ -167,15 +165,20 @@ def plan_table(found: Outlook, qualified: np.ndarray, entry: Entry) -> pd.DataFr
             "stop": plans.stop,
             "take_profit_price": upper,
             "stop_price": lower,
-            "expected_return_pct": 100 * found.expected,
-            "standard_error_pct": 100 * found.error,
+            "expected_return_pct": _percent(found.expected),
+            "standard_error_pct": _percent(found.error),
             "probability_of_profit": found.probability,
-            "expected_shortfall_pct": 100 * found.shortfall,
+            "expected_shortfall_pct": _percent(found.shortfall),
             "fraction": found.fraction,
-            "log_growth_pct": 100 * found.growth,
+            "log_growth_pct": _percent(found.growth),
             "qualifies": qualified,
         }
-    ).round(dict.fromkeys(PERCENT, 7))
+    )
+
+
+def _percent(shares: np.ndarray) -> np.ndarray:
+    """Shares [...] in percent, rounded: further digits depend on the machine."""
+    return np.round(100 * shares, 7)
 
 
 def _figures(table: pd.DataFrame, best: int, median: float) -> PlanFigures:
@@ -224,17 +227,16 @@ def _vote(
 ) -> Vote:
     """What a member's median alone would decide: to sell at the step of its largest return, the earliest of equals."""
     costs, scores = costs_of(config, entry.market), evaluation["members"].get(name)
-    targets = (entry.close * np.exp(member.path[:, middle])).tolist()
-    returns = [
-        costs.round_trip(config["cash"], entry.close, target, step).return_pct
-        for step, target in enumerate(targets, start=1)
-    ]
-    best = returns.index(max(returns))
+    ratio = np.exp(member.path[:, middle])
+    left = costs.net_return(config["cash"], costs.kept(np.arange(1, len(ratio) + 1)) * ratio)
+    best = int(np.round(left, DIGITS).argmax())
+    target = float(entry.close * ratio[best])
+    earned = costs.round_trip(config["cash"], entry.close, target, best + 1).return_pct
     return {
-        "action": BUY if returns[best] >= config["min_edge_pct"] else HOLD,
+        "action": BUY if earned >= config["min_edge_pct"] else HOLD,
         "target_time": entry.step_times[best],
-        "target_price": targets[best],
-        "expected_return_pct": returns[best],
+        "target_price": target,
+        "expected_return_pct": earned,
         "exposure": None,
         "weight": member.weight,
         "pinball": scores["pinball"] if scores else None,

@@ -73,6 +73,7 @@ PACKAGES = {
     "forecasting.evaluation": (2.35, 2.2, "scores, significance,\nverdict"),
     "forecasting.paths": (2.6, 3.2, "sample paths,\ntheir scores"),
     "trading": (5.2, 2.2, "costs, policies, gates,\nsettlement, backtest"),
+    "trading.ledger": (6.5, 3.2, "chain, settlement,\ndrift"),
     "plotting": (0.2, 1.6, "style of figures"),
     "forecasting": (3.0, 1.3, "task, members, bars, folds,\nquantiles, losses"),
     "market": (3.0, 0.4, "exchanges, candles, features"),

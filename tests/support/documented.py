@@ -21,6 +21,7 @@ KUBERNETES = "no cluster; tests/workflow/test_kubernetes.py has the profile's jo
 SLURM = (
     "planned by tests/containers/test_entry_points.py; tests/containers/test_slurm.py runs it with a cluster's flags"
 )
+LEDGER = "tests/workflow/test_ledger.py runs what it does on a smaller run"
 GPU = "no GPU"
 USER = "of the user's machine"
 # commands that no test runs by `shell`: why, or what runs them instead
@@ -37,6 +38,11 @@ NOT_RUN = {
         "no network; tests/workflow/test_pipeline.py runs it against a local server"
     ),
     "snakemake -j4 --config interval=1d horizon=7": "tests/workflow/test_ready.py runs it with fewer members",
+    "make decide": LEDGER,
+    "make settle": LEDGER,
+    "snakemake ledger_verify": LEDGER,
+    "./exec.sh --decide --as-of 2024-05-31T13:00:00Z": LEDGER,
+    "snakemake -j2 --config as_of=2024-05-31T12:00:00Z": LEDGER,
     "make import FOLDER=path/to/candles ARGS='--configfile mine.yaml'": (
         "tests/workflow/test_live.py runs what its recipe does"
     ),

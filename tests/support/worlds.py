@@ -42,7 +42,7 @@ class World:
 
     `width`: how many true deviations wide the models' forecasts were in the evaluation, 1 being right, where the best
     baseline's are 1.4; None: they were skipped in a fold. latest: is the cutoff the present, by
-    the clock of `exchange`?
+    the clock of `exchange`? as_of: of the decision, ms; worlds of several times have the same prices.
     """
 
     folder: Path
@@ -57,18 +57,24 @@ class World:
     volatility: float = 0.0015
     latest: bool = False
     exchange: dict[str, Any] = field(default_factory=dict)
+    as_of: int = AS_OF
 
     def __post_init__(self) -> None:
         self.bar_ms = step_ms(self.interval)
-        cutoff = {"as_of": AS_OF, "as_of_iso": iso(AS_OF), "exchange": "simulated" if self.simulated else "binance"}
+        cutoff = {
+            "as_of": self.as_of,
+            "as_of_iso": iso(self.as_of),
+            "exchange": "simulated" if self.simulated else "binance",
+        }
         symbols = {name: name for name in self.symbols}
         write_json(self.cutoff, cutoff | {"simulated": self.simulated, "symbols": symbols, "latest": self.latest})
         for seed, symbol in enumerate(self.symbols):
             rng = np.random.default_rng(seed)
             before, after = 5 * self.horizon, self.horizon
-            moves = self.volatility * rng.standard_normal(before + after)
-            closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))
-            times = AS_OF + self.bar_ms * np.arange(-before, after)
+            passed = (self.as_of - AS_OF) // self.bar_ms
+            moves = self.volatility * rng.standard_normal(before + passed + after)
+            closes = 60_000 / (20**seed) * np.exp(np.cumsum(moves))[passed:]
+            times = self.as_of + self.bar_ms * np.arange(-before, after)
             write_candles(self.candles(symbol), times[:before], closes[:before])
             write_json(self.quality(symbol), quality_record(symbol, self.interval, before))
             write_parquet(self.features("train", symbol), features(times[:before], rng))
@@ -207,13 +213,13 @@ class World:
         walks = np.random.default_rng(7).standard_normal((*quantiles.shape[:2], PATHS)).cumsum(axis=1)
         drawn = schaake_shuffle(marginals(quantiles, LEVELS, PATHS), walks)
         closes = ensemble["close"].to_numpy().reshape(shape)[:, 0, 0]
-        return path_table(names, AS_OF - self.bar_ms, closes, drawn)
+        return path_table(names, self.as_of - self.bar_ms, closes, drawn)
 
     def _forecast_table(self, member: str) -> pd.DataFrame:
         ahead = np.arange(1, self.horizon + 1)
         spread = self.volatility * np.sqrt(ahead)[:, None] * NORMAL
         path = spread + (self.drift.get(member, 0) * ahead / self.horizon)[:, None]
-        origins = [np.array([AS_OF - self.bar_ms])] * len(self.symbols)
+        origins = [np.array([self.as_of - self.bar_ms])] * len(self.symbols)
         closes = [pd.read_parquet(self.candles(symbol))["close"].to_numpy()[-1:] for symbol in self.symbols]
         return forecast_table(self.symbols, origins, closes, [path[None]] * len(self.symbols), LEVELS)
 

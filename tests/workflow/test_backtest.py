@@ -11,11 +11,12 @@ from market.intervals import MINUTE, iso
 from support.workflow import ROOT, snakemake
 
 BARS, TEST_BARS, MOMENTS = 3 * 1440, 240, 10
-# decisions of both kinds; without an embargo a fold's models are those of a run that trains at its start
+# decisions of both kinds, by a member that has a direction; without an embargo a fold's models are those of a run that
+# trains at its start
 CONFIG = {
-    "exchange": "{trend: 0.3}",
-    "members": "[random_walk, ewma, har_fhs, lhar_fhs, drift, lightgbm]",
-    "consensus": "{commission_pct: 0, slippage_pct: 0, min_edge_pct: 0.002}",
+    "members": "[random_walk, ewma_drift, ewma_fhs, har_fhs]",
+    "ensemble": "{weights: equal, tolerance: 9}",
+    "consensus": "{commission_pct: 0, slippage_pct: 0, min_edge_pct: 0.001}",
     "decision": "{require: [data_quality, novelty]}",
 }
 

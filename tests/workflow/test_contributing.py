@@ -43,7 +43,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_addition_has_a_recipe() -> None:
-    assert list(RECIPES) == ["member", "feature", "exchange", "rule", "plot"]
+    assert list(RECIPES) == ["member", "feature", "exchange", "policy", "rule", "plot"]
 
 
 def test_what_the_recipes_add_passes_the_checks(checkout: Path) -> None:

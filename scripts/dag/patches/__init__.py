@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from common.errors import UserError
-from dag.patches import containerize, cores, failures, kubernetes, lock, slurm
+from dag.patches import ancient, containerize, cores, failures, kubernetes, lock, slurm
 from dag.patches.installed import expect_parameters
 
 EXECUTORS = {"kubernetes": kubernetes.patch, "slurm": slurm.patch}
@@ -25,6 +25,7 @@ def apply(workflow: Any) -> None:
     if hasattr(workflow.execute, "__wrapped__"):
         return
     expect_parameters(type(workflow), "execute", {"executor_plugin", "executor_settings"}, "snakemake")
+    ancient.patch()
     failures.check()
     lock.patch(workflow.main_snakefile)
     if workflow.modifier.is_main_snakefile():

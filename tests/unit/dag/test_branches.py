@@ -237,7 +237,7 @@ def test_the_figures_and_audits_of_all_branches_are_drawn_at_once(done: Path) ->
     plan = execute(done, "--plots", "--consensus-eval", "--dry-run", "--timefmt", "%H")
     jobs = by_branch(planned(plan.stdout))
     for branch in ("1m_12", "5m_6"):
-        assert {"plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths"} >= set(jobs[branch]) - {
-            "run_config"
-        }
+        assert {"plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths", "plot_backtest"} >= set(
+            jobs[branch]
+        ) - {"run_config"}
         assert {"plot_forecast", "plot_consensus"} <= set(jobs[branch])

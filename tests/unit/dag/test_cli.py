@@ -13,7 +13,7 @@ import pytest
 import yaml
 from snakemake.cli import parse_config
 
-from dag.cli import FlagError, LastRun, config_words, parse, translate
+from dag.cli import NOT_DATA, FlagError, LastRun, config_words, parse, translate
 from dag.settings import as_config
 from support.configs import DEFAULTS, resolve, with_keys
 from support.workflow import ROOT
@@ -37,6 +37,8 @@ TARGETS = {
     "--plots": "plots",
     "--consensus-plot": "plot_consensus",
     "--report": "report",
+    "--decide": "ledger_append",
+    "--settle": "ledger_settle plot_ledger",
 }
 # the text of each setting's flag, the key that it sets, the value that arrives
 SETTINGS: dict[str, tuple[str, str, Any]] = {
@@ -51,6 +53,7 @@ SETTINGS: dict[str, tuple[str, str, Any]] = {
     "--device": ("cpu", "tft.device", "cpu"),
     "--seed": ("3 1,2", "tft.seeds", [3, 1, 2]),
     "--timefmt": ("%Y-%m-%d %H:%M", "plots.timefmt", "%Y-%m-%d %H:%M"),
+    "--as-of": ("2024-05-31T12:00:00Z", "ledger.as_of", "2024-05-31T12:00:00Z"),
     "--cons-symbol": ("SOL/USDT", "consensus.symbol", "SOLUSDT"),
     "--cons-horizon-m": ("30", "consensus.horizon_minutes", 30),
     "--cons-cash": ("250", "consensus.cash", 250),
@@ -193,7 +196,24 @@ def test_the_translator_needs_nothing_but_python() -> None:
     assert set(modules) <= set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("flag", sorted(TARGETS.keys() - {"--consensus-live"}))
+@pytest.mark.usefixtures("no_run")
+def test_a_decision_leaves_the_models_as_they_are_unless_they_are_too_old() -> None:
+    last = LastRun(data="data", derive=[], allowed_rules=[], forced_rules=[], kept=[])
+    words = call("--decide", "--as-of", "latest", last=last)
+    assert words[1:3] == ["ledger_append", "run_config"]
+    assert words[words.index("-R") + 1 : words.index("--rerun-triggers") + 2] == [
+        *("data/as_of/live.json", "--rerun-triggers", "software-env")
+    ]
+    ancient = words[words.index("--consider-ancient") + 1 : words.index("--config")]
+    # every rule before the decision has its modules among what is no reason to run
+    assert {word.partition("=")[0]: word.endswith("code") for word in ancient} == dict.fromkeys(NOT_DATA, True)
+    again = call("--decide", last=last._replace(outdated="they are trained anew"))
+    assert again[3:] == ["-R", "data/as_of/train.json", "data/as_of/live.json"]
+    with pytest.raises(FlagError, match="argument --decide: not allowed with --full, --settle; run it alone"):
+        call("--decide", "--full", "--settle")
+
+
+@pytest.mark.parametrize("flag", sorted(TARGETS.keys() - {"--consensus-live", "--decide"}))
 @pytest.mark.usefixtures("no_run")
 def test_a_stage_is_a_target_and_writes_its_settings(flag: str) -> None:
     assert call(flag, "--days", "3", cores=3) == ["-j3", *TARGETS[flag].split(), "run_config", "--config", "days=3"]

@@ -12,18 +12,19 @@ from snakemake import exceptions
 from snakemake.deployment import containerize as snakemake_containerize
 from snakemake.persistence import PersistenceBase
 from snakemake.resources import Resources
+from snakemake.rules import Rule
 from snakemake.settings.types import ResourceSettings
 
 from common.errors import UserError
 from dag.image import locked
-from dag.patches import containerize, cores, failures, kubernetes, lock, slurm
+from dag.patches import ancient, containerize, cores, failures, kubernetes, lock, slurm
 
 PLUGINS = {
     name: pytest.importorskip(f"snakemake_executor_plugin_{name}", reason="needs envs/cluster.txt")
     for name in ("kubernetes", "slurm")
 }
 PATCHED = {
-    "snakemake": [containerize, cores, failures, lock],
+    "snakemake": [ancient, containerize, cores, failures, lock],
     "snakemake-executor-plugin-kubernetes": [kubernetes],
     "snakemake-executor-plugin-slurm": [slurm],
 }
@@ -64,6 +65,11 @@ class Executor:
             changed(PersistenceBase, "cleanup", lambda: None),
             failures.check,
             "snakemake 9.27.1 has no parameter job of PersistenceBase.cleanup, ",
+        ),
+        (
+            changed(Rule, "_set_inoutput_item", lambda: None),
+            ancient.patch,
+            "snakemake 9.27.1 has no parameter item of Rule._set_inoutput_item, ",
         ),
         (
             changed(exceptions.LockException, "__init__", lambda: None),

@@ -20,6 +20,7 @@ from trading.costs import Costs
 from trading.documents import Audit, Decided, Exposure, Trade, exposure_of
 from trading.entry import Entry, MemberForecast
 from trading.exposure import DAYS_A_YEAR, optimal_half_width
+from trading.exposure_policy import POLICY
 from trading.gates import freshness_gate
 from trading.seal import verify
 from trading.settlement import describe_result
@@ -214,6 +215,21 @@ def test_the_summary_and_the_figures_of_a_weight(tmp_path: Path, held: float) ->
     costs = tmp_path / "breakeven.png", tmp_path / "breakeven.pdf"
     plot_consensus(str(png), str(pdf), *files, "5m", "%H:%M", 60, *map(str, costs))
     assert all(file.stat().st_size for file in (png, pdf, *costs))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"held_weight": 0.38}, "the weight would move below a commission of 0."),
+        ({"held_weight": 0.5}, "the weight stays above a commission of "),
+        ({"held_weight": 0.3, "prior_sharpe": 0}, "no commission changes the move"),
+        ({"held_weight": 0.1, "require": ["direction"]}, "a larger position needs the gate direction"),
+    ],
+)
+def test_what_would_change_the_weight(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+    trade, _ = run(World(tmp_path), **settings)
+    needed = POLICY.told(trade)[1]
+    assert needed.startswith(told) and (needed == told or settings["held_weight"] in (0.38, 0.5))
 
 
 def test_the_best_symbol_is_that_of_the_largest_expected_growth(tmp_path: Path) -> None:

@@ -722,7 +722,7 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 19 <= len(lines) <= 24
+    assert 19 <= len(lines) <= 29
     assert ("SIMULATED" in lines[0]) == simulated
     labels = [line.split("  ")[0] for line in lines]
     assert ("oracle" in labels) == simulated
