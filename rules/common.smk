@@ -112,6 +112,12 @@ def replay_files():
     return watched(SETTINGS["exchange"]["folder"]) if SETTINGS["exchange"]["id"] == "replay" else []
 
 
+def pictured(name, category):
+    """A picture of that name, for Snakemake's report too, with its caption."""
+    picture = update(f"{ARTIFACTS}/plots/{name}.png")
+    return report(picture, caption=f"../docs/report/{name}.rst", category=category)
+
+
 PLOTS = expand(
     f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
     plot=["evaluation", "evaluation_detail", "forecast", "consensus", "breakeven", "paths", "backtest"],

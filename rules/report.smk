@@ -11,7 +11,11 @@ rule report:
         results=reported,
         code=code("report", POLICY_MODULES, PAGE),
     output:
-        html=update(f"{ARTIFACTS}/report.html"),
+        html=report(
+            update(f"{ARTIFACTS}/report.html"),
+            caption="../docs/report/report.rst",
+            category="Report",
+        ),
     log:
         f"{ARTIFACTS}/logs/report/report.log",
     benchmark:
