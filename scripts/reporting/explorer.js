@@ -2,115 +2,159 @@
 "use strict";
 const KINDS = { Int16Array, Float32Array, Float64Array };
 const MISSING = -32768;
+const pick = (id) => document.getElementById(id);
+const priced = () => pick("unit").value === "price";
+const product = (numbers) => numbers.reduce((a, b) => a * b, 1);
+const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–");
+const hover = () => `%{y:${priced() ? ",.7g" : "+.3f"}}`;
+
+function mean(values) {
+  const known = values.filter(Number.isFinite);
+  return known.reduce((a, b) => a + b, 0) / known.length;
+}
+
+// The packed arrays of explorer.py: plain ones, and rows of scaled integers as log returns.
+class Arrays {
+  constructor(buffer) {
+    this.buffer = buffer;
+  }
+
+  plain({ kind, at, shape }) {
+    return new KINDS[kind](this.buffer, at, product(shape));
+  }
+
+  row({ values, unit }, place) {
+    const width = product(values.shape.slice(1)), scale = this.plain(unit)[place];
+    const row = this.plain(values).subarray(place * width, (place + 1) * width);
+    return Array.from(row, (whole) => (whole === MISSING ? null : whole * scale));
+  }
+}
+
+// One origin of a symbol: its row in a fold, and how returns from its close are shown.
+class Origin {
+  constructor(found, arrays, fold, row) {
+    Object.assign(this, { found, arrays, fold, row });
+    this.moment = arrays.plain(fold.origin)[row] + found.bar_ms;
+    this.close = arrays.plain(fold.close)[row];
+  }
+
+  time(step) {
+    return new Date(this.moment + step * this.found.bar_ms).toISOString().slice(0, 19);
+  }
+
+  shown(change) {
+    if (change === null) return null;
+    return priced() ? this.close * Math.exp(change) : 100 * Math.expm1(change);
+  }
+
+  text(value) {
+    const digits = Math.max(0, 5 - Math.floor(Math.log10(this.close)));
+    const fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    return priced() ? value.toLocaleString("en", fixed) : `${value.toFixed(3)} %`;
+  }
+
+  // by level, from the origin's close on
+  fan(name) {
+    const { levels, steps } = this.found, values = this.arrays.row(this.fold.members[name].fan, this.row);
+    return levels.map((_, level) => [0, ...steps.map((_, step) => values[step * levels.length + level])]);
+  }
+}
+
+// A member's fan: filled where it is alone, its 90 % interval dotted where there are several.
+function memberTraces(origin, name, alone) {
+  const { label, color: hue } = origin.found.members[name], lines = origin.fan(name);
+  // black stands for the colour of text, which has no shade here
+  const tint = hue === "#000000" ? "#7F7F7F" : hue, edge = alone ? { width: 0 } : { width: 1, color: tint, dash: "dot" };
+  const times = [0, ...origin.found.steps].map((step) => origin.time(step));
+  const curve = (level, more) => ({
+    x: times, y: lines[level].map((change) => origin.shown(change)), mode: "lines", legendgroup: name, showlegend: false,
+    name: `${label} ${100 * origin.found.levels[level]} %`, line: { width: 0, color: tint }, hovertemplate: hover(), ...more,
+  });
+  return [
+    curve(0, { line: edge }),
+    curve(4, { line: edge, fill: "tonexty", fillcolor: tint + (alone ? "38" : "22") }),
+    ...(alone ? [curve(1), curve(3, { fill: "tonexty", fillcolor: `${tint}55` })] : []),
+    curve(2, { name: `${label}, median`, showlegend: true, line: { width: 2.2, color: hue } }),
+  ];
+}
+
+function closesTraces(origin) {
+  const { steps } = origin.found, values = origin.arrays.row(origin.fold.closes, origin.row);
+  const before = [...steps.map((step) => -step).reverse(), 0], after = [0, ...steps];
+  const curve = (at, changes, name, width) => ({
+    x: at.map((step) => origin.time(step)), y: changes.map((change) => origin.shown(change)), name, mode: "lines",
+    line: { color: "#000000", width }, hovertemplate: hover(),
+  });
+  return [
+    curve(before, [...values.slice(0, steps.length), 0], "close before", 1.2),
+    curve(after, [0, ...values.slice(steps.length)], "realised close", 2.6),
+  ];
+}
+
+function originLayout(origin) {
+  const at = origin.time(0), dashed = { color: "#7F7F7F", dash: "dash", width: 1 };
+  return {
+    height: 460, margin: { l: 8, r: 8, t: 40, b: 8 }, hovermode: "x unified",
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    xaxis: { title: { text: "time (UTC)" } },
+    yaxis: { title: { text: priced() ? "price" : "change from the origin, %" } },
+    legend: { orientation: "h", yanchor: "bottom", y: 1, x: 0 },
+    shapes: [{ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: dashed }],
+  };
+}
+
+// A member's row of the table; rows: those of the symbol in the fold. Losses are relative to the random walk's.
+function scoreRow(origin, name, rows) {
+  const { fold, arrays, row } = origin, walk = fold.members.random_walk;
+  const loss = arrays.plain(fold.members[name].loss), base = walk && arrays.plain(walk.loss);
+  const relative = (of) => (base ? mean(of.map((one) => loss[one])) / mean(of.map((one) => base[one])) : NaN);
+  const last = origin.fan(name).map((line) => origin.text(origin.shown(line.at(-1))));
+  const inside = percent(arrays.plain(fold.members[name].inside)[row]), { label } = origin.found.members[name];
+  return [label, last[2], `${last[1]} … ${last[3]}`, `${last[0]} … ${last[4]}`, percent(relative([row])), percent(relative(rows)), inside];
+}
+
+function tableLine(cells) {
+  const line = document.createElement("tr");
+  line.append(...cells.map((text, place) => Object.assign(document.createElement(place ? "td" : "th"), { textContent: text })));
+  line.firstChild.scope = "row";
+  return line;
+}
+
+// Rows of the picked symbol in the picked fold.
+function pickedRows(found) {
+  const { symbol } = found.folds[pick("fold").value];
+  return [...symbol.keys()].filter((row) => symbol[row] === pick("symbol").value);
+}
+
+function show(found, arrays) {
+  const fold = found.folds[pick("fold").value], rows = pickedRows(found), slider = pick("origin");
+  slider.max = Math.max(0, rows.length - 1);
+  const origin = rows.length && new Origin(found, arrays, fold, rows[slider.value]);
+  const at = origin ? `${origin.time(0).replace("T", " ").slice(0, 16)} UTC, ${Number(slider.value) + 1} of ${rows.length}` : "no forecast";
+  pick("moment").textContent = at;
+  slider.setAttribute("aria-valuetext", at);
+  if (!origin) return undefined;
+  document.querySelectorAll("[name=member]").forEach((box) => (box.disabled = !fold.members[box.value]));
+  const lines = Object.keys(fold.members).map((name) => tableLine(scoreRow(origin, name, rows)));
+  document.querySelector("#scores tbody").replaceChildren(...lines);
+  const picked = [...document.querySelectorAll("[name=member]:checked:enabled")].map((box) => box.value);
+  const fans = picked.flatMap((name) => memberTraces(origin, name, picked.length === 1));
+  return draw("chart-explorer", { data: [...fans, ...closesTraces(origin)], layout: originLayout(origin) });
+}
 
 async function explore(found) {
   if (!found) return;
-  const buffer = await unpack(found.data);
-  const array = ({ kind, at, shape }) => new KINDS[kind](buffer, at, shape.reduce((a, b) => a * b, 1));
-  // one row of scaled integers as log returns
-  const scaled = (packed, row) => {
-    const width = packed.values.shape.slice(1).reduce((a, b) => a * b, 1), unit = array(packed.unit)[row];
-    return Array.from(array(packed.values).subarray(row * width, (row + 1) * width), (n) => (n === MISSING ? null : n * unit));
+  const arrays = new Arrays(await unpack(found.data)), again = () => show(found, arrays);
+  const move = (by) => {
+    pick("origin").value = Number(pick("origin").value) + by;
+    again();
   };
-  const pick = (id) => document.getElementById(id);
-  const members = () => [...document.querySelectorAll("[name=member]:checked")].map((box) => box.value);
-  const count = found.steps.length, levels = found.levels.length;
-  const rows = () => {
-    const fold = found.folds[pick("fold").value];
-    return fold.symbol.map((name, row) => row).filter((row) => fold.symbol[row] === pick("symbol").value);
-  };
-
-  function state() {
-    const fold = found.folds[pick("fold").value], of = rows(), row = of[Math.min(pick("origin").value, of.length - 1)];
-    const moment = array(fold.origin)[row] + found.bar_ms, close = array(fold.close)[row];
-    const shown = pick("unit").value === "price" ? (r) => (r === null ? null : close * Math.exp(r)) : (r) => (r === null ? null : 100 * Math.expm1(r));
-    return { fold, of, row, moment, close, shown, time: (step) => new Date(moment + step * found.bar_ms).toISOString().slice(0, 19) };
-  }
-
-  const fan = (s, name) => {
-    const values = scaled(s.fold.members[name].fan, s.row);
-    return found.levels.map((_, level) => [0, ...found.steps.map((_, step) => values[step * levels + level])]);
-  };
-
-  function memberTraces(s, name, alone) {
-    const { label, color: hue } = found.members[name], lines = fan(s, name), tint = name === "oracle" ? "#7F7F7F" : hue;
-    const times = [0, ...found.steps].map(s.time), hover = pick("unit").value === "price" ? ",.7g" : "+.3f";
-    const curve = (level, more) => ({
-      x: times, y: lines[level].map(s.shown), mode: "lines", legendgroup: name, showlegend: false,
-      name: `${label} ${100 * found.levels[level]} %`, line: { width: 0, color: tint },
-      hovertemplate: `%{y:${hover}}`, ...more,
-    });
-    const faded = tint + (alone ? "38" : "22"), dashed = { width: 1, color: tint, dash: "dot" };
-    return [
-      curve(0, alone ? {} : { line: dashed }),
-      curve(4, { fill: "tonexty", fillcolor: faded, ...(alone ? {} : { line: dashed }) }),
-      ...(alone ? [curve(1), curve(3, { fill: "tonexty", fillcolor: tint + "55" })] : []),
-      curve(2, { name: `${label}, median`, showlegend: true, line: { width: 2.2, color: hue } }),
-    ];
-  }
-
-  function closesTraces(s) {
-    const values = scaled(s.fold.closes, s.row), hover = pick("unit").value === "price" ? ",.7g" : "+.3f";
-    const before = [...found.steps].reverse().map((step) => -step), trace = { mode: "lines", hovertemplate: `%{y:${hover}}` };
-    return [
-      { ...trace, x: [...before, 0].map(s.time), y: [...values.slice(0, count), 0].map(s.shown), name: "close before", line: { color: "#000000", width: 1.2 } },
-      { ...trace, x: [0, ...found.steps].map(s.time), y: [0, ...values.slice(count)].map(s.shown), name: "realised close", line: { color: "#000000", width: 2.6 } },
-    ];
-  }
-
-  function layout(s) {
-    const axis = { title: { text: pick("unit").value === "price" ? "price" : "change from the origin, %" } };
-    return {
-      height: 460, margin: { l: 8, r: 8, t: 40, b: 8 }, hovermode: "x unified", paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      xaxis: { title: { text: "time (UTC)" } }, yaxis: axis, legend: { orientation: "h", yanchor: "bottom", y: 1, x: 0 }, uirevision: "same",
-      shapes: [{ type: "line", xref: "x", yref: "paper", x0: s.time(0), x1: s.time(0), y0: 0, y1: 1, line: { color: "#7F7F7F", dash: "dash", width: 1 } }],
-    };
-  }
-
-  const mean = (values) => { const known = values.filter(Number.isFinite); return known.reduce((a, b) => a + b, 0) / known.length; };
-  const share = (value) => (Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "–");
-
-  function scoreRow(s, name) {
-    const one = s.fold.members[name], walk = s.fold.members.random_walk, loss = array(one.loss), base = walk && array(walk.loss);
-    const digits = Math.max(0, 6 - Math.floor(Math.log10(s.close)) - 1), fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-    const number = (value) => (pick("unit").value === "price" ? value.toLocaleString("en", fixed) : `${value.toFixed(3)} %`);
-    const last = fan(s, name).map((line) => number(s.shown(line[count])));
-    const here = base ? loss[s.row] / base[s.row] : NaN;
-    const all = base ? mean(s.of.map((row) => loss[row])) / mean(s.of.map((row) => base[row])) : NaN;
-    return [found.members[name].label, last[2], `${last[1]} … ${last[3]}`, `${last[0]} … ${last[4]}`, share(here), share(all), share(array(one.inside)[s.row])];
-  }
-
-  function fill(s) {
-    const cells = Object.keys(s.fold.members).map((name) => scoreRow(s, name));
-    document.querySelector("#scores tbody").replaceChildren(...cells.map((row) => {
-      const line = document.createElement("tr");
-      line.append(...row.map((text, place) => Object.assign(document.createElement(place ? "td" : "th"), { textContent: text })));
-      line.firstChild.scope = "row";
-      return line;
-    }));
-  }
-
-  function show() {
-    const last = rows().length - 1;
-    pick("origin").max = last;
-    const s = state(), picked = members().filter((name) => s.fold.members[name]);
-    const text = s.row === undefined ? "no forecast of this symbol here" : `${s.time(0).replace("T", " ").slice(0, 16)} UTC, ${Number(pick("origin").value) + 1} of ${last + 1}`;
-    pick("moment").textContent = text;
-    pick("origin").setAttribute("aria-valuetext", text);
-    if (s.row === undefined) return undefined;
-    document.querySelectorAll("[name=member]").forEach((box) => (box.disabled = !s.fold.members[box.value]));
-    fill(s);
-    const data = [...picked.flatMap((name) => memberTraces(s, name, picked.length === 1)), ...closesTraces(s)];
-    return draw("chart-explorer", { data, layout: layout(s) });
-  }
-
-  const move = (by) => { pick("origin").value = Number(pick("origin").value) + by; show(); };
   pick("before").addEventListener("click", () => move(-1));
   pick("after").addEventListener("click", () => move(1));
-  pick("pick").addEventListener("input", show);
+  pick("pick").addEventListener("input", again);
   pick("pick").addEventListener("submit", (event) => event.preventDefault());
   // the last origin that was tested; the live one stands above
   pick("fold").value = Math.max(0, found.folds.findLastIndex((fold) => fold.name !== "live"));
-  pick("origin").max = pick("origin").value = Math.max(0, rows().length - 1);
-  await show();
+  pick("origin").max = pick("origin").value = Math.max(0, pickedRows(found).length - 1);
+  await again();
 }
