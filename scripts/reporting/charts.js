@@ -23,6 +23,7 @@ function themed(figure) {
   const layout = inked(figure.layout, ink);
   layout.font = { color: ink, family: getComputedStyle(document.body).fontFamily, size: 13 };
   layout.hoverlabel = { bgcolor: color("--panel"), bordercolor: line, font: { color: ink } };
+  layout.modebar = { color: color("--soft"), activecolor: ink, bgcolor: "rgba(0,0,0,0)" };
   for (const axis of ["xaxis", "yaxis"])
     layout[axis] = { ...layout[axis], gridcolor: line, linecolor: line, showgrid: true, automargin: true };
   return { data: inked(figure.data, ink), layout };

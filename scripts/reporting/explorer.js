@@ -60,11 +60,11 @@ class Origin {
   }
 }
 
-// A member's fan: filled where it is alone, its 90 % interval dotted where there are several.
+// A member's fan: filled where it is alone, the edges of its 90 % interval where there are several.
 function memberTraces(origin, name, alone) {
-  const { label, color: hue } = origin.found.members[name], lines = origin.fan(name);
-  // black stands for the colour of text, which has no shade here
-  const tint = hue === "#000000" ? "#7F7F7F" : hue, edge = alone ? { width: 0 } : { width: 1, color: tint, dash: "dot" };
+  const { label, color: hue, dash } = origin.found.members[name], lines = origin.fan(name);
+  // black stands for the colour of text, which closes have here
+  const tint = hue === "#000000" ? "#7F7F7F" : hue, edge = alone ? { width: 0 } : { width: 1.6, color: tint, dash };
   const times = [0, ...origin.found.steps].map((step) => origin.time(step));
   const curve = (level, more) => ({
     x: times, y: lines[level].map((change) => origin.shown(change)), mode: "lines", legendgroup: name, showlegend: false,
@@ -72,9 +72,9 @@ function memberTraces(origin, name, alone) {
   });
   return [
     curve(0, { line: edge }),
-    curve(4, { line: edge, fill: "tonexty", fillcolor: tint + (alone ? "38" : "22") }),
+    curve(4, alone ? { fill: "tonexty", fillcolor: `${tint}38` } : { line: edge }),
     ...(alone ? [curve(1), curve(3, { fill: "tonexty", fillcolor: `${tint}55` })] : []),
-    curve(2, { name: `${label}, median`, showlegend: true, line: { width: 2.2, color: hue } }),
+    curve(2, { name: `${label}, median`, showlegend: true, line: { width: alone ? 2.2 : 1.2, color: tint, dash } }),
   ];
 }
 

@@ -11,7 +11,7 @@ from forecasting.losses import covered, pinball
 from forecasting.members import ENSEMBLE, ORACLE, find_member, member_name
 from forecasting.quantiles import Forecasts, read_forecasts
 from market.intervals import step_ms
-from plotting.style import member_color
+from plotting.style import member_color, member_dash
 from reporting.packing import Packing
 from reporting.results import Results
 
@@ -53,7 +53,10 @@ def explorer(results: Results) -> dict[str, Any] | None:
         "levels": LEVELS,
         "steps": [int(step) for step in shown.steps],
         "every": shown.every,
-        "members": {name: {"label": find_member(name).label, "color": member_color(name)} for name in names},
+        "members": {
+            name: {"label": find_member(name).label, "color": member_color(name), "dash": member_dash(name)}
+            for name in names
+        },
         "folds": folds,
         "data": packing.text(),
     }
