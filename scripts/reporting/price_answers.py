@@ -29,7 +29,7 @@ EARLIER = 3  # forecasts before the live one that are drawn with it
 def outlook(results: Results) -> Section:
     """Where each symbol will be at the horizon's end, and how sure."""
     name, question = "prices", "Where will each symbol be, and how sure is that?"
-    if results.prices is None:
+    if results.prices is None or not set(results.symbols) & set(results.prices["symbol"]):
         return missing(name, question, "the live forecast (forecast.csv)", "snakemake -j4 predict")
     last = {str(symbol): rows.iloc[-1] for symbol, rows in results.prices.groupby("symbol", sort=False)}
     end = time_text(str(results.prices["time"].iloc[-1]))
@@ -98,9 +98,9 @@ def _quality(results: Results) -> Table:
 def coming(results: Results) -> Section:
     """What happens on the way: paths, and probabilities of touching a price."""
     name, question = "paths", "What does it see coming on the way?"
-    if results.paths is None or results.forecasts is None:
-        return missing(name, question, "the sample paths (forecasts/live/paths.parquet)", "snakemake -j4 predict")
     symbol = shown_symbol(results)
+    if results.paths is None or symbol not in results.paths or results.forecasts is None:
+        return missing(name, question, "the sample paths (forecasts/live/paths.parquet)", "snakemake -j4 predict")
     live, close = results.paths[symbol], _live(results, symbol)[0]
     half = live.quantile(0.25), live.quantile(0.75)
     falls, rises = (f"{100 * float(live.probability_of_touching(np.array(level))):.0f} %" for level in half)

@@ -1,6 +1,6 @@
 """What a run left in its folders: all that the report shows, as far as it is there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -18,8 +18,14 @@ from forecasting.paths.documents import PathScores
 from forecasting.quantiles import Forecasts, read_forecasts
 from market.candles import Quality, continued, read_candles
 from trading.documents import Audit, Backtest, Trade
+from trading.strategies import FOLLOWED
 
 Content = TypeVar("Content")
+# keys of a run's config, and columns of tables, that the report reads
+NEEDED = {"symbols", "interval", "horizon", "quantiles", "members", "days", "as_of"}
+NEEDED |= {"exchange", "folds", "tft", "sample_paths", "consensus", "decision"}
+STEPS = ("member", "step", "origins", "coverage50", "coverage90")
+PRICES = ("symbol", "close", "time", "price_q0.05", "price_q0.25", "price_q0.5", "price_q0.75", "price_q0.95", "p_up")
 
 
 @dataclass
@@ -67,7 +73,6 @@ class Results:
     cutoff: dict[str, Any] | None
     evaluation: Evaluation | None
     steps: pd.DataFrame | None
-    pooled: pd.DataFrame | None
     prices: pd.DataFrame | None
     forecasts: Forecasts | None
     tested: Forecasts | None
@@ -113,9 +118,8 @@ def read_results(artifacts: Path, data: Path) -> Results:
         config=config,
         cutoff=folder.read(data / "as_of" / "live.json", read_json),
         evaluation=folder.artifact("evaluation.json", lambda path: read_document(path, Evaluation)),
-        steps=folder.artifact("evaluation_steps.csv", read_csv),
-        pooled=folder.artifact("evaluation_pooled.csv", read_csv),
-        prices=folder.artifact("forecast.csv", read_csv),
+        steps=folder.artifact("evaluation_steps.csv", _table(STEPS)),
+        prices=folder.artifact("forecast.csv", _table(PRICES)),
         forecasts=folder.artifact(f"forecasts/live/{ENSEMBLE}.parquet", live),
         tested=folder.artifact(f"forecasts/{config['folds']['count'] - 1}/{ENSEMBLE}.parquet", forecasts),
         trade=folder.artifact("mock_trade.json", lambda path: read_document(path, Trade)),
@@ -124,9 +128,9 @@ def read_results(artifacts: Path, data: Path) -> Results:
         path_scores=folder.artifact("path_scores.json", lambda path: read_document(path, PathScores)),
         paths=folder.artifact("forecasts/live/paths.parquet", read_paths),
         backtest=folder.artifact("backtest.json", lambda path: read_document(path, Backtest)),
-        equity=folder.artifact("backtest_equity.csv", read_csv),
-        decisions=folder.artifact("backtest.csv", read_csv),
-        ledger=folder.artifact("ledger.csv", read_csv, optional=True),
+        equity=folder.artifact("backtest_equity.csv", _table(("time", FOLLOWED))),
+        decisions=folder.artifact("backtest.csv", _table(("time", "symbol", "action"))),
+        ledger=folder.artifact("ledger.csv", _table(("as_of", "symbol", "action", "return_pct")), optional=True),
         candles=_candles(folder, symbols, interval),
         outcome=_by_symbol(folder, symbols, data / "outcome", ".parquet", _reader(interval), optional=True),
         quality=_by_symbol(folder, symbols, data / "candles" / "train", ".quality.json", read_json),
@@ -143,8 +147,7 @@ def run_config(artifacts: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text())
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: is damaged ({type(error).__name__}); run again to rebuild it") from error
-    needed = {"symbols", "interval", "horizon", "quantiles", "exchange", "folds", "members"}
-    if not isinstance(config, dict) or needed - config.keys():
+    if not isinstance(config, dict) or NEEDED - config.keys():
         raise UserError(f"{path}: is not of a run of this version; run again, or name another folder")
     if config.get("branches"):
         raise UserError(f"{path}: is of several branches; name the folder of one of them")
@@ -159,6 +162,20 @@ def read_jobs(logs: Path) -> pd.DataFrame:
         if len(table):
             rows.append((path.parent.name, path.stem, float(table["s"].sum()), float(table["max_rss"].max())))
     return pd.DataFrame(rows, columns=["rule", "job", "seconds", "max_rss"])
+
+
+def _table(columns: Sequence[str]) -> Callable[[Path], pd.DataFrame]:
+    """A reader of CSV that has these columns and rows."""
+
+    def read(path: Path) -> pd.DataFrame:
+        table = read_csv(path)
+        lacking = [name for name in columns if name not in table]
+        if lacking or not len(table):
+            what = f"has no column {lacking[0]}" if lacking else "has no rows"
+            raise UserError(f"{path}: {what}; delete it and run again to rebuild it")
+        return table
+
+    return read
 
 
 def _trade(path: Path) -> Trade:

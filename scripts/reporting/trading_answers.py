@@ -80,7 +80,7 @@ def policy(results: Results) -> Section:
     alt = "Return of the wealth of each strategy over the test span, decisions marked."
     figure = equity_figure(results.equity, results.decisions, FOLLOWED, LINES)
     charts = [Chart("equity", "Return after costs, decisions marked", alt, figure)]
-    if results.ledger is not None and {"as_of", "action", "return_pct"} <= set(results.ledger):
+    if results.ledger is not None:
         alt = "Sum of what the ledger's decisions earned."
         charts.append(Chart("ledger", "The ledger: what its decisions earned", alt, ledger_figure(results.ledger)))
     span = f"From {time_text(result['start'])} to {time_text(result['end'])}: "

@@ -13,14 +13,16 @@ from common.errors import UserError
 from reporting.explorer import even_steps
 from reporting.figures import extremes
 from reporting.packing import FINEST, Packing
-from reporting.page import FOLDER
+from reporting.page import FOLDER, page
 from reporting.results import Folder, read_jobs, read_results
 from reporting.sections import interval_text, p_text, picture, price_text, range_text
 from support.workflow import ROOT
 
 RUN = {
     "symbols": ["BTCUSDT"], "interval": "1m", "horizon": 12, "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95],
-    "exchange": {"id": "simulated"}, "folds": {"count": 1}, "members": ["random_walk"],
+    "exchange": {"id": "simulated", "seed": 7}, "folds": {"count": 1}, "members": ["random_walk"], "days": 3.0,
+    "as_of": "latest", "tft": {"seeds": [1]}, "sample_paths": {"seed": 1}, "decision": {"policy": "trade"},
+    "consensus": {"commission_pct": 0.1, "slippage_pct": 0.02},
 }  # fmt: skip
 
 
@@ -89,6 +91,17 @@ def test_of_a_run_that_just_began_all_is_missing_and_named(tmp_path: Path) -> No
     assert any("mock_trade.json is not there" in line for line in missing)
     assert not any("ledger" in line for line in missing)  # few runs have one
     assert results.simulated
+    text = page(results)
+    assert text.count("Not there yet: ") == 9 and "SIMULATED MARKET" in text and 'id="explorer"' not in text
+
+
+def test_a_table_of_another_version_is_missing_and_named(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN))
+    (tmp_path / "forecast.csv").write_text("symbol,close\nBTCUSDT,1\n")
+    (tmp_path / "backtest.csv").write_text("time,symbol,action\n")
+    missing = read_results(tmp_path, tmp_path / "data").folder.missing
+    assert any("forecast.csv: has no column time" in line for line in missing)
+    assert any("backtest.csv: has no rows" in line for line in missing)
 
 
 def test_a_file_that_is_missing_is_named_once(tmp_path: Path) -> None:
