@@ -6,7 +6,7 @@ ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check config-files refresh decide settle audit plots import demo-exchange report clean image cluster
+.PHONY: help run test test-containers check config-files refresh decide settle audit plots import demo-exchange report clean image cluster docs
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## formatting, lint, types
 
 config-files: $(VENV)/.runtime ## config/config.yaml, its schema and its tables in the docs, from scripts/dag/config.py
 	PYTHONPATH=scripts $(VENV)/bin/python -m dag.config_files
+
+docs: $(VENV)/.docs ## the pages as a site to read and search without a network: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 # what continues with a run needs one
 $(ARTIFACTS)/run.yaml:
@@ -98,4 +101,8 @@ $(VENV)/.dev: $(VENV)/.cluster envs/dev.txt
 
 $(VENV)/.cluster: $(VENV)/.runtime envs/cluster.txt
 	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r envs/cluster.txt
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime envs/docs.txt
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r envs/docs.txt
 	touch $@

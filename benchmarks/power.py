@@ -50,7 +50,7 @@ from forecasting.evaluation.utility import Investor  # noqa: E402
 from forecasting.folds import Fold, FoldScheme  # noqa: E402
 from forecasting.members import ENSEMBLE, ORACLE, RANDOM_WALK, TFT  # noqa: E402
 from forecasting.paths.history import History, read_history  # noqa: E402
-from forecasting.paths.sampling import generator, marginals, sample_paths  # noqa: E402
+from forecasting.paths.sampling import paths_from  # noqa: E402
 from forecasting.quantiles import Forecasts, read_forecasts  # noqa: E402
 from forecasting.split import FoldFiles  # noqa: E402
 from forecasting.task import Task  # noqa: E402
@@ -62,12 +62,15 @@ from plotting.style import BLUE, GREY, ORANGE, new_figure  # noqa: E402
 from predict_baselines import predict_baselines  # noqa: E402
 from predict_oracle import predict_oracle  # noqa: E402
 from trading.costs import costs_of  # noqa: E402
-from trading.decision import EnsembleForecast, Entry, MemberForecast, decide  # noqa: E402
-from trading.documents import BUY, EDGE, PROBABILITY, Decided, PlanFigures, TradeConfig  # noqa: E402
+from trading.decision import decide  # noqa: E402
+from trading.documents import BUY, EDGE, PROBABILITY, Decided, PlanFigures, TradeConfig, plan_of  # noqa: E402
+from trading.entry import EnsembleForecast, Entry, MemberForecast  # noqa: E402
 from trading.gates import skill_gate  # noqa: E402
+from trading.orders import UNLIMITED  # noqa: E402
 from trading.outlook import Marginals  # noqa: E402
 from trading.plans import Plans  # noqa: E402
-from trading.settlement import closes_from, sales  # noqa: E402
+from trading.settlement import closes_from  # noqa: E402
+from trading.trade_settlement import Sale, sales  # noqa: E402
 
 TRENDS = (0.0, 0.02, 0.05, 0.1, 0.2)
 DAYS, FOLDS, TEST_DAYS = 36, 2, 6
@@ -218,6 +221,7 @@ class Run:
         )
         ensemble(
             output=self.forecast(fold, ENSEMBLE),
+            shares=str(Path(self.forecast(fold, ENSEMBLE)).with_name("weights.csv")),
             weights=str(Path(self.forecast(fold, ENSEMBLE)).with_name("weights.json")),
             forecasts=list(tested.values()),
             validation=list(validated.values()),
@@ -285,10 +289,10 @@ class Run:
                 entry = entry_at(origin, float(forecasts.close[row]), task)
                 decided, _ = decide(
                     EnsembleForecast(task.quantile_levels, quantiles, paths),
-                    {trader: MemberForecast(quantiles, 1.0, "")}, known, entry, config, gates,
+                    {trader: MemberForecast(quantiles, 1.0)}, known, entry, config, gates,
                 )  # fmt: skip
                 closes = closes_from(candles[symbol], origin + task.bar_ms, task.bar_ms, task.horizon)
-                step = decided["plan"]["exit_step"] - 1
+                step = plan_of(decided)["exit_step"] - 1
                 truth = Marginals(task.quantile_levels, true.quantiles[row, [step]])
                 what = {"trader": trader, "symbol": symbol, "origin": iso(origin)}
                 rows.append(what | outcome(decided, closes, truth, config))
@@ -308,11 +312,13 @@ def apart(
     [horizon, count], which are joint for the symbols of an origin. settings: `count` and `seed` of the paths."""
     length = task.horizon * task.bar_ms
     for origin in np.unique(forecasts.origin[(forecasts.origin - span.test_start) % length == 0]).tolist():
-        rows = np.flatnonzero(forecasts.origin == origin)
-        given = marginals(forecasts.quantiles[rows], task.quantile_levels, settings["count"])
-        past = history.only([str(symbol) for symbol in forecasts.symbol[rows]])
-        drawn = sample_paths(given, past, origin + task.bar_ms * task.steps, generator(settings["seed"], origin))
-        yield from zip(rows.tolist(), drawn, strict=True)
+        now = forecasts.at(origin)
+        past = history.only([str(symbol) for symbol in now.symbol])
+        yield from zip(
+            np.flatnonzero(forecasts.origin == origin).tolist(),
+            paths_from(now, past, task, settings["count"], settings["seed"]),
+            strict=True,
+        )
 
 
 def entry_at(origin: int, close: float, task: Task) -> Entry:
@@ -326,9 +332,9 @@ def outcome(decided: Decided, closes: np.ndarray, truth: Marginals, config: Trad
 
     closes [horizon]: realised. truth: the true distribution at the plan's exit [1]; levels have no part in it.
     """
-    plan, entry, costs = decided["plan"], decided["decision"]["entry_price"], costs_of(config)
+    plan, entry, costs = plan_of(decided), decided["decision"]["entry_price"], costs_of(config, UNLIMITED)
     passed = {gate["name"]: gate["passed"] for gate in decided["gates"]}
-    sold = settled(plan, closes, entry)
+    sale = settled(plan, closes, entry)
     breakeven = np.log(costs.ratio_of(config["cash"], 0.0))
     return {
         "bought": decided["decision"]["action"] == BUY,
@@ -340,18 +346,18 @@ def outcome(decided: Decided, closes: np.ndarray, truth: Marginals, config: Trad
         "probability": plan["probability_of_profit"],
         "true_expected_pct": round(100 * float(costs.net_return(config["cash"], np.exp(truth.log_mean))[0]), 7),
         "true_probability": round(float(1 - truth.distribution.cdf(breakeven)[0]), 9),
-        "gross_pct": round(100 * (sold / entry - 1), 7),
-        "net_pct": round(costs.round_trip(config["cash"], entry, sold).return_pct, 7),
+        "gross_pct": round(100 * (sale.price / entry - 1), 7),
+        "net_pct": round(costs.round_trip(config["cash"], entry, sale.price, sale.place + 1, sale.maker).return_pct, 7),
     }
 
 
-def settled(plan: PlanFigures, closes: np.ndarray, entry: float) -> float:
-    """The price at which a plan sold, as the audit finds it. closes [horizon]: without a gap."""
+def settled(plan: PlanFigures, closes: np.ndarray, entry: float) -> Sale:
+    """The sale of a plan, as the audit finds it. closes [horizon]: without a gap."""
     profit, stop = plan["take_profit_price"], plan["stop_price"]
     levels = (profit or np.nan, stop or np.nan, profit or np.inf, stop or 0.0)
     (sale,) = sales(Plans(np.array([plan["exit_step"]]), *(np.array([level]) for level in levels)), closes, entry)
     assert sale is not None
-    return sale.price
+    return sale
 
 
 class Estimate(NamedTuple):

@@ -65,6 +65,19 @@ REGISTRY = (
 )
 MEMBERS = {member.name: member for member in REGISTRY}
 
+# what a member is, where its label says too little to a reader who does not know it
+WORDS = {
+    "tft": "Temporal Fusion Transformer",
+    "tft_raw": "direct Temporal Fusion Transformer",
+    "ewma": "exponentially weighted volatility",
+    "ewma_fhs": "EWMA volatility, tails of past returns",
+    "seasonal_ewma_fhs": "EWMA volatility by time of day, tails of past returns",
+    "garch_fhs": "GARCH volatility, tails of past returns",
+    "har_fhs": "volatility of several spans (HAR)",
+    "lhar_fhs": "HAR volatility with leverage",
+    "lightgbm": "gradient-boosted trees",
+}
+
 # of the lines of plug-ins, all dotted
 PLUG_IN_COLORS = ("blue", "vermillion", "green", "purple", "orange", "sky")
 
@@ -113,6 +126,11 @@ def check_registry(registry: Iterable[Member]) -> None:
 def display_name(member: str) -> str:
     """The member as a sentence names it: the TFT, the ensemble."""
     return f"the {MEMBERS[member].label}" if member in MODELS else f"the {member}"
+
+
+def in_words(member: str) -> str:
+    """What a member is, for a reader who does not know its name."""
+    return WORDS.get(member, find_member(member).label)
 
 
 def baselines(names: Iterable[str]) -> list[str]:

@@ -208,3 +208,20 @@ def test_candle_files_are_inputs_but_not_what_the_run_makes(tmp_path: Path) -> N
     with loaded(tmp_path, exchange={"id": "replay", "folder": str(tmp_path)}) as run:
         (fetch,) = (rule for rule in run.rules if rule.name == "fetch_candles")
     assert [Path(file).name for file in fetch.input.files] == ["ETHUSDT.csv"]
+
+
+def test_thirty_symbols_are_the_jobs_that_the_docs_count(tmp_path: Path) -> None:
+    """The table of docs/container-orchestration.md against a dry run: more candles, and no more trainings."""
+    page = (ROOT / "docs" / "container-orchestration.md").read_text()
+    (section,) = re.findall(r"^### Thirty symbols$(.*?)^### ", page, flags=re.MULTILINE | re.DOTALL)
+    (config,) = re.findall(r"^```yaml\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "thirty.yaml").write_text(config)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([\d, ]+) \|", section, flags=re.MULTILINE)
+    told = {
+        name.strip("`"): int(count)
+        for names, counts in rows
+        for name, count in zip(names.split(", "), counts.split(", "), strict=True)
+    }
+    done = snakemake(tmp_path, "-n", "--configfile", str(tmp_path / "thirty.yaml"))
+    jobs = planned(done.stdout + done.stderr)
+    assert len(told) == 13 and {name: jobs[name] for name in told} == told

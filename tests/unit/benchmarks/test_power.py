@@ -22,6 +22,7 @@ from forecasting.task import Task
 from market.intervals import MINUTE
 from support.decisions import FREE, decided_on, path_to
 from support.workflow import ROOT
+from trading.documents import plan_of
 
 SCRIPT = ROOT / "benchmarks/power.py"
 
@@ -111,9 +112,9 @@ def test_a_plan_is_settled_at_its_exit_its_take_profit_or_below_its_stop(
     power: ModuleType, closes: list[float], price: float
 ) -> None:
     plan = {"exit_step": 3, "take_profit_price": 102.0, "stop_price": 98.0}
-    assert power.settled(plan, np.array(closes), 100.0) == price
+    assert power.settled(plan, np.array(closes), 100.0).price == price
     bare = {"exit_step": 2, "take_profit_price": None, "stop_price": None}
-    assert power.settled(bare, np.array(closes), 100.0) == closes[1]
+    assert power.settled(bare, np.array(closes), 100.0).price == closes[1]
 
 
 def test_an_outcome_holds_what_was_decided_what_it_left_and_what_is_true(power: ModuleType) -> None:
@@ -123,7 +124,7 @@ def test_an_outcome_holds_what_was_decided_what_it_left_and_what_is_true(power: 
     found = power.outcome(decided, np.array([100.0, 101.0, 99.0]), truth, config)
 
     assert found["bought"] and found["qualifies"] and not found["levels"] and found["exit_step"] == 3
-    assert found["expected_pct"] == decided["plan"]["expected_return_pct"]
+    assert found["expected_pct"] == plan_of(decided)["expected_return_pct"]
     assert found["gross_pct"] == pytest.approx(-1)
     assert found["net_pct"] == pytest.approx(100 * (0.99 * 0.999 / 1.001 - 1), abs=1e-6)
     # a forecast of no change loses the costs, but for half its variance

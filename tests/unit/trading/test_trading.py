@@ -17,9 +17,9 @@ from audit import audit
 from common.errors import UserError
 from common.files import read_csv, read_document, read_json, read_parquet, sha256, write_json, write_parquet
 from consensus import consensus
-from forecasting.documents import Evaluation
+from forecasting.documents import CoverageTests, Evaluation
 from forecasting.quantiles import quantile_columns
-from summary import ensembles, summary
+from summary import ensembles, interval_test, summary
 from support.decisions import ENTRY, FREE, TIMES, decided_on, equally, path_to, scored
 from support.evaluations import LEVELS, evaluation
 from support.exchanges import live_settings, serve_walks
@@ -707,9 +707,10 @@ def test_the_summary_has_a_verdict_on_the_tft_where_another_is_evaluated(tmp_pat
     summary(**world.summary_inputs())
     lines = (tmp_path / "summary.txt").read_text().splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("verdict "))
-    verdicts = [line[len("evaluation  ") :] for line in lines[place : place + 2]]
+    verdicts = [line[len("evaluation  ") :] for line in lines[place : place + 3]]
     made = read_document(world.evaluation, Evaluation)
-    assert verdicts == [made["verdict"], made["verdict_tft"]]
+    assert verdicts[:2] == [made["verdict"], made["verdict_tft"]]
+    assert "two standard errors" in verdicts[2] and "Holm" in verdicts[2]
     assert verdicts[0].startswith("The ensemble beats") and verdicts[1].startswith("The TFT beats")
 
 
@@ -722,21 +723,48 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: 
     text = tmp_path / "summary.txt"
     lines = text.read_text().splitlines()
     assert capsys.readouterr().out == text.read_text()
-    assert 19 <= len(lines) <= 29
+    assert 30 <= len(lines) <= 50 and max(map(len, lines)) <= 120
     assert ("SIMULATED" in lines[0]) == simulated
-    labels = [line.split("  ")[0] for line in lines]
-    assert ("oracle" in labels) == simulated
+    labels = [label for line in lines if (label := line[:12].strip())]
+    # first the forecast, then whether to believe it, then the decision and what came of it
+    told = ["market", "forecast", "evaluation", "skill", "verdict", "coverage", "direction", "paths", "utility"]
+    told += [*(["oracle"] if simulated else []), "ensemble"]
+    assert labels == [*told, "decision", "reason", "plan", "to change", "result", "accuracy", "backtest"]
     assert any(line.startswith("paths       energy score +") for line in lines)
-    last = read_csv(world.prices).query("symbol == 'BTCUSDT'").iloc[-1]
-    interval = f"{last['price_q0.05']:.6g} … {last['price_q0.95']:.6g} (90 %) by 2024-06-01T01:00:00Z"
-    (prices,) = (line for line in lines if line.startswith("prices  "))
-    assert interval in prices and f"a rise {100 * last['p_up']:.1f} %" in prices
+    for symbol in world.symbols:
+        last = read_csv(world.prices).query("symbol == @symbol").iloc[-1]
+        (row,) = (line for line in lines if line.startswith(f"            {symbol} "))
+        assert f"{last['price_q0.5']:.6g}  " in row and row.endswith(f"{100 * last['p_up']:.1f} %")
+        for low, high in (("0.25", "0.75"), ("0.05", "0.95")):
+            assert f"{last[f'price_q{low}']:.6g} … {last[f'price_q{high}']:.6g}" in row
     assert f"{'BUY' if width else 'HOLD'} BTCUSDT" in text.read_text()
-    assert any(re.match(r" +90 % interval: \d.* volatility", line) for line in lines)
+    assert any(re.match(r" +90 % range: \d.* volatility", line) for line in lines)
+    assert any(re.match(r" +at the last step, a horizon apart: \d+ of 48, .* \(95 % interval", line) for line in lines)
     assert any(re.match(r"utility +\d\.\d\d % of wealth a year", line) for line in lines)
     assert any(line.endswith("forecasts no direction: its median is no change at every origin.") for line in lines)
-    # the members' weights, a line a fold
-    assert "fold 0: ewma 100.0 %" in text.read_text()
+    assert ("(132 moments of 2 symbols)" in text.read_text()) == bool(width)
+    # a row a member: its name, what it is, its weights by fold and live
+    assert any(re.match(r" +ewma +exponentially .* 100\.0 % +90\.0 % +80\.0 % +25\.0 %$", line) for line in lines)
+
+
+def test_a_long_line_of_the_summary_goes_on_below(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world)
+    trade = read_document(world.trade, Trade)
+    reason = "It would " + "cost 12 % " * 30 + "of it."
+    trade["decision"]["reason"] = reason
+    world.trade.write_text(json.dumps(trade))
+    summary(**world.summary_inputs())
+    text = (tmp_path / "summary.txt").read_text()
+    lines = text[text.index("reason ") : text.index("plan ")].splitlines()
+    assert len(lines) > 2 and " ".join(line[12:] for line in lines) == reason
+    assert not any(line.endswith("12") for line in lines)
+
+
+def test_a_test_of_coverage_without_origins_is_told() -> None:
+    nothing = {"origins": 0, "miss_rate": 0.0, "kupiec": None, "independence": None, "christoffersen": None}
+    assert "no two origins" in interval_test(cast(CoverageTests, nothing))
+    assert "9 of 10, 90.0 %" in interval_test(cast(CoverageTests, nothing | {"origins": 10, "miss_rate": 0.1}))
 
 
 @pytest.mark.parametrize("text", ["", "symbol,close\nETHUSDT,1\n", "a,b\n1,2\n"])
@@ -756,9 +784,10 @@ def test_an_ensemble_that_differs_from_those_evaluated_is_told(tmp_path: Path) -
     evaluation, trade = read_document(world.evaluation, Evaluation), read_document(world.trade, Trade)
     for fold in evaluation["folds"]:
         fold["weights"] = dict.fromkeys(SELECTED, 1 / len(SELECTED))
-    live = "live: ewma 25.0 %, ewma_drift 25.0 %, random_walk 25.0 %, tft 25.0 %"
-    same = ensembles(evaluation, trade)
-    assert same == [*(live.replace("live", f"fold {fold['fold']}") for fold in evaluation["folds"]), live]
+    head, *rows = ensembles(evaluation, trade)
+    assert head.split() == ["member", "which", "is", *("fold", "0", "fold", "1", "fold", "2"), "live"]
+    assert [row.split()[0] for row in rows] == sorted(SELECTED)
+    assert all(row.endswith(4 * "  25.0 %") for row in rows)
     evaluation["folds"][0]["weights"] = {SELECTED[0]: 1.0}
     for fold in evaluation["folds"][1:]:
         fold["weights"] = {SELECTED[0]: 0.97, SELECTED[1]: 0.03}
