@@ -6,7 +6,7 @@ ARTIFACTS ?= artifacts
 SNAKEMAKE := $(VENV)/bin/snakemake
 ARGS ?=
 
-.PHONY: help run test test-containers check config-files refresh decide settle audit plots import demo-exchange clean image cluster docs
+.PHONY: help run test test-containers check config-files refresh decide settle audit plots import demo-exchange report clean image cluster docs
 .PHONY: docker-build docker-fetch docker-process docker-predict docker-pipeline
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,9 @@ audit: $(ARTIFACTS)/run.yaml ## audit the last decision again, when more of its 
 
 plots: ## the figures of the last run, drawn on the host (ARGS='--timefmt "%Y-%m-%d %H:%M"', flags of ./exec.sh)
 	./exec.sh --plots $(ARGS)
+
+report: $(ARTIFACTS)/run.yaml ## the last run as one HTML page: artifacts/report.html; what is missing in it is named there
+	./exec.sh --report --cores 1 --artifacts-dir $(ARTIFACTS) $(ARGS)
 
 demo-exchange: $(VENV)/.runtime ## the simulated market as a live exchange on this machine, for config/demo.yaml (ARGS='--seed 8')
 	PYTHONPATH=scripts:tests $(VENV)/bin/python -m support.loopback.demo $(ARGS)

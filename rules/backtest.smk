@@ -98,7 +98,7 @@ rule plot_backtest:
         table=f"{ARTIFACTS}/backtest.csv",
         code=code("plot_backtest"),
     output:
-        png=update(f"{ARTIFACTS}/plots/backtest.png"),
+        png=pictured("backtest", "Decision"),
         pdf=update(f"{ARTIFACTS}/plots/backtest.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_backtest/plot.log",

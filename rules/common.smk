@@ -112,8 +112,32 @@ def replay_files():
     return watched(SETTINGS["exchange"]["folder"]) if SETTINGS["exchange"]["id"] == "replay" else []
 
 
+def pictured(name, category):
+    """A picture of that name, for Snakemake's report too, with its caption."""
+    picture = update(f"{ARTIFACTS}/plots/{name}.png")
+    return report(picture, caption=f"../docs/report/{name}.rst", category=category)
+
+
 PLOTS = expand(
     f"{ARTIFACTS}/plots/{{plot}}.{{kind}}",
     plot=["evaluation", "evaluation_detail", "forecast", "consensus", "breakeven", "paths", "backtest"],
     kind=["png", "pdf"],
 )
+
+
+def reported(wildcards):
+    """What the report shows; where nothing else may be made (--allowed-rules, as `make report` has it), of that what is
+    there."""
+    forecasts = expand(f"{ARTIFACTS}/forecasts/{{fold}}/{{member}}.parquet", fold=FOLDS, member=EVALUATED)
+    results = [
+        *(f"{ARTIFACTS}/{name}.json" for name in ("evaluation", "path_scores", "backtest", "mock_trade", "mock_eval")),
+        *(f"{ARTIFACTS}/{name}.csv" for name in ("evaluation_steps", "forecast", "backtest", "backtest_equity")),
+        *expand(f"{ARTIFACTS}/decisions/{{symbol}}.json", symbol=SYMBOLS),
+        *expand(f"{ARTIFACTS}/forecasts/live/{{member}}.parquet", member=[ENSEMBLE, *SELECTED]),
+        f"{ARTIFACTS}/forecasts/live/paths.parquet",
+        *expand(f"{DATA}/outcome/{{symbol}}.parquet", symbol=SYMBOLS),
+        *(path for path in PLOTS if path.endswith(".png")),
+        f"{ARTIFACTS}/run.yaml",
+    ]
+    wanted = forecasts + results + candles_of("train") + candles_of("live")
+    return [path for path in wanted if Path(path).exists()] if workflow.dag_settings.allowed_rules else wanted

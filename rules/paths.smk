@@ -68,7 +68,7 @@ rule plot_paths:
         cutoff=f"{DATA}/as_of/live.json",
         code=code("plot_paths"),
     output:
-        png=update(f"{ARTIFACTS}/plots/paths.png"),
+        png=pictured("paths", "Forecast"),
         pdf=update(f"{ARTIFACTS}/plots/paths.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_paths/plot.log",

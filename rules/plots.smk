@@ -10,9 +10,9 @@ rule plot_evaluation:
         summary=f"{ARTIFACTS}/evaluation.json",
         code=code("plot_evaluation"),
     output:
-        png=update(f"{ARTIFACTS}/plots/evaluation.png"),
+        png=pictured("evaluation", "Evaluation"),
         pdf=update(f"{ARTIFACTS}/plots/evaluation.pdf"),
-        detail_png=update(f"{ARTIFACTS}/plots/evaluation_detail.png"),
+        detail_png=pictured("evaluation_detail", "Evaluation"),
         detail_pdf=update(f"{ARTIFACTS}/plots/evaluation_detail.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_evaluation/plot.log",
@@ -40,7 +40,7 @@ rule plot_forecast:
         cutoff=f"{DATA}/as_of/live.json",
         code=code("plot_forecast"),
     output:
-        png=update(f"{ARTIFACTS}/plots/forecast.png"),
+        png=pictured("forecast", "Forecast"),
         pdf=update(f"{ARTIFACTS}/plots/forecast.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_forecast/plot.log",
@@ -74,9 +74,9 @@ rule plot_consensus:
         realised=of_decided(f"{DATA}/outcome/{{symbol}}.parquet"),
         code=code("plot_consensus", POLICY_MODULES),
     output:
-        png=update(f"{ARTIFACTS}/plots/consensus.png"),
+        png=pictured("consensus", "Decision"),
         pdf=update(f"{ARTIFACTS}/plots/consensus.pdf"),
-        breakeven_png=update(f"{ARTIFACTS}/plots/breakeven.png"),
+        breakeven_png=pictured("breakeven", "Decision"),
         breakeven_pdf=update(f"{ARTIFACTS}/plots/breakeven.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_consensus/plot.log",
@@ -108,7 +108,7 @@ rule plot_interpretation:
         cutoff=f"{DATA}/as_of/train.json",
         code=code("plot_interpretation"),
     output:
-        png=update(f"{ARTIFACTS}/plots/interpretation.png"),
+        png=pictured("interpretation", "Model"),
         pdf=update(f"{ARTIFACTS}/plots/interpretation.pdf"),
     log:
         f"{ARTIFACTS}/logs/plot_interpretation/plot.log",

@@ -34,11 +34,10 @@ from trading.documents import BUY, HOLD, Backtest, Regret, RiskTests
 from trading.exposure import DAYS_A_YEAR, SHORTFALL, exposure_target
 from trading.exposure_outlook import settings_of
 from trading.orders import UNLIMITED
+from trading.strategies import BY_EWMA, BY_ORACLE, CASH, CONSTANT, FOLLOWED, SIZED, TOLD, WHOLE
 
 TRADE = "trade"
-# strategies, in the order of the table
-FOLLOWED, TOLD, SIZED, BY_EWMA = "decisions", "oracle trader", "sized by the ensemble", "sized by EWMA"
-BY_ORACLE, CONSTANT, WHOLE, CASH = "sized by the oracle", "constant weight", "buy and hold", "cash"
+# strategies that size by a member's width
 SIZES = {SIZED: ENSEMBLE, BY_EWMA: EWMA, BY_ORACLE: ORACLE}
 
 

@@ -1,38 +1,17 @@
 """Rule plot_backtest: wealth and drawdown of each strategy, weights, and the decisions over the test origins."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backtest import BY_EWMA, CONSTANT, FOLLOWED, SIZED, TOLD, WHOLE
 from common.files import read_csv, read_document
 from common.job import job
 from market.intervals import parse_time
-from plotting.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    ORANGE,
-    PURPLE,
-    VERMILLION,
-    new_figure,
-    save,
-    time_positions,
-    utc_axis,
-)
+from plotting.strategies import LINES
+from plotting.style import BLUE, GREY, VERMILLION, new_figure, save, time_positions, utc_axis
 from trading.documents import BUY, SELL, Backtest
-
-LINES: dict[str, dict[str, Any]] = {
-    FOLLOWED: {"color": VERMILLION, "linewidth": 2.2, "zorder": 5},
-    SIZED: {"color": BLUE, "linewidth": 2},
-    BY_EWMA: {"color": ORANGE, "linestyle": "--"},
-    CONSTANT: {"color": PURPLE, "linestyle": "-."},
-    WHOLE: {"color": GREY, "linewidth": 1},
-    TOLD: {"color": BLACK, "linestyle": ":"},
-}
+from trading.strategies import FOLLOWED
 
 
 def plot_backtest(png: str, pdf: str, result: str, equity: str, table: str, timefmt: str) -> None:

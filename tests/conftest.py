@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 # files of minutes: workers that take these first, a file each, end together
 LONGEST = ["test_pipeline", "test_ways", "test_exec", "test_branches", "test_tune", "test_cli", "test_dag", "test_live"]
-LONGEST += ["test_compose", "test_entry_points", "test_host_commands"]
+LONGEST += ["test_report", "test_compose", "test_entry_points", "test_host_commands"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

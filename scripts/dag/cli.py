@@ -56,12 +56,13 @@ STAGES = {
     "--consensus-eval": Stage("audit", "what the decision earned; fetched again while its candles are incomplete"),
     "--plots": Stage("plots", "all figures"),
     "--consensus-plot": Stage("plot_consensus", "the figure of the decision"),
+    "--report": Stage("report", "the run as one HTML page, of what is there"),
     "--decide": Stage("ledger_append", "a decision on fresh candles by the models as they are, into the ledger"),
     "--settle": Stage("ledger_settle plot_ledger", "what came after the ledger's decisions, its scores, its figure"),
     "--clean": Stage("all", "delete what the last run made, except logs (no other stage beside it)"),
 }
 # these read what other stages made, and never make it
-READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval", "--settle"}
+READ_ONLY = {"--plots", "--consensus-plot", "--consensus-eval", "--report", "--settle"}
 # a new cutoff of the decision, before which no other stage may run
 LIVE = {"--consensus-live", "--decide"}
 # by rule, the inputs that are no data: newer ones are no reason to train or to forecast the past again

@@ -28,9 +28,11 @@ CONFIG = ROOT / "config" / "config.yaml"
 # what figures and audits are made by: none of these trains, forecasts or decides
 READ_ONLY_RULES = (
     *("plots", "plot_evaluation", "plot_forecast", "plot_consensus", "plot_paths", "plot_backtest"),
-    *("fetch_outcome", "audit", "summary", "run_config"),
+    *("fetch_outcome", "audit", "summary", "report", "run_config"),
     *("ledger_settle", "plot_ledger"),
 )
+# what a report alone is made by: it shows what is there
+REPORT_RULES = ("report", "run_config")
 READ_ONLY_SETTINGS = ("plots.", "paths.", "image")
 # what read-only stages read, and the stage that makes it
 READS = {
@@ -40,6 +42,7 @@ READS = {
     ),
     "--consensus-plot": ("mock_trade.json",),
     "--consensus-eval": ("mock_trade.json",),
+    "--report": (),
     "--settle": ("ledger/head.json",),
 }
 MADE_BY = {
@@ -82,11 +85,12 @@ def answer(question: Question) -> dict[str, Any]:
     given = _try_resolve(base, folders) if last else None
     _check_stages(given.config if given else config, config, runs, question.stages)
     starts = {name: prefix(name) if name else "" for name in runs}
+    rules = REPORT_RULES if question.stages == ["--report"] else READ_ONLY_RULES
     incomplete = [starts[name] for name, run in runs.items() if is_incomplete(run)]
     return {
         "data": next(iter(runs.values()))["paths"]["data"],
         "derive": [key for key in derived if key not in flat(flags) and _at(runs[""], key) != _at(whole, key)],
-        "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in READ_ONLY_RULES}),
+        "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in rules}),
         "forced_rules": [
             *(f"{start}fetch_outcome" for start in incomplete if "--consensus-eval" in question.stages),
             *(f"{start}ledger_settle" for start in starts.values() if "--settle" in question.stages),
@@ -129,7 +133,7 @@ def check_made(run: Settings, stages: Sequence[str]) -> None:
                     f"argument {stage}: {artifacts / name} is missing, and {stage} does not make it; "
                     f"run ./exec.sh {MADE_BY[name]} first"
                 )
-    if not any("mock_trade.json" in READS[stage] for stage in stages):
+    if set(stages) == {"--report"}:  # shows what is there
         return
     trade = read_document(artifacts / "mock_trade.json", Trade)
     decided = (trade["config"]["symbol"], trade["config"]["interval"], trade["config"]["horizon"])

@@ -8,13 +8,14 @@ from pathlib import Path
 from dag.image import ROOT
 
 
-def code(rule_name: str, modules: Iterable[str] = ()) -> list[str]:
-    """The modules that a rule's script imports, and `modules` that it imports by name, as inputs of the rule.
+def code(rule_name: str, modules: Iterable[str] = (), files: Iterable[str] = ()) -> list[str]:
+    """The modules that a rule's script imports, `modules` that it imports by name, and `files` of scripts/ that it
+    reads, as inputs of the rule.
 
     By whatever path the Snakefile was reached, one working folder sees the same names: others would be other inputs.
     They are relative where the workflow runs in its checkout, so that this can be moved.
     """
-    paths = sources(ROOT / "scripts" / f"{rule_name}.py", modules)
+    paths = sources(ROOT / "scripts" / f"{rule_name}.py", modules) + [str(ROOT / "scripts" / name) for name in files]
     return [str(Path(path).relative_to(ROOT)) for path in paths] if Path.cwd() == ROOT else paths
 
 

@@ -58,6 +58,16 @@ def member_line(name: str) -> dict[str, Any]:
     return {"color": _COLORS[member.color], "linestyle": member.linestyle, "label": member.label}
 
 
+def member_color(name: str) -> str:
+    """The colour of a member's curves, #RRGGBB."""
+    return _COLORS[find_member(name).color]
+
+
+def member_dash(name: str) -> str:
+    """The line style of a member's curves, as plotly names it."""
+    return {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}[find_member(name).linestyle]
+
+
 def new_figure(
     rows: int, columns: int, size: tuple[float, float], title: str, subtitle: str, simulated: bool
 ) -> tuple[Figure, np.ndarray]:

@@ -98,6 +98,12 @@ AREAS = (
         ("trading/", "consensus", "audit", "backtest", "ledger", "sample_paths"),
     ),
     Area(
+        "The report",
+        "There is no run to report on, or one that this version cannot read ([report.md](report.md)).",
+        "run again, or name the run's folder",
+        ("reporting/",),
+    ),
+    Area(
         "Training, forecasts and evaluation",
         "Too little history, or a file of an earlier run ([evaluation.md](evaluation.md), [training.md](training.md)).",
         "increase `days`, or delete the file and run again",

@@ -36,6 +36,7 @@ TARGETS = {
     "--consensus-eval": "audit",
     "--plots": "plots",
     "--consensus-plot": "plot_consensus",
+    "--report": "report",
     "--decide": "ledger_append",
     "--settle": "ledger_settle plot_ledger",
 }

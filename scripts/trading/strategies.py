@@ -1,0 +1,4 @@
+"""Names of a backtest's strategies, as its tables and figures have them."""
+
+FOLLOWED, TOLD, SIZED, BY_EWMA = "decisions", "oracle trader", "sized by the ensemble", "sized by EWMA"
+BY_ORACLE, CONSTANT, WHOLE, CASH = "sized by the oracle", "constant weight", "buy and hold", "cash"
