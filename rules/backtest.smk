@@ -71,11 +71,13 @@ rule backtest:
         f"{ARTIFACTS}/logs/backtest/all.log",
     benchmark:
         f"{ARTIFACTS}/logs/backtest/all.tsv"
+    # where the trials of earlier runs are
+    localrule: True
     container:
         IMAGE
     resources:
-        **scaled(mem_mb=1000, mem_mb_per_input_mb=10, runtime=10),
-        slots=1,
+        mem_mb=2000,
+        runtime=10,
     params:
         symbols=SYMBOLS,
         task=TASK,

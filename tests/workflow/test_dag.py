@@ -124,7 +124,7 @@ def test_a_job_asks_for_its_memory_and_time(jobs: dict[str, Any]) -> None:
     """Those that Slurm may kill for more of both when they are tried again."""
     heavy = {"make_features", "train_tft", "predict_tft", "predict_baselines", "predict_oracle", "ensemble", "evaluate"}
     heavy |= {"predict_plugin", "trial_features", "trial_member", "trial_tft", "trial_ensemble"}
-    heavy |= {"sample_paths", "score_paths", "backtest_fold", "backtest"}
+    heavy |= {"sample_paths", "score_paths", "backtest_fold"}
     given = {"wildcards": None, "input": Size(100)}
     for name, rule in jobs.items():
         for resource in ("mem_mb", "runtime"):
