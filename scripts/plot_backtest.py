@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from common.files import read_csv, read_document
 from common.job import job
 from market.intervals import parse_time
-from plotting.strategies import LINES
 from plotting.style import BLUE, GREY, VERMILLION, new_figure, save, time_positions, utc_axis
+from reporting.strategies import LINES
 from trading.documents import BUY, SELL, Backtest
 from trading.strategies import FOLLOWED
 

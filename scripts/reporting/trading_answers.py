@@ -2,9 +2,9 @@
 
 from common.text import percent
 from forecasting.members import find_member
-from plotting.strategies import LINES
 from reporting.results import Results
 from reporting.sections import UNKNOWN, Chart, Number, Section, Table, missing, picture, price_text, time_text
+from reporting.strategies import LINES
 from reporting.trading_figures import equity_figure, ledger_figure
 from trading.documents import GateResult, Trade
 from trading.policies import policy_of

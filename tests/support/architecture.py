@@ -75,7 +75,7 @@ PACKAGES = {
     "trading": (5.2, 2.2, "costs, policies, gates,\nsettlement, backtest"),
     "trading.ledger": (6.5, 3.2, "chain, settlement,\ndrift"),
     "reporting": (0.3, 3.2, "the report"),
-    "plotting": (0.2, 1.1, "style of figures"),
+    "plotting": (0.2, 1.6, "style of figures"),
     "forecasting": (3.0, 1.3, "task, members, bars, folds,\nquantiles, losses"),
     "market": (3.0, 0.4, "exchanges, candles, features"),
     "common": (3.0, -0.5, "errors, files, logs"),

@@ -168,7 +168,7 @@ def test_an_imported_module_is_an_input() -> None:
 
 
 # lowest first: what stands beside each other imports nothing of the other
-LAYERS = [["common"], ["market"], ["forecasting"], ["plotting", "trading"], ["dag"]]
+LAYERS = [["common"], ["market"], ["forecasting"], ["plotting", "trading"], ["dag", "reporting"]]
 PACKAGES = {package for layer in LAYERS for package in layer}
 
 
