@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from common.files import read_csv
 from common.job import job
@@ -80,6 +80,7 @@ def _members(axes: Axes, rows: pd.DataFrame) -> None:
         labels = [f"{line['label']}  {100 * value:+.1f} %" for line, value in zip(lines, skill, strict=True)]
         axes.set_yticks(range(len(skill)), labels)
         axes.axvline(0, color=INK, linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("1 − pinball loss ÷ random walk's")

@@ -86,13 +86,14 @@ def answer(question: Question) -> dict[str, Any]:
     _check_stages(given.config if given else config, config, runs, question.stages)
     starts = {name: prefix(name) if name else "" for name in runs}
     rules = REPORT_RULES if question.stages == ["--report"] else READ_ONLY_RULES
-    incomplete = [starts[name] for name, run in runs.items() if is_incomplete(run)]
+    audited = runs if "--consensus-eval" in question.stages else {}
+    incomplete = [starts[name] for name, run in audited.items() if is_incomplete(run)]
     return {
         "data": next(iter(runs.values()))["paths"]["data"],
         "derive": [key for key in derived if key not in flat(flags) and _at(runs[""], key) != _at(whole, key)],
         "allowed_rules": sorted({start + rule for start in ["", *starts.values()] for rule in rules}),
         "forced_rules": [
-            *(f"{start}fetch_outcome" for start in incomplete if "--consensus-eval" in question.stages),
+            *(f"{start}fetch_outcome" for start in incomplete),
             *(f"{start}ledger_settle" for start in starts.values() if "--settle" in question.stages),
         ],
         "outdated": outdated(runs[""], time.time()) if "--decide" in question.stages else None,
