@@ -7,7 +7,7 @@ from common.job import job, say
 from market.candles import read_candles
 from market.intervals import parse_time, step_ms
 from trading.documents import Inputs, Trade
-from trading.seal import broken_seal, inputs_of, verify, verify_inputs
+from trading.seal import broken_seal, changed_inputs, inputs_of, verify
 from trading.settlement import closes_from, settle
 
 
@@ -18,8 +18,8 @@ def audit(
 
     plans, candles: a file a symbol, <symbol>-plans.csv and <symbol>.parquet, the decision's among them. Costs, cash and
     interval are those sealed with the decision, whatever the config says by now. The candles may end early or be none.
-    inputs: digests of what the decision stands on, as it is now; None: not compared. Raises UserError when decision,
-    forecast, plans or inputs are not what was sealed.
+    inputs: digests of what the decision stands on, as it is now, of which those that changed are named; None: not
+    compared. Raises UserError when decision, forecast or plans are not what was sealed.
     """
     sealed = read_document(trade, Trade)
     verify(sealed, trade)
@@ -28,14 +28,14 @@ def audit(
     for file, digest in ((path, forecast["path_sha256"]), (compared, sealed["plans_sha256"])):
         if sha256(file) != digest:
             raise broken_seal(file)
-    changed = verify_inputs(sealed["inputs"], inputs, trade) if inputs else []
+    changed = changed_inputs(sealed["inputs"], inputs) if inputs else []
     bars = read_candles(after, interval)
     closes = closes_from(bars, parse_time(forecast["t0_iso"]), step_ms(interval), len(forecast["times"]))
     settled = settle(sealed, read_csv(path), read_csv(compared), closes, changed)
     write_json(output, settled)
     say(f"audit: {settled['action']} {settled['symbol']}, {settled['status']} at {settled['evaluated_at']}")
     if changed:
-        say(f"audit: since the decision was sealed, {', '.join(changed)} changed")
+        say(f"audit: not what the decision was made of, since it was sealed: {', '.join(changed)}")
 
 
 if __name__ == "__main__":

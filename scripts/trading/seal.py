@@ -35,20 +35,11 @@ def inputs_of(files: Mapping[str, str], config: Mapping[str, Any], image: str) -
     }
 
 
-def verify_inputs(sealed: Inputs, found: Inputs, source: str) -> list[str]:
-    """What of the code, the config and the image differs from what was sealed: a later version of these may audit.
-
-    Raises UserError, naming them all, where files differ or are others.
-    """
+def changed_inputs(sealed: Inputs, found: Inputs) -> list[str]:
+    """The names of all files, and of the scripts, the config and the image, that are not what was sealed."""
     before, now = sealed["files"], found["files"]
-    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if changed:
-        raise UserError(
-            f"{source}: {', '.join(changed)} changed after the decision was sealed, so its audit would prove nothing; "
-            "delete it and run again to decide anew"
-        )
-    names = ("scripts", "config", "image")
-    return [name for name in names if dict(sealed)[name] != dict(found)[name]]
+    files = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return files + [name for name in ("scripts", "config", "image") if dict(sealed)[name] != dict(found)[name]]
 
 
 def _folder_sha256(folder: Path) -> str:

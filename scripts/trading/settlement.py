@@ -18,7 +18,7 @@ def closes_from(candles: pd.DataFrame, start: int, bar_ms: int, count: int) -> n
 def settle(
     trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.ndarray, changed: Sequence[str] = ()
 ) -> Audit:
-    """The audit of `trade`. changed: what of its code, config and image is another now.
+    """The audit of `trade`. changed: what of its inputs is another now.
 
     path: the ensemble forecast in prices, a row a step, with `price_fc`, `q0.05`, `q0.95`. plans: the table that was
     sealed with it. closes [steps]: realised, NaN where missing.

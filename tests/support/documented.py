@@ -21,7 +21,7 @@ KUBERNETES = "no cluster; tests/workflow/test_kubernetes.py has the profile's jo
 SLURM = (
     "planned by tests/containers/test_entry_points.py; tests/containers/test_slurm.py runs it with a cluster's flags"
 )
-LEDGER = "tests/workflow/test_ledger.py runs what it does on a smaller run"
+LEDGER = "tests/workflow/test_ledger_runs.py runs what it does on a smaller run"
 GPU = "no GPU"
 USER = "of the user's machine"
 # commands that no test runs by `shell`: why, or what runs them instead

@@ -106,7 +106,11 @@ def test_a_width_of_zero_somewhere_has_no_value() -> None:
     made.loc[made.index[made["member"] == "ewma"][7], "deviation"] = 0.0
     values = economic_values(made, INVESTOR, "random_walk", 15, 4)
     assert set(values["ewma"].values()) == {None}
-    assert None not in values["har_fhs"].values()
+    # where EWMA has none there is no gain over it either
+    over_ewma = {"gain_over_ewma", "interval_over_ewma"}
+    assert {name for name, value in values["har_fhs"].items() if value is None} == over_ewma
+    whole = economic_values(cases(random_walk=0.0, ewma=1.0, har_fhs=0.9), INVESTOR, "ewma", 15, 4)["har_fhs"]
+    assert whole["gain_over_ewma"] == whole["gain"] and whole["interval_over_ewma"] == whole["confidence_interval"]
     best = economic_values(made, INVESTOR, "ewma", 15, 4)
     assert best["har_fhs"]["gain"] is None and best["har_fhs"]["utility"] == values["har_fhs"]["utility"]
 
