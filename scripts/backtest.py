@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from common.files import number, read_document, read_json, read_parquet, write_csv, write_json
+from common.files import number, read_csv, read_document, read_json, read_parquet, write_csv, write_json
 from common.job import job, say
 from forecasting.documents import Evaluation
 from forecasting.evaluation.conditions import interval_tests, thinned
@@ -31,12 +32,11 @@ from trading.backtest import (
 )
 from trading.costs import Costs, costs_of
 from trading.documents import BUY, HOLD, Backtest, Regret, RiskTests
-from trading.exposure import DAYS_A_YEAR, SHORTFALL, exposure_target
+from trading.exposure import SHORTFALL, annual_volatility, exposure_target
 from trading.exposure_outlook import settings_of
 from trading.orders import UNLIMITED
 from trading.strategies import BY_EWMA, BY_ORACLE, CASH, CONSTANT, FOLLOWED, SIZED, TOLD, WHOLE
 
-TRADE = "trade"
 # strategies that size by a member's width
 SIZES = {SIZED: ENSEMBLE, BY_EWMA: EWMA, BY_ORACLE: ORACLE}
 
@@ -75,13 +75,15 @@ def backtest(
     that keeps the Sharpe ratio of each config that was backtested, by its digest `config`. settings: the config's
     sections `consensus` and `decision`.
     """
-    decisions = pd.concat([pd.read_csv(path, keep_default_na=True) for path in tables], ignore_index=True)
+    decisions = pd.concat(map(read_csv, tables), ignore_index=True)
     decisions["failed_gates"] = decisions["failed_gates"].fillna("")
     until, known = read_json(cutoff), read_document(evaluation, Evaluation)
     walks = {name: _walk(decisions, name, candles[name], task) for name in sorted(candles)}
     costs = costs_of(cast(Any, {**settings, "interval": task.interval}), UNLIMITED)
     accounts = {name: together(of_symbols) for name, of_symbols in _accounts(walks, costs, settings, task).items()}
     over = next(iter(walks.values())).over
+    # a policy of plans, or of weights
+    planned = "sell_step" in decisions
     block = -(-task.horizon // stride)
     found = _count_trials(Path(trials), config, moment_returns(accounts[FOLLOWED], over))
     document: Backtest = {
@@ -100,8 +102,8 @@ def backtest(
             "probability": deflated_sharpe(moment_returns(accounts[FOLLOWED], over), found),
             "trials": len(found),
         },
-        "stated": stated_and_won(decisions) if settings["policy"] == TRADE else [],
-        "regret": regret(decisions) if settings["policy"] == TRADE else None,
+        "stated": stated_and_won(decisions) if planned else [],
+        "regret": regret(decisions) if planned else None,
         "risk": risk_tests(decisions, task),
         "utility_over_ewma": _utility(known),
         "utility_at_most_pct": 100 * settings["prior_sharpe"] ** 2 / (2 * settings["risk_aversion"]),
@@ -221,27 +223,31 @@ def _accounts(
     investor, cash = settings_of(cast(Any, settings)), settings["cash"]
     found: dict[str, list[Account]] = {}
     for walk in walks.values():
-        made = {FOLLOWED: _followed(walk, costs, settings), TOLD: _told(walk, costs, cash)}
+        made = {FOLLOWED: _followed(walk, costs, cash), TOLD: _told(walk, costs, cash)}
         for name, member in SIZES.items():
             volatility, shortfall = (walk.column(f"{kind}_{member}") for kind in ("volatility", "shortfall"))
             if np.isfinite(volatility).all():
                 made[name] = exposures(volatility, shortfall, walk.over, costs, investor, cash)
-        a_year = DAYS_A_YEAR * 86_400_000 / task.bar_ms
-        usual = np.full(1, walk.before.std() * np.sqrt(a_year))
+        usual = annual_volatility(walk.before.std(keepdims=True), 1, task.bar_ms)
         weight = float(exposure_target(usual, np.zeros(1), investor)[0])
         for name, size in {CONSTANT: weight, WHOLE: 1.0, CASH: 0.0}.items():
-            made[name] = held(lambda moment, now, size=size: now if moment else size, walk.over, costs, cash)  # type: ignore[misc]
+            made[name] = held(partial(_once, size), walk.over, costs, cash)
         for name, account in made.items():
             found.setdefault(name, []).append(account)
     return found
 
 
-def _followed(walk: Walk, costs: Costs, settings: Mapping[str, Any]) -> Account:
-    """One who follows the decisions."""
-    if settings["policy"] == TRADE:
+def _once(size: float, moment: int, now: float) -> float:
+    """The weight of one who buys at the first moment, and lets it be."""
+    return now if moment else size
+
+
+def _followed(walk: Walk, costs: Costs, cash: float) -> Account:
+    """One who follows the decisions, on plans or on weights."""
+    if "sell_step" in walk.rows[0]:
         return trades(walk.rows, walk.over)
     weights = walk.column("weight")
-    return held(lambda moment, now: float(weights[moment]), walk.over, costs, settings["cash"])
+    return held(lambda moment, now: float(weights[moment]), walk.over, costs, cash)
 
 
 def _told(walk: Walk, costs: Costs, cash: float) -> Account:

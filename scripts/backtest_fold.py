@@ -36,6 +36,7 @@ from forecasting.task import Task
 from market.candles import Quality, read_candles
 from market.features import KEYS
 from trading.decision import steps_ahead
+from trading.exposure import drifted
 from trading.moment import Known, Moment, decisions
 from trading.orders import market_at
 from trading.settlement import closes_from
@@ -145,10 +146,9 @@ class Held:
     def at(self, closes: Mapping[str, float]) -> dict[str, float]:
         """The weights at these closes, by symbol."""
         found = dict.fromkeys(closes, self.start)
-        for symbol, (weight, close) in self.last.items():
-            growth = closes[symbol] / close
-            found[symbol] = weight * growth / (1 + weight * (growth - 1))
-        return found
+        return found | {
+            symbol: drifted(weight, closes[symbol] / close) for symbol, (weight, close) in self.last.items()
+        }
 
 
 @dataclass(frozen=True)

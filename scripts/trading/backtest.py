@@ -19,7 +19,6 @@ from trading.documents import BUY, StatedProbability, StrategyResult
 from trading.exposure import DAYS_A_YEAR, ExposureSettings, exposure_target, no_trade_band, rebalanced
 
 DRAWS, SEED = 1000, 1
-EULER = 0.5772156649015329
 
 
 class Account(NamedTuple):
@@ -174,7 +173,9 @@ def deflated_sharpe(returns: np.ndarray, trials: Sequence[float]) -> float | Non
     count, spread = len(known), float(known.std())
     luck = 0.0
     if count > 1:
-        luck = spread * ((1 - EULER) * norm.ppf(1 - 1 / count) + EULER * norm.ppf(1 - 1 / (count * np.e)))
+        luck = spread * (
+            (1 - np.euler_gamma) * norm.ppf(1 - 1 / count) + np.euler_gamma * norm.ppf(1 - 1 / (count * np.e))
+        )
     spread_of_estimate = 1 - skew(returns) * found + (kurtosis(returns, fisher=False) - 1) / 4 * found**2
     return float(norm.cdf((found - luck) * np.sqrt(len(returns) - 1) / np.sqrt(max(spread_of_estimate, 1e-12))))
 

@@ -21,6 +21,7 @@ from market.intervals import DAY
 
 DAYS_A_YEAR = 365.25  # the market never closes
 DIGITS = 9  # of weights; further ones depend on the machine
+DRIFT_DIGITS = 12  # of weights that prices moved
 SHORTFALL = 0.05  # the share of worst outcomes whose mean loss is limited
 
 
@@ -125,3 +126,8 @@ def shortfall_of(forecast: Distribution, side: int) -> np.ndarray:
         return 1 - forecast.lower_mean_exponential(SHORTFALL)
     lower = forecast.lower_mean_exponential(1 - SHORTFALL)
     return (forecast.mean_exponential() - (1 - SHORTFALL) * lower) / SHORTFALL - 1
+
+
+def drifted(weight: float, ratio: float) -> float:
+    """What a weight is once its price is multiplied by `ratio`, and nothing was traded."""
+    return round(weight * ratio / (1 + weight * (ratio - 1)), DRIFT_DIGITS)

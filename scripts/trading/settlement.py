@@ -12,7 +12,8 @@ from trading.policies import policy_of
 def closes_from(candles: pd.DataFrame, start: int, bar_ms: int, count: int) -> np.ndarray:
     """Closes [count] of the bars that open from `start` (ms) on, one each `bar_ms`; NaN where there is no bar."""
     grid = start + bar_ms * np.arange(count)
-    return candles.set_index("timestamp")["close"].reindex(grid).to_numpy(dtype=np.float64)
+    after = candles.iloc[slice(*np.searchsorted(candles["timestamp"].to_numpy(), [start, start + count * bar_ms]))]
+    return after.set_index("timestamp")["close"].reindex(grid).to_numpy(dtype=np.float64)
 
 
 def settle(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trading.costs import Costs, RoundTrip, costs_of
-from trading.documents import BUY, Audit, Fills, MissedTrade, PlanResult, Status, Trade, plan_of
+from trading.documents import BUY, Audit, Fills, MissedTrade, PlanResult, Status, Trade, UnsealedTrade, plan_of
 from trading.plans import Plans, fills
 from trading.settlement import audited
 
@@ -56,7 +56,7 @@ def settle(trade: Trade, path: pd.DataFrame, plans: pd.DataFrame, closes: np.nda
     """
     decision, config, times = trade["decision"], trade["config"], trade["forecast"]["times"]
     costs, entry, spent = costs_of(config, trade["market"]), decision["entry_price"], decision["spent_usd"]
-    (sale,) = sales(_planned(trade), closes, entry)
+    (sale,) = sales(planned(trade), closes, entry)
     earned = costs.round_trip(spent, entry, sale.price, sale.place + 1, sale.maker) if sale else None
     sold_at = times[sale.place] if sale else None
     results = plan_results(plans, times, closes, entry, costs, config["cash"])
@@ -87,7 +87,7 @@ def plan_results(
     return results
 
 
-def _planned(trade: Trade) -> Plans:
+def planned(trade: UnsealedTrade) -> Plans:
     """The best plan alone, its levels being prices."""
     plan = plan_of(trade)
     levels = plan["take_profit_price"] or np.inf, plan["stop_price"] or 0.0

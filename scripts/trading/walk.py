@@ -19,8 +19,9 @@ from trading.exposure import SHORTFALL, annual_volatility, shortfall_of
 from trading.gates import DataQuality
 from trading.moment import Made
 from trading.orders import UNLIMITED
+from trading.outlook import DIGITS, share_of
 from trading.plans import exit_steps
-from trading.trade_settlement import Sale, plan_sales
+from trading.trade_settlement import Sale, plan_sales, planned, sales
 
 # whose forecasts of the width are followed; the oracle's knows the future
 SIZED = (ENSEMBLE, EWMA, ORACLE)
@@ -43,8 +44,8 @@ def quality_before(candles: pd.DataFrame, quality: Quality, start: int, end: int
 
     candles, quality: of a longer window.
     """
-    times = candles["timestamp"].to_numpy()
-    rows = candles[COLUMNS].to_numpy(np.float64)[slice(*np.searchsorted(times, [start, end]))]
+    window = slice(*np.searchsorted(candles["timestamp"].to_numpy(), [start, end]))
+    rows = candles.iloc[window][COLUMNS].to_numpy(np.float64)
     filled = 0
     for span in quality["filled_spans"]:
         first, after = parse_time(span["first"]), parse_time(span["last"]) + bar_ms
@@ -79,10 +80,10 @@ def _plan_columns(made: Made, closes: np.ndarray) -> dict[str, Any]:
     document = made.document
     decision, plan, config = document["decision"], plan_of(document), document["config"]
     entry, costs = decision["entry_price"], costs_of(config, document["market"])
-    sales = plan_sales(made.table, closes, entry)
-    left = np.array([_return_pct(sale, entry, costs, config["cash"]) for sale in sales])
-    best = _best_place(made.table, plan)
-    sale, settled = sales[best], bool(np.isfinite(left).any())
+    (sale,) = sales(planned(document), closes, entry)
+    every = plan_sales(made.table, closes, entry)
+    left = np.array([_return_pct(one, entry, costs, config["cash"]) for one in every])
+    settled = bool(np.isfinite(left).any())
     gates = {gate["name"]: gate["passed"] for gate in document["gates"]}
     return {
         "worth_its_costs": gates[EDGE] and gates[PROBABILITY],
@@ -92,7 +93,7 @@ def _plan_columns(made: Made, closes: np.ndarray) -> dict[str, Any]:
         "probability_of_profit": plan["probability_of_profit"],
         "sell_step": sale.place + 1 if sale else 0,
         "sell_close": sale.price if sale else np.nan,
-        "return_pct": left[best],
+        "return_pct": _return_pct(sale, entry, costs, config["cash"]),
         "mean_plan_pct": float(np.nanmean(left)) if settled else np.nan,
         "luckiest_plan_pct": float(np.nanmax(left)) if settled else np.nan,
     }
@@ -117,7 +118,7 @@ def volatilities(
             columns["value_at_risk"] = 1 - np.exp(last.quantile(SHORTFALL))
         for name, values in columns.items():
             for symbol, origin, value in zip(
-                one.symbol, one.origin.tolist(), np.round(values, 9).tolist(), strict=True
+                one.symbol, one.origin.tolist(), np.round(values, DIGITS).tolist(), strict=True
             ):
                 found.setdefault((symbol, origin), {})[name] = value
     return found
@@ -136,9 +137,9 @@ def informed_exits(
     quantiles = forecasts.quantiles[:, exits - 1]
     law = Distribution(task.quantile_levels, quantiles)
     median = quantiles[..., list(task.quantile_levels).index(0.5)]
-    net = np.round(costs.net_return(cash, np.exp(np.minimum(median, np.log(law.mean_exponential())))), 9)
-    likely = np.round(1 - law.cdf(np.log(costs.ratio_of(cash, 0.0))), 9)
-    worth = (net >= round(settings["min_edge_pct"] / 100, 9)) & (likely >= settings["min_probability"])
+    net = np.round(costs.net_return(cash, np.exp(np.minimum(median, np.log(law.mean_exponential())))), DIGITS)
+    likely = np.round(1 - law.cdf(np.log(costs.ratio_of(cash, 0.0))), DIGITS)
+    worth = (net >= share_of(settings["min_edge_pct"])) & (likely >= settings["min_probability"])
     best = np.where(worth, net, -np.inf).argmax(axis=1)
     step = np.where(worth.any(axis=1), exits[best], 0)
     keys = zip(forecasts.symbol, forecasts.origin.tolist(), strict=True)
@@ -148,10 +149,3 @@ def informed_exits(
 def _return_pct(sale: Sale | None, entry: float, costs: Costs, cash: float) -> float:
     """The net return of all the cash; NaN where nothing is sold yet."""
     return costs.round_trip(cash, entry, sale.price, sale.place + 1, sale.maker).return_pct if sale else np.nan
-
-
-def _best_place(plans: pd.DataFrame, plan: Mapping[str, Any]) -> int:
-    same = plans["exit_step"] == plan["exit_step"]
-    for name in ("take_profit_price", "stop_price"):
-        same &= plans[name].isna() if plan[name] is None else plans[name] == plan[name]
-    return int(np.flatnonzero(same)[0])

@@ -63,28 +63,31 @@ def economic_values(
     def gain(member: str, rival: str) -> float | None:
         return number((values[member]["utility"] or np.nan) - (values[rival]["utility"] or np.nan))
 
-    for member, interval in _gains(scored, investor, best, spacing, lags).items():
+    found = _gains(scored, investor, {best, EWMA}, spacing, lags)
+    for member, interval in found.get(best, {}).items():
         values[member]["gain"], values[member]["confidence_interval"] = gain(member, best), interval
-    for member, interval in _gains(scored, investor, EWMA, spacing, lags).items():
+    for member, interval in found.get(EWMA, {}).items():
         values[member]["gain_over_ewma"], values[member]["interval_over_ewma"] = gain(member, EWMA), interval
     return values
 
 
 def _gains(
-    scored: pd.DataFrame, investor: Investor, best: str, spacing: int, lags: int
-) -> dict[str, list[float] | None]:
-    """The members that are compared with `best`, each with the 95 % confidence interval of its gain in utility: those
-    with a ratio everywhere, as `best` must have. A resampled utility is that of the resampled means."""
+    scored: pd.DataFrame, investor: Investor, rivals: set[str], spacing: int, lags: int
+) -> dict[str, dict[str, list[float] | None]]:
+    """By rival the members that are compared with it, each with the 95 % confidence interval of its gain in utility:
+    those with a ratio everywhere, as the rival must have. A resampled utility is that of the resampled means."""
     wide = scored.pivot(index=KEYS, columns="member", values=["root", "ratio"]).dropna(axis="columns")
     members = list(wide["ratio"].columns) if "ratio" in wide else []
-    if best not in members:
+    known = sorted(rivals & set(members))
+    if not known:
         return {}
     columns = [f"{kind} {member}" for kind in ("root", "ratio") for member in members]
     panel = make_panel(wide.set_axis(columns, axis=1).assign(**{COUNT: 1.0}).reset_index(), [*columns, COUNT], spacing)
     if not panel.suffices(lags):
-        return dict.fromkeys(members)
+        return {rival: dict.fromkeys(members) for rival in known}
     draws = bootstrap_losses(panel, lags + 1)
     means = (draws[:, :-1] / draws[:, -1:]).reshape(len(draws), 2, len(members))
     utility = investor.utility(means[:, 0], means[:, 1])
-    ends = np.quantile(utility - utility[:, [members.index(best)]], [0.025, 0.975], axis=0)
-    return dict(zip(members, ends.T.tolist(), strict=True))
+    gains = {rival: utility - utility[:, [members.index(rival)]] for rival in known}
+    ends = {rival: np.quantile(gain, [0.025, 0.975], axis=0).T.tolist() for rival, gain in gains.items()}
+    return {rival: dict(zip(members, ends[rival], strict=True)) for rival in known}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UserError, one_line
-from common.files import sha256, text_sha256, write_json
+from common.files import json_text, sha256, text_sha256, write_json
 from common.locks import locked
 from trading.ledger.documents import VERSION, Entry, Head
 
@@ -127,7 +127,7 @@ def _write(ledger: Path, entry: Mapping[str, Any], files: Mapping[str, bytes]) -
         partial.mkdir()
         for name, content in files.items():
             (partial / name).write_bytes(content)
-        (partial / ENTRY).write_bytes(_text(entry).encode())
+        (partial / ENTRY).write_bytes(json_text(entry).encode())
         # a folder that is there is never replaced
         partial.rename(folder)
     except OSError as error:
@@ -164,7 +164,7 @@ def _read_link(folder: Path) -> Link:
             f"{path}: is of {'a newer' if newer else 'an older or another'} version of the ledger ({version}), and "
             f"this workflow reads version {VERSION}; use the workflow that wrote it, or another folder of artifacts"
         )
-    if content.keys() != Entry.__required_keys__ or text != _text(content):
+    if content.keys() != Entry.__required_keys__ or text != json_text(content):
         raise UserError(f"{path}: was changed after it was written; restore it from a copy of the ledger")
     if folder.name != folder_name(str(content["as_of"])):
         raise UserError(f"{path}: is the entry of {content['as_of']}, in the folder of another; it was moved")
@@ -202,7 +202,7 @@ def _check_head(ledger: Path, links: Sequence[Link]) -> None:
             "copy of the ledger"
         )
     link = links[head["entries"] - 1]
-    if head != _head(link) or path.read_bytes() != _text(head).encode():
+    if head != _head(link) or path.read_bytes() != json_text(head).encode():
         raise UserError(
             f"{link.folder / ENTRY}: was changed after it was written, or {path} was; restore them from a copy of the "
             "ledger"
@@ -211,8 +211,3 @@ def _check_head(ledger: Path, links: Sequence[Link]) -> None:
 
 def _head(link: Link) -> Head:
     return {"entries": link.entry["number"], "last": link.folder.name, "head": link.digest}
-
-
-def _text(content: Mapping[str, Any]) -> str:
-    """An entry as its file holds it."""
-    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

@@ -11,11 +11,10 @@ from common.errors import UserError
 from common.files import read_document, read_parquet, sha256
 from forecasting.quantiles import KEYS, quantile_columns
 from trading.documents import Trade
+from trading.exposure import drifted
 from trading.ledger.chain import Link, read_chain
 from trading.seal import broken_seal, verify
 
-# of weights: further ones depend on the machine
-DIGITS = 12
 FORECASTS, WEIGHTS = "forecasts.parquet", "weights.json"
 
 
@@ -87,12 +86,12 @@ def documents(link: Link) -> Mapping[str, Trade]:
 
 
 def held_weights(ledger: str | Path, as_of: str, closes: Mapping[str, float]) -> dict[str, float]:
-    """The weights that the last entry before a time left, by symbol, at the `closes` of now: a weight w becomes
-    w r / (1 + w (r − 1)) as its price is multiplied by r. None where that entry is no `exposure`."""
+    """The weights that the last entry before a time left, by symbol, at the `closes` of now; none where that entry is
+    no `exposure`."""
     links = [link for link in read_chain(ledger) if link.entry["as_of"] < as_of]
     held = {}
     for symbol, trade in documents(links[-1]).items() if links else ():
         if symbol in closes and trade["exposure"] is not None:
-            weight, ratio = trade["exposure"]["weight"], closes[symbol] / trade["decision"]["entry_price"]
-            held[symbol] = round(weight * ratio / (1 + weight * (ratio - 1)), DIGITS)
+            ratio = closes[symbol] / trade["decision"]["entry_price"]
+            held[symbol] = drifted(trade["exposure"]["weight"], ratio)
     return held
