@@ -1,7 +1,8 @@
 """A moment's decision without files: three 5-minute steps from a close of 100, and what is forecast of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -9,13 +10,16 @@ import pandas as pd
 from forecasting.documents import Evaluation
 from forecasting.paths.sampling import marginals, schaake_shuffle
 from support.evaluations import LEVELS, evaluation
+from trading.costs import Costs
 from trading.decision import decide
-from trading.documents import Decided, TradeConfig
+from trading.documents import Action, Decided, Trade, TradeConfig, plan_of
 from trading.entry import EnsembleForecast, Entry, MemberForecast
 from trading.gates import Gate, calibration_gate, skill_gate
+from trading.seal import seal
 
 TIMES = ["2024-06-01T00:05:00Z", "2024-06-01T00:10:00Z", "2024-06-01T00:15:00Z"]
 ENTRY = Entry("2024-06-01T00:00:00Z", 100.0, TIMES)
+HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 FREE: TradeConfig = {
     "symbol": "BTCUSDT",
     "interval": "5m",
@@ -94,3 +98,38 @@ def equally(paths: Mapping[str, np.ndarray], scores: Evaluation, config: TradeCo
     members = {name: MemberForecast(path, 1 / len(paths)) for name, path in paths.items()}
     settings: dict[str, Any] = dict(config)
     return decided_on(np.mean(list(paths.values()), axis=0), scores, members, **settings)[0]
+
+
+def sealed_trade(action: Action, **changed: Any) -> tuple[Trade, pd.DataFrame, pd.DataFrame]:
+    """A trade of three 5-minute steps, entered at 100, planned to be sold at the second, with its forecast and its
+    plans, all without levels; costs as in HARSH."""
+    config: dict[str, Any] = {
+        **FREE,
+        **asdict(HARSH),
+        "cash": 1022.10,
+        "min_edge_pct": 0.0 if action == "BUY" else 100.0,
+        "take_profit": [],
+        "stop": [],
+    }
+    decided, plans = decided_on(path_to(105, 121, 115), **config)
+    plan_of(decided).update(changed)  # type: ignore[typeddict-item]
+    document: dict[str, Any] = {
+        **decided,
+        "config": config,
+        "simulated": False,
+        "age_seconds": None,
+        "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
+        "evaluation_sha256": "e",
+        "plans_sha256": "g",
+        "forecast": {
+            "t0_iso": ENTRY.time,
+            "horizon_m": 15,
+            "times": TIMES,
+            "price_forecast": [105.0, 121, 115],
+            "model_name": "tft",
+            "path_sha256": "p",
+        },
+    }
+    assert document["decision"]["action"] == action
+    path = pd.DataFrame({"price_fc": [105.0, 121, 115], "q0.05": [95.0, 111, 90], "q0.95": [115.0, 130, 118]})
+    return cast(Trade, {**document, "seal": seal(document)}), path, plans

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from audit import audit
-from common.files import read_csv, read_document, read_json, read_parquet
+from common.files import read_csv, read_document, read_json, read_parquet, write_parquet
 from consensus import consensus
 from forecasting.documents import Direction, Evaluation
 from forecasting.members import BASELINES, MODELS, ORACLE
@@ -80,6 +80,19 @@ def draw_forecast(world: World, files: dict[str, str], symbols: Sequence[str], t
         interval=world.interval,
         timefmt=timefmt,
     )
+
+
+def test_the_forecast_drawn_is_that_from_the_live_origin(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    pictures = []
+    for name in ("alone", "since_training"):
+        files = {kind: str(tmp_path / f"{name}.{kind}") for kind in ("png", "pdf")}
+        draw_forecast(world, files, world.symbols)
+        pictures.append(Path(files["png"]).read_bytes())
+        live = pd.read_parquet(world.forecast("tft"))
+        earlier = live.assign(origin=live["origin"] - world.bar_ms, close=2 * live["close"])
+        write_parquet(world.forecast("tft"), pd.concat([earlier, live]))
+    assert pictures[0] == pictures[1]
 
 
 @pytest.mark.filterwarnings("error")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from common.files import read_parquet, write_parquet
+from common.files import read_csv, read_parquet, write_parquet
 from ensemble import ensemble
 from forecasting.ensemble.conformal import rolling
 from forecasting.ensemble.weights import (
@@ -268,9 +268,29 @@ def test_exponential_weights_go_on_with_what_is_realised(frames: dict[str, pd.Da
         # at first the best in validation, which is too wide now; at last the best here
         assert widths[0] == pytest.approx(1.9, abs=0.02)
         assert widths[-1] == pytest.approx(1.0, abs=0.02)
-    weights = read_weights(given)["weights"]
+    weights, shares = read_weights(given)["weights"], read_csv(given["shares"])
     assert sum(weights.values()) == pytest.approx(1, abs=1e-3)
     assert weights["tft"] > weights["ewma"] > 0
+    # those at each origin are on record, and their mean is told
+    assert shares["origin"].tolist() == np.unique(forecasts.origin).tolist()
+    np.testing.assert_allclose(shares.drop(columns="origin").sum(axis=1), 1, atol=2e-4)
+    assert shares["ewma"].iloc[0] > 0.9 > 0.1 > shares["ewma"].iloc[-1]
+    assert shares["ewma"].mean() == pytest.approx(weights["ewma"], abs=1e-4)
+    for symbol, rows in forecasts.rows().items():
+        widths = forecasts.quantiles[rows][:, 0, 4] / spread(DEVIATION[symbol], 1)[0, 0, 4]
+        mixed = shares[["random_walk", "ewma", "tft"]].to_numpy() @ [2.0, 1.9, 1.0]
+        np.testing.assert_allclose(widths, mixed, rtol=0.02)
+
+
+def test_of_the_live_fold_the_weights_at_the_live_origin_are_told(
+    frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    members, late = {"random_walk": 2.0, "ewma": 1.0, "tft": 1.4}, {"ewma": 1.9, "tft": 1.0}
+    given = Run(tmp_path).write(members, frames, late) | {"settings": EXPONENTIAL, "calibration": NONE}
+    ensemble(**given | {"live_candles": given["candles"]})
+    last = read_csv(given["shares"]).iloc[-1].drop("origin")
+    assert read_weights(given)["weights"] == last[last > 0].to_dict()
+    assert last["ewma"] < 0.1
 
 
 def test_a_member_counts_once(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:

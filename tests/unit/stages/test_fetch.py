@@ -104,6 +104,16 @@ def test_candles_up_to_the_cutoff(tmp_path: Path, server: LoopbackExchange) -> N
     assert (record["expected"], record["missing"], record["filled"]) == (1200, 10, 1)
 
 
+def test_a_decision_s_candles_go_back_beyond_its_training(tmp_path: Path, server: LoopbackExchange) -> None:
+    (tmp_path / "train").mkdir()
+    train = cutoff_file(tmp_path / "train", server, START + 900 * MINUTE)
+    live = cutoff_file(tmp_path, server, START + 960 * MINUTE)
+    out, quality = str(tmp_path / "s.parquet"), str(tmp_path / "q.json")
+    fetch_candles(out, quality, live, live_settings(server), str(tmp_path), "BTCUSDT", "1m", 200, LIMITS, train)
+    times = read_candles(out, "1m")["timestamp"].to_numpy()
+    assert (times[0], times[-1]) == (START + 700 * MINUTE, START + 959 * MINUTE)
+
+
 def test_too_little_history_is_refused_and_earlier_candles_stay(tmp_path: Path, server: LoopbackExchange) -> None:
     cutoff = cutoff_file(tmp_path, server, START + 100 * MINUTE)
     (tmp_path / "BTCUSDT.parquet").write_text("earlier")

@@ -71,6 +71,15 @@ def test_each_close_is_the_last_candle_s(tmp_path: Path) -> None:
         assert found.loc[found["symbol"] == symbol, "price_q0.05"].tolist() == pytest.approx(prices.tolist(), rel=1e-9)
 
 
+def test_origins_since_training_are_no_part_of_the_table(tmp_path: Path) -> None:
+    alone = table(tmp_path, [gaussian(0.01, 0.02)], [50.0])
+    origins, closes = np.array([ORIGIN - DAY, ORIGIN]), np.array([40.0, 50.0])
+    both = np.concatenate([gaussian(-0.5, 0.1), gaussian(0.01, 0.02)])
+    write_parquet(tmp_path / "live.parquet", forecast_table(["A"], [origins], [closes], [both], LEVELS))
+    forecast_prices(str(tmp_path / "forecast.csv"), str(tmp_path / "live.parquet"), TASK)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "forecast.csv"), alone)
+
+
 def test_the_same_forecast_gives_the_same_bytes(tmp_path: Path) -> None:
     files = []
     for _ in range(2):

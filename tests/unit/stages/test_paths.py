@@ -115,6 +115,12 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
+def test_paths_are_of_the_live_origin_alone(run: Run) -> None:
+    alone = run.live().read_bytes()
+    run.write_forecasts("live", np.array([ROWS - 13, ROWS - 1]))
+    assert run.live().read_bytes() == alone
+
+
 def test_the_live_file_holds_the_forecast_s_marginals_and_says_where_it_starts(run: Run) -> None:
     table = pd.read_parquet(run.live())
     assert list(table.columns) == ["symbol", "origin", "close", "path", "step", "log_return"]

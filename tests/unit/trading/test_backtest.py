@@ -1,17 +1,20 @@
 """The accounts of a backtest: by hand, and what must hold of any."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import norm, ttest_1samp
 
-from backtest import regret, risk_tests
+from backtest import regret, risk_tests, verdicts
+from backtest_fold import Held
+from common.files import write_csv
 from forecasting.quantiles import Forecasts
 from forecasting.task import Task
 from market.candles import COLUMNS, clean
-from support.decisions import FREE
+from support.decisions import FREE, sealed_trade
 from support.evaluations import LEVELS
 from trading.backtest import (
     Account,
@@ -29,10 +32,15 @@ from trading.backtest import (
     trades,
 )
 from trading.costs import Costs
+from trading.documents import Action
 from trading.exposure import DAYS_A_YEAR, ExposureSettings
-from trading.walk import informed_exits, quality_before
+from trading.moment import Made
+from trading.settlement import settle
+from trading.strategies import FOLLOWED, SIZED, TOLD, WHOLE
+from trading.walk import decision_row, informed_exits, quality_before, volatilities
 
 BAR = 60_000
+NAMES = (FOLLOWED, TOLD, WHOLE, SIZED)
 FEES = Costs(commission_pct=1, commission_flat=0, slippage_pct=0)
 NONE = Costs(commission_pct=0, commission_flat=0, slippage_pct=0)
 RISING = Market(BAR * np.arange(7), np.array([100.0, 110, 120, 130, 140, 150, 160]), np.array([0, 2, 4]))
@@ -169,6 +177,71 @@ def test_the_quality_before_a_moment_is_what_a_fetch_of_those_bars_finds(start: 
     assert found.frozen == sum(span["bars"] for span in expected["frozen_spans"])
 
 
+@pytest.mark.parametrize("action", ["BUY", "HOLD"])
+def test_a_row_tells_what_the_audit_of_the_decision_finds(action: Action) -> None:
+    trade, path, plans = sealed_trade(action)
+    closes = np.array([90.0, 110, 117])
+    row, audit = decision_row(Made(trade, "", "", plans), closes), settle(trade, path, plans, closes)
+    missed = audit["missed"]["return_pct"] if audit["missed"] else audit["realized_return_pct"]
+    left = [plan["return_pct"] for plan in audit["plans"]]
+    assert (row["action"], row["return_pct"]) == (action, missed)
+    assert (row["sell_step"], row["sell_close"]) == (2, 110)
+    assert (row["mean_plan_pct"], row["luckiest_plan_pct"]) == (pytest.approx(np.mean(left)), max(left))
+    assert row["price_change_pct"] == pytest.approx(17) == audit["horizon_return_pct"]
+    unsettled = decision_row(Made(trade, "", "", plans), np.full(3, np.nan))
+    assert unsettled["sell_step"] == 0 and np.isnan(unsettled["return_pct"])
+
+
+def test_widths_are_those_of_each_member_s_last_step() -> None:
+    task = Task("1h", 1, 24, LEVELS)
+    normal = np.tile(norm.ppf(LEVELS), (1, 24, 1))
+    forecasts = {
+        name: Forecasts(np.array(["A"], dtype=object), np.array([7]), np.ones(1), width * normal, 0)
+        for name, width in (("ensemble", 0.02), ("ewma", 0.04))
+    }
+    found = volatilities(forecasts, task, 24, 1)["A", 7]
+    # a day's deviation as that of a year
+    assert found["volatility_ensemble"] == pytest.approx(0.02 * np.sqrt(365.25), rel=0.02)
+    assert found["volatility_ewma"] == pytest.approx(2 * found["volatility_ensemble"])
+    assert found["value_at_risk"] == pytest.approx(1 - np.exp(-0.02 * 1.6449), rel=1e-3)
+    assert found["shortfall_ensemble"] > found["value_at_risk"] and "volatility_oracle" not in found
+    short = volatilities(forecasts, task, 24, -1)["A", 7]
+    assert short["shortfall_ensemble"] > found["shortfall_ensemble"]
+
+
+def test_weights_are_held_from_moment_to_moment_and_from_fold_to_fold(tmp_path: Path) -> None:
+    before = pd.DataFrame({"symbol": ["A", "B", "A"], "weight": [0.9, np.nan, 0.5], "close": [50.0, 10, 100]})
+    write_csv(tmp_path / "0.csv", before)
+    held_before = Held(str(tmp_path / "0.csv"), start=0.2)
+    # the last one, as its price moved it; without a weight, what the config says
+    assert held_before.at({"A": 200.0, "B": 10.0}) == {"A": pytest.approx(1 / 1.5), "B": 0.2}
+    held_before.set("A", 0.3, 200.0)
+    assert held_before.at({"A": 200.0, "B": 10.0})["A"] == 0.3
+    assert Held(None, 0.0).at({"A": 1.0}) == {"A": 0.0}
+
+
+def test_verdicts_name_what_was_followed_and_what_moving_costs() -> None:
+    strategy = {"return_pct": 0.0, "trades": 0, "annual_costs_pct": 1.0}
+    made: Any = {
+        "decisions": 10,
+        "actions": {"BUY": 3, "HOLD": 7},
+        "strategies": {name: {**strategy, "return_pct": value} for value, name in enumerate(NAMES, start=1)},
+        "regret": None,
+        "utility_over_ewma": {"gain": 0.002, "interval": [0.001, 0.003]},
+        "utility_at_most_pct": 4.0,
+    }
+    said = verdicts(made)
+    assert said[0].startswith("Of 10 decisions 3 BUY, 7 HOLD; followed, they leave +1.00 % after costs")
+    assert "holding leaves +3.00 %" in said[0] and "leaves +2.00 %" in said[1]
+    assert "adds +0.200 % of wealth a year (+0.100 to +0.300)" in said[-1] and "nothing" not in said[-1]
+    dear = made | {"strategies": {name: {**strategy, "annual_costs_pct": 4.1} for name in NAMES}}
+    assert "more than the 4.0 % that sizing is worth at most: after costs it adds nothing here" in verdicts(dear)[-1]
+    unsure = made | {"utility_over_ewma": {"gain": 0.002, "interval": [-0.001, 0.003]}}
+    assert "adds nothing significant: +0.200 %" in verdicts(unsure)[-1]
+    unknown = made | {"utility_over_ewma": {"gain": None, "interval": None}}
+    assert len(verdicts(unknown)) == 2
+
+
 def test_one_who_knows_the_distribution_buys_what_is_worth_it() -> None:
     task = Task("5m", 1, 3, LEVELS)
     spread = 0.01 * np.array([-2.0, -1, 0, 1, 2])
@@ -176,6 +249,9 @@ def test_one_who_knows_the_distribution_buys_what_is_worth_it() -> None:
     forecasts = Forecasts(np.array(["A", "B"], dtype=object), np.array([0, 0]), np.ones(2), np.stack([flat, rising]), 0)
     found = informed_exits(forecasts, task, {**FREE, "commission_pct": 0.1}, 3)
     assert found == {("A", 0): 0, ("B", 0): 2}
+    # a wide forecast has a mean above its median, and no direction
+    wide = Forecasts(np.array(["A"], dtype=object), np.array([0]), np.ones(1), np.stack([20 * flat]), 0)
+    assert informed_exits(wide, task, dict(FREE), 3) == {("A", 0): 0}
     dear = informed_exits(forecasts, task, {**FREE, "commission_pct": 2}, 3)
     assert set(dear.values()) == {0}
 

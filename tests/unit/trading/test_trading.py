@@ -20,7 +20,7 @@ from consensus import consensus
 from forecasting.documents import CoverageTests, Evaluation
 from forecasting.quantiles import quantile_columns
 from summary import ensembles, interval_test, summary
-from support.decisions import ENTRY, FREE, TIMES, decided_on, equally, path_to, scored
+from support.decisions import FREE, HARSH, TIMES, decided_on, equally, path_to, scored, sealed_trade
 from support.evaluations import LEVELS, evaluation
 from support.exchanges import live_settings, serve_walks
 from support.worlds import AS_OF, SELECTED, SETTINGS, World, write_candles
@@ -32,7 +32,6 @@ from trading.seal import seal, verify
 from trading.settlement import closes_from, describe_result, settle
 from trading.trade_settlement import plan_results
 
-HARSH = Costs(commission_pct=1, commission_flat=2, slippage_pct=1)  # 1 % commission and 2 cash a side, 1 % slippage
 MINUTE = 60_000
 
 
@@ -234,41 +233,6 @@ def test_a_seal_holds_and_breaks() -> None:
 
 
 # --- settlement ---
-
-
-def sealed_trade(action: Action, **changed: Any) -> tuple[Trade, pd.DataFrame, pd.DataFrame]:
-    """A trade of three 5-minute steps, entered at 100, planned to be sold at the second, with its forecast and its
-    plans, all without levels; costs as in HARSH."""
-    config: dict[str, Any] = {
-        **FREE,
-        **asdict(HARSH),
-        "cash": 1022.10,
-        "min_edge_pct": 0.0 if action == "BUY" else 100.0,
-        "take_profit": [],
-        "stop": [],
-    }
-    decided, plans = decided_on(path_to(105, 121, 115), **config)
-    plan_of(decided).update(changed)  # type: ignore[typeddict-item]
-    document: dict[str, Any] = {
-        **decided,
-        "config": config,
-        "simulated": False,
-        "age_seconds": None,
-        "candidates": {"symbols": 1, "rank": 1, "plans": len(plans)},
-        "evaluation_sha256": "e",
-        "plans_sha256": "g",
-        "forecast": {
-            "t0_iso": ENTRY.time,
-            "horizon_m": 15,
-            "times": TIMES,
-            "price_forecast": [105.0, 121, 115],
-            "model_name": "tft",
-            "path_sha256": "p",
-        },
-    }
-    assert document["decision"]["action"] == action
-    path = pd.DataFrame({"price_fc": [105.0, 121, 115], "q0.05": [95.0, 111, 90], "q0.95": [115.0, 130, 118]})
-    return cast(Trade, {**document, "seal": seal(document)}), path, plans
 
 
 def test_a_buy_of_which_all_closes_are_realised() -> None:
