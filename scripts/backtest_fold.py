@@ -101,8 +101,19 @@ def backtest_fold(
     steps = steps_ahead(settings["horizon_minutes"], task.horizon, task.bar_ms)
     evaluation: Evaluation = NOTHING_EVALUATED
     if files.earlier:
-        known = files.earlier, files.earlier_weights, [candles[name] for name in names], cutoff, exchange, names
-        evaluation, _, _ = evaluated(*known, task, scheme, stride, investor, previous_trials)
+        evaluation, _, _ = evaluated(
+            forecasts=files.earlier,
+            weights=files.earlier_weights,
+            candles=[candles[name] for name in names],
+            cutoff=cutoff,
+            exchange=exchange,
+            symbols=names,
+            task=task,
+            scheme=scheme,
+            stride=stride,
+            investor=investor,
+            previous_trials=previous_trials,
+        )
     forecasts = _forecasts(files, task)
     side = -1 if settings["prior_sharpe"] < 0 else 1
     risk = volatilities(forecasts, task, steps, side)

@@ -293,7 +293,9 @@ def read_candles(path: str | Path, interval: str, columns: list[str] | None = No
 
 def continued(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     """Candles of one symbol from two fetches as one: from the later one's first bar on, only its bars are kept."""
-    return pd.concat([earlier[earlier["timestamp"] < later["timestamp"].min()], later], ignore_index=True)
+    if later.empty:
+        return earlier
+    return pd.concat([earlier[earlier["timestamp"] < later["timestamp"].iloc[0]], later], ignore_index=True)
 
 
 def _not_candles(path: str | Path, interval: str, reason: str) -> UserError:

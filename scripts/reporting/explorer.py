@@ -10,6 +10,7 @@ import pandas as pd
 from forecasting.losses import covered, pinball
 from forecasting.members import ENSEMBLE, ORACLE, find_member, member_name
 from forecasting.quantiles import Forecasts, read_forecasts
+from market.candles import continued
 from market.intervals import step_ms
 from plotting.style import member_color, member_dash
 from reporting.packing import Packing
@@ -63,9 +64,9 @@ def explorer(results: Results) -> dict[str, Any] | None:
 
 
 def joined(results: Results) -> dict[str, pd.DataFrame]:
-    """Candles of each symbol with those after the decision."""
+    """Candles of each symbol with those after the decision, or after an earlier one that was audited last."""
     return {
-        symbol: pd.concat([frame, results.outcome[symbol]]) if symbol in results.outcome else frame
+        symbol: continued(frame, results.outcome[symbol]) if symbol in results.outcome else frame
         for symbol, frame in results.candles.items()
     }
 
@@ -136,15 +137,14 @@ def _around(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log returns [rows, horizon] from the close at each origin to those before it, the last one a bar before, and to
     those after it; NaN where there is no bar."""
-    before, after = (np.full((len(rows), horizon), np.nan) for _ in range(2))
-    series = {symbol: frame.set_index("timestamp")["close"] for symbol, frame in closes.items()}
-    times = bar_ms * np.arange(-horizon, horizon + 1)
-    for place, row in enumerate(rows):
-        known = series.get(forecasts.symbol[row])
-        if known is not None:
-            around = np.log(known.reindex(forecasts.origin[row] + times).to_numpy() / forecasts.close[row])
-            before[place], after[place] = around[:horizon], around[horizon + 1 :]
-    return before, after
+    around = np.full((len(rows), 2 * horizon + 1), np.nan)
+    symbol, origin, close = (part[rows] for part in (forecasts.symbol, forecasts.origin, forecasts.close))
+    times = origin[:, None] + bar_ms * np.arange(-horizon, horizon + 1)
+    for name, frame in closes.items():
+        of = symbol == name
+        known = frame.set_index("timestamp")["close"].reindex(times[of].ravel())
+        around[of] = np.log(known.to_numpy().reshape(-1, 2 * horizon + 1) / close[of, None])
+    return around[:, :horizon], around[:, horizon + 1 :]
 
 
 def _scores(quantiles: np.ndarray, after: np.ndarray, levels: Sequence[float]) -> dict[str, np.ndarray]:

@@ -113,6 +113,7 @@ def read_results(artifacts: Path, data: Path) -> Results:
         found = forecasts(path)
         return found.at(int(found.origin.max()))
 
+    trade = folder.artifact("mock_trade.json", lambda path: read_document(path, Trade))
     return Results(
         folder=folder,
         config=config,
@@ -122,9 +123,9 @@ def read_results(artifacts: Path, data: Path) -> Results:
         prices=folder.artifact("forecast.csv", _table(PRICES)),
         forecasts=folder.artifact(f"forecasts/live/{ENSEMBLE}.parquet", live),
         tested=folder.artifact(f"forecasts/{config['folds']['count'] - 1}/{ENSEMBLE}.parquet", forecasts),
-        trade=folder.artifact("mock_trade.json", lambda path: read_document(path, Trade)),
+        trade=trade,
         trades=_by_symbol(folder, symbols, artifacts / "decisions", ".json", _trade),
-        audit=folder.artifact("mock_eval.json", lambda path: read_document(path, Audit)),
+        audit=_audit(folder, trade),
         path_scores=folder.artifact("path_scores.json", lambda path: read_document(path, PathScores)),
         paths=folder.artifact("forecasts/live/paths.parquet", read_paths),
         backtest=folder.artifact("backtest.json", lambda path: read_document(path, Backtest)),
@@ -136,6 +137,15 @@ def read_results(artifacts: Path, data: Path) -> Results:
         quality=_by_symbol(folder, symbols, data / "candles" / "train", ".quality.json", read_json),
         jobs=read_jobs(artifacts / "logs"),
     )
+
+
+def _audit(folder: Folder, trade: Trade | None) -> Audit | None:
+    """The audit of the decision; one of an earlier decision, before this one is audited, is none."""
+    audit = folder.artifact("mock_eval.json", lambda path: read_document(path, Audit))
+    if audit and trade and audit["seal"] != trade["seal"]:
+        folder.note(f"{folder.artifacts / 'mock_eval.json'} is the audit of an earlier decision: make audit renews it")
+        return None
+    return audit
 
 
 def run_config(artifacts: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from trading.policies import policy_of
 from trading.settlement import describe_result
 from trading.strategies import FOLLOWED, WHOLE
 
+BREAKEVEN = "What would be decided at other commissions"
+
 
 def decision(results: Results) -> Section:
     """What was decided, why, and what would change it."""
@@ -31,7 +33,10 @@ def decision(results: Results) -> Section:
         short=f"{answer} To change it: {needed}.",
         lines=[_sentence(planned), f"What would change it: {needed}."],
         numbers=_decision_numbers(trade),
-        pictures=picture(plots, "breakeven", "What would be decided at other commissions", alt),
+        # drawn with the audit
+        pictures=picture(plots, "breakeven", "What would be decided at other commissions", alt)
+        if results.audit
+        else [],
         tables=[_gates(trade["gates"]), _decisions(results), _votes(trade)],
         notes=[
             f"Gates that failed: {', '.join(failed) or 'none'}. Not every gate must pass.",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from common.files import read_json, read_parquet, write_json, write_parquet
 from report import report
 from support.engines import call, copy_project, shell, shrink
 
@@ -111,6 +112,20 @@ def test_of_half_a_run_it_shows_what_is_there_and_names_the_rest(checkout: Path,
     assert "What is missing here" in text and "artifacts/evaluation.json is not there" in text
     assert "Not there yet: the decision (mock_trade.json)." in text and 'id="explorer"' in text
     assert not (artifacts / "mock_trade.json").exists()  # it made nothing else
+
+
+def test_of_a_new_decision_it_shows_no_earlier_one_s_audit(checkout: Path, tmp_path: Path) -> None:
+    """As after make decide: the outcome that is there is of before, and its candles overlap those of the decision."""
+    data, artifacts = (Path(shutil.copytree(checkout / name, tmp_path / name)) for name in ("data", "artifacts"))
+    for path in (data / "candles" / "live").glob("*.parquet"):
+        write_parquet(data / "outcome" / path.name, read_parquet(path).iloc[-20:])
+    trade = read_json(artifacts / "mock_trade.json")
+    write_json(artifacts / "mock_trade.json", {**trade, "seal": "0" * 64})
+    report(str(tmp_path / "report.html"), str(artifacts), str(data))
+    made = (tmp_path / "report.html").read_text()
+    assert "mock_eval.json is the audit of an earlier decision: make audit renews it" in made
+    assert "Not there yet: the decision&#39;s audit" in made
+    assert "What would be decided at other commissions" not in made
 
 
 def test_before_a_run_it_is_one_line(checkout: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import UserError
 from market.candle_files import read_rows
-from market.candles import Quality, check_quality, clean, read_candles, write_candles
+from market.candles import Quality, check_quality, clean, continued, read_candles, write_candles
 from market.intervals import MINUTE, iso
 
 START = 1_700_000_040_000  # on the grid of a minute
@@ -51,6 +51,12 @@ def test_regular_bars_stay_as_they_are() -> None:
     assert counts.pop("bars") == counts.pop("expected") == 50
     assert (counts.pop("lowest"), counts.pop("highest")) == (rows[:, 3].min(), rows[:, 2].max())
     assert not any(counts.values())
+
+
+def test_candles_are_continued_by_later_ones_where_there_are_any() -> None:
+    earlier, later = (pd.DataFrame({"timestamp": times, "close": 1.0 * len(times)}) for times in ([1, 2, 3], [3, 4]))
+    assert continued(earlier, later).to_dict("list") == {"timestamp": [1, 2, 3, 4], "close": [3.0, 3, 2, 2]}
+    pd.testing.assert_frame_equal(continued(earlier, later.iloc[:0]), earlier)
 
 
 def test_bars_outside_the_window_are_ignored() -> None:
