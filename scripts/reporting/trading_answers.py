@@ -9,7 +9,7 @@ from reporting.trading_figures import equity_figure, ledger_figure
 from trading.documents import GateResult, Trade
 from trading.policies import policy_of
 from trading.settlement import describe_result
-from trading.strategies import FOLLOWED, WHOLE
+from trading.strategies import FOLLOWED, STRATEGIES, WHOLE
 
 BREAKEVEN = "What would be decided at other commissions"
 
@@ -168,14 +168,14 @@ def _votes(trade: Trade) -> Table:
 def _strategies(results: Results) -> Table:
     assert results.backtest is not None
     rows = []
-    for name, one in results.backtest["strategies"].items():
+    found = results.backtest["strategies"]
+    for name, one in [(name, found[name]) for name in STRATEGIES if name in found]:
         interval = one["sharpe_interval"]
         band = f" ({interval[0]:.1f} … {interval[1]:.1f})" if interval else ""
         sharpe = UNKNOWN if one["sharpe"] is None else f"{one['sharpe']:.1f}{band}"
         hits = UNKNOWN if one["hit_rate"] is None else percent(one["hit_rate"])
         shares = [f"{one['return_pct']:+.2f} %", f"{one['maximum_drawdown_pct']:.2f} %"]
         rows.append([name, *shares, sharpe, f"{one['costs_pct']:.2f} %", str(one["trades"]), hits])
-    rows.sort(key=lambda row: row[0] != FOLLOWED)
     head = ["strategy", "return", "drawdown", "Sharpe (95 % CI)", "costs", "trades", "hits"]
     return Table("Strategies, after costs", head, rows)
 
